@@ -1,0 +1,301 @@
+//! Frames and trays: the only currency between the rooms and the ports.
+//!
+//! A [`Frame`] is one packet buffer lent by a back end and owned by exactly one holder: it is
+//! neither `Clone` nor `Copy`, and its pointer keeps it on the core that received it. Frames only
+//! ever lie in a [`Tray`]; whoever holds a tray owes its frames back to the queue they came from.
+//!
+//! ```compile_fail,E0277
+//! fn sent_to_another_core(frame: dperf_core::frame::Frame) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(frame);
+//! }
+//! ```
+#![allow(unsafe_code)]
+
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+/// What the device found out about the checksums of a received frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum RxChecksum {
+    /// Nothing: the core verifies in software.
+    #[default]
+    Unknown,
+    /// The IPv4 header's and the layer-4 checksum are right.
+    Good,
+    /// One of them is wrong.
+    Bad,
+}
+
+/// What the device shall still do to a frame before it leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum TxShape {
+    /// Nothing: send the bytes as they are.
+    #[default]
+    Complete,
+    /// Fill in the IPv4 header's and the TCP checksum (the pseudo-header sum is in place).
+    Ipv4Tcp,
+    /// Fill in the TCP checksum behind an IPv6 header (the pseudo-header sum is in place).
+    Ipv6Tcp,
+}
+
+/// One packet buffer: 24 bytes, owned by exactly one holder.
+#[repr(C)]
+pub struct Frame {
+    data: NonNull<u8>,
+    cookie: usize,
+    len: u16,
+    capacity: u16,
+    rx_checksum: RxChecksum,
+    tx_shape: TxShape,
+}
+
+const _: () = assert!(size_of::<Frame>() == 24);
+
+impl Frame {
+    /// A frame over `capacity` bytes at `data`, the first `len` of which are a packet. `cookie` is
+    /// the back end's own mark, by which it knows the buffer when the frame comes back.
+    ///
+    /// # Safety
+    /// `data..data + capacity` is initialised, writable and reached by nobody else until the frame
+    /// is handed back to the queue that made it; `len <= capacity`.
+    #[inline]
+    pub unsafe fn new(data: NonNull<u8>, len: u16, capacity: u16, cookie: usize) -> Frame {
+        debug_assert!(len <= capacity);
+        Frame {
+            data,
+            cookie,
+            len,
+            capacity,
+            rx_checksum: RxChecksum::Unknown,
+            tx_shape: TxShape::Complete,
+        }
+    }
+
+    /// The packet.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the constructor's contract; `len <= capacity` always; `&self` forbids writers.
+        unsafe { core::slice::from_raw_parts(self.data.as_ptr(), usize::from(self.len)) }
+    }
+
+    /// The packet, writable.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the constructor's contract; `len <= capacity` always; `&mut self` is unique.
+        unsafe { core::slice::from_raw_parts_mut(self.data.as_ptr(), usize::from(self.len)) }
+    }
+
+    /// The whole buffer, writable, whatever the packet's length is now.
+    #[inline]
+    pub fn buffer_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the constructor's contract: all of `capacity` is initialised; `&mut` is unique.
+        unsafe { core::slice::from_raw_parts_mut(self.data.as_ptr(), usize::from(self.capacity)) }
+    }
+
+    /// The packet's length in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// The packet has no bytes.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The buffer's size in bytes.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        usize::from(self.capacity)
+    }
+
+    /// Sets the packet's length; false, and nothing changed, if the buffer is smaller.
+    #[inline]
+    #[must_use]
+    pub fn set_len(&mut self, len: usize) -> bool {
+        let fits = len <= usize::from(self.capacity);
+        if fits {
+            self.len = len as u16;
+        }
+        fits
+    }
+
+    /// What the back end wrote on the frame to know it again.
+    #[inline]
+    pub fn cookie(&self) -> usize {
+        self.cookie
+    }
+
+    /// The device's word on the checksums of this received frame.
+    #[inline]
+    pub fn rx_checksum(&self) -> RxChecksum {
+        self.rx_checksum
+    }
+
+    /// A back end reports what its device found.
+    #[inline]
+    pub fn set_rx_checksum(&mut self, verdict: RxChecksum) {
+        self.rx_checksum = verdict;
+    }
+
+    /// What the device shall still do to this frame.
+    #[inline]
+    pub fn tx_shape(&self) -> TxShape {
+        self.tx_shape
+    }
+
+    /// Says what the device shall still do to this frame.
+    #[inline]
+    pub fn set_tx_shape(&mut self, shape: TxShape) {
+        self.tx_shape = shape;
+    }
+}
+
+/// Places on a tray: one burst of answers on top of one burst of leftovers.
+pub const TRAY_PLACES: usize = 64;
+
+/// A bounded row of frames, oldest first. There is one type of tray, so anything can be given back.
+pub struct Tray {
+    len: usize,
+    places: [MaybeUninit<Frame>; TRAY_PLACES],
+}
+
+impl Default for Tray {
+    fn default() -> Self {
+        Tray::new()
+    }
+}
+
+impl Tray {
+    /// An empty tray.
+    pub const fn new() -> Tray {
+        Tray { len: 0, places: [const { MaybeUninit::uninit() }; TRAY_PLACES] }
+    }
+
+    /// Frames lying here.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Nothing lies here.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Free places.
+    #[inline]
+    pub fn room(&self) -> usize {
+        TRAY_PLACES - self.len
+    }
+
+    /// Puts one frame down behind the others.
+    ///
+    /// # Errors
+    /// Gives the frame back if the tray is full.
+    #[inline]
+    pub fn push(&mut self, frame: Frame) -> Result<(), Frame> {
+        match self.places.get_mut(self.len) {
+            Some(place) => {
+                place.write(frame);
+                self.len += 1;
+                Ok(())
+            }
+            None => Err(frame),
+        }
+    }
+
+    /// Takes the newest frame.
+    #[inline]
+    pub fn pop(&mut self) -> Option<Frame> {
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: every place below the old `len` holds a frame, and this one is out of reach now.
+        Some(unsafe { self.places[self.len].assume_init_read() })
+    }
+
+    /// Hands on every frame, oldest first: a burst must leave in the order it came.
+    #[inline]
+    pub fn drain(&mut self, mut to: impl FnMut(usize, Frame)) {
+        let len = core::mem::take(&mut self.len);
+        for (index, place) in self.places[..len].iter().enumerate() {
+            // SAFETY: every place below the old `len` holds a frame; it is read once, since `len`
+            // is zero already.
+            to(index, unsafe { place.assume_init_read() });
+        }
+    }
+
+    /// Hands on the `count` oldest frames (all, if there are fewer); the rest moves up.
+    #[inline]
+    pub fn drain_front(&mut self, count: usize, mut to: impl FnMut(Frame)) {
+        let len = core::mem::take(&mut self.len);
+        let count = count.min(len);
+        for place in &self.places[..count] {
+            // SAFETY: as in `drain`; the tail is moved down before it is counted again.
+            to(unsafe { place.assume_init_read() });
+        }
+        for index in count..len {
+            self.places.swap(index - count, index);
+        }
+        self.len = len - count;
+    }
+
+    /// The frames, in place.
+    #[inline]
+    pub fn frames(&self) -> &[Frame] {
+        // SAFETY: the first `len` places hold frames; `MaybeUninit<Frame>` has `Frame`'s layout.
+        unsafe { core::slice::from_raw_parts(self.places.as_ptr().cast(), self.len) }
+    }
+
+    /// The frames, in place and writable.
+    #[inline]
+    pub fn frames_mut(&mut self) -> &mut [Frame] {
+        // SAFETY: as in `frames`; `&mut self` is unique.
+        unsafe { core::slice::from_raw_parts_mut(self.places.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(buffer: &mut [u8], cookie: usize) -> Frame {
+        let capacity = buffer.len() as u16;
+        // SAFETY: the test's buffer outlives the frame and is used through it alone.
+        unsafe { Frame::new(NonNull::new(buffer.as_mut_ptr()).unwrap(), 0, capacity, cookie) }
+    }
+
+    #[test]
+    fn a_tray_keeps_the_order() {
+        let mut buffer = [0u8; 4];
+        let mut tray = Tray::new();
+        for cookie in 0..TRAY_PLACES {
+            assert!(tray.push(frame(&mut buffer, cookie)).is_ok());
+        }
+        assert!(tray.push(frame(&mut buffer, 99)).is_err());
+        let mut seen = 0;
+        tray.drain_front(10, |f| {
+            assert_eq!(f.cookie(), seen);
+            seen += 1;
+        });
+        assert_eq!((tray.len(), tray.room()), (54, 10));
+        assert_eq!(tray.frames()[0].cookie(), 10);
+        assert_eq!(tray.pop().map(|f| f.cookie()), Some(63));
+        tray.drain(|index, f| assert_eq!(f.cookie(), index + 10));
+        assert!(tray.is_empty() && tray.pop().is_none());
+    }
+
+    #[test]
+    fn a_frame_never_grows_past_its_buffer() {
+        let mut buffer = [7u8; 8];
+        let mut f = frame(&mut buffer, 0);
+        assert!(f.is_empty() && f.set_len(8) && !f.set_len(9));
+        assert_eq!(f.bytes(), [7; 8]);
+        f.bytes_mut()[0] = 1;
+        assert_eq!(f.buffer_mut()[0], 1);
+    }
+}

@@ -1,0 +1,232 @@
+//! ICMPv6: echo (RFC 4443) and neighbor discovery (RFC 4861), each validated as its RFC demands.
+//!
+//! The walk over neighbor discovery options is bounded by the message: an option of length zero,
+//! which would loop, is an error.
+
+use zerocopy::byteorder::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::ethernet::MacAddr;
+use super::ipv4::protocol;
+use super::{Malformed, checksum};
+
+/// Bytes of a neighbor solicitation or advertisement without options.
+pub const NEIGHBOR_BYTES: usize = size_of::<NeighborSolicitation>();
+
+/// Bytes of a link-layer address option for Ethernet.
+pub const LINK_LAYER_OPTION_BYTES: usize = size_of::<LinkLayerOption>();
+
+/// Type of an echo request, RFC 4443 section 4.1.
+pub const ECHO_REQUEST: u8 = 128;
+/// Type of an echo reply, RFC 4443 section 4.2.
+pub const ECHO_REPLY: u8 = 129;
+/// Type of a router solicitation, RFC 4861 section 4.1.
+pub const ROUTER_SOLICITATION: u8 = 133;
+/// Type of a router advertisement, RFC 4861 section 4.2.
+pub const ROUTER_ADVERTISEMENT: u8 = 134;
+/// Type of a neighbor solicitation, RFC 4861 section 4.3.
+pub const NEIGHBOR_SOLICITATION: u8 = 135;
+/// Type of a neighbor advertisement, RFC 4861 section 4.4.
+pub const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+
+/// Option: the sender's link-layer address, RFC 4861 section 4.6.1.
+pub const SOURCE_LINK_LAYER: u8 = 1;
+/// Option: the target's link-layer address, RFC 4861 section 4.6.1.
+pub const TARGET_LINK_LAYER: u8 = 2;
+
+/// Neighbor discovery is valid only from the link itself: no router has forwarded it.
+pub const NEIGHBOR_HOP_LIMIT: u8 = 255;
+
+/// Advertisement flag R: the sender is a router.
+pub const FLAG_ROUTER: u32 = 0x8000_0000;
+/// Advertisement flag S: it answers a solicitation.
+pub const FLAG_SOLICITED: u32 = 0x4000_0000;
+/// Advertisement flag O: it replaces what a cache holds.
+pub const FLAG_OVERRIDE: u32 = 0x2000_0000;
+
+/// The header of an echo message, 8 bytes; the data follows. RFC 4443 section 4.
+#[derive(
+    FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug, PartialEq, Eq,
+)]
+#[repr(C)]
+pub struct Icmpv6Echo {
+    /// Type: [`ECHO_REQUEST`] or [`ECHO_REPLY`].
+    pub kind: u8,
+    /// Code, 0.
+    pub code: u8,
+    /// Checksum of pseudo-header, header and data.
+    pub checksum: U16,
+    /// Identifier, which a reply repeats.
+    pub ident: U16,
+    /// Sequence number, which a reply repeats.
+    pub seq: U16,
+}
+
+impl Icmpv6Echo {
+    /// Views the upper layer of an IPv6 packet. The checksum is not verified here: see
+    /// [`checksum_ok`].
+    pub fn parse(message: &[u8]) -> Result<&Self, Malformed> {
+        let (echo, _data) = Self::ref_from_prefix(message).map_err(|_| Malformed::Truncated)?;
+        match (echo.kind, echo.code) {
+            (ECHO_REQUEST | ECHO_REPLY, 0) => Ok(echo),
+            _ => Err(Malformed::Value),
+        }
+    }
+}
+
+/// A neighbor solicitation without its options, 24 bytes. RFC 4861 section 4.3.
+#[derive(
+    FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug, PartialEq, Eq,
+)]
+#[repr(C)]
+pub struct NeighborSolicitation {
+    /// Type, [`NEIGHBOR_SOLICITATION`].
+    pub kind: u8,
+    /// Code, 0.
+    pub code: u8,
+    /// Checksum of pseudo-header, message and options.
+    pub checksum: U16,
+    /// Sent as zero, ignored when received.
+    pub reserved: U32,
+    /// The address asked about, never multicast.
+    pub target: [u8; 16],
+}
+
+impl NeighborSolicitation {
+    /// Views the upper layer of an IPv6 packet that came with `hop_limit`, and finds the source
+    /// link-layer address option. RFC 4861 section 7.1.1; the checksum is not verified here: see
+    /// [`checksum_ok`].
+    pub fn parse(message: &[u8], hop_limit: u8) -> Result<(&Self, Option<MacAddr>), Malformed> {
+        let (solicitation, options) =
+            Self::ref_from_prefix(message).map_err(|_| Malformed::Truncated)?;
+        let Self { kind, code, target, .. } = solicitation;
+        validate(*kind == NEIGHBOR_SOLICITATION, *code, hop_limit, target)?;
+        Ok((solicitation, link_layer_address(options, SOURCE_LINK_LAYER)?))
+    }
+
+    /// The question "who has `target`?", its checksum left zero.
+    #[must_use]
+    pub fn new(target: [u8; 16]) -> Self {
+        Self {
+            kind: NEIGHBOR_SOLICITATION,
+            code: 0,
+            checksum: U16::ZERO,
+            reserved: U32::ZERO,
+            target,
+        }
+    }
+}
+
+/// A neighbor advertisement without its options, 24 bytes. RFC 4861 section 4.4.
+#[derive(
+    FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug, PartialEq, Eq,
+)]
+#[repr(C)]
+pub struct NeighborAdvertisement {
+    /// Type, [`NEIGHBOR_ADVERTISEMENT`].
+    pub kind: u8,
+    /// Code, 0.
+    pub code: u8,
+    /// Checksum of pseudo-header, message and options.
+    pub checksum: U16,
+    /// [`FLAG_ROUTER`], [`FLAG_SOLICITED`], [`FLAG_OVERRIDE`] and 29 reserved bits.
+    pub flags: U32,
+    /// The address that is advertised, never multicast.
+    pub target: [u8; 16],
+}
+
+impl NeighborAdvertisement {
+    /// Views the upper layer of an IPv6 packet that came with `hop_limit`, and finds the target
+    /// link-layer address option. RFC 4861 section 7.1.2; the checksum is not verified here: see
+    /// [`checksum_ok`].
+    pub fn parse(message: &[u8], hop_limit: u8) -> Result<(&Self, Option<MacAddr>), Malformed> {
+        let (advertisement, options) =
+            Self::ref_from_prefix(message).map_err(|_| Malformed::Truncated)?;
+        let Self { kind, code, target, .. } = advertisement;
+        validate(*kind == NEIGHBOR_ADVERTISEMENT, *code, hop_limit, target)?;
+        Ok((advertisement, link_layer_address(options, TARGET_LINK_LAYER)?))
+    }
+
+    /// The statement "I have `target`" with some of the `FLAG_` bits, its checksum left zero.
+    #[must_use]
+    pub fn new(target: [u8; 16], flags: u32) -> Self {
+        Self {
+            kind: NEIGHBOR_ADVERTISEMENT,
+            code: 0,
+            checksum: U16::ZERO,
+            flags: flags.into(),
+            target,
+        }
+    }
+}
+
+/// A link-layer address option for Ethernet, 8 bytes. RFC 4861 section 4.6.1, RFC 2464 section 6.
+#[derive(
+    FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug, PartialEq, Eq,
+)]
+#[repr(C)]
+pub struct LinkLayerOption {
+    /// Type: [`SOURCE_LINK_LAYER`] or [`TARGET_LINK_LAYER`].
+    pub kind: u8,
+    /// Length in units of 8 bytes, 1.
+    pub length: u8,
+    /// The address.
+    pub address: MacAddr,
+}
+
+impl LinkLayerOption {
+    /// The option that states the sender's address.
+    #[must_use]
+    pub const fn source(address: MacAddr) -> Self {
+        Self { kind: SOURCE_LINK_LAYER, length: 1, address }
+    }
+
+    /// The option that states the target's address.
+    #[must_use]
+    pub const fn target(address: MacAddr) -> Self {
+        Self { kind: TARGET_LINK_LAYER, length: 1, address }
+    }
+}
+
+/// The checksum of a whole ICMPv6 message matches. RFC 4443 section 2.3.
+#[must_use]
+pub fn checksum_ok(source: &[u8; 16], destination: &[u8; 16], message: &[u8]) -> bool {
+    u32::try_from(message.len()).is_ok_and(|length| {
+        let pseudo = checksum::pseudo_ipv6(source, destination, protocol::ICMPV6, length);
+        checksum::is_valid(pseudo + checksum::sum(message))
+    })
+}
+
+/// What RFC 4861 section 7.1 demands of both messages, the checksum aside.
+fn validate(kind: bool, code: u8, hop_limit: u8, target: &[u8; 16]) -> Result<(), Malformed> {
+    if hop_limit != NEIGHBOR_HOP_LIMIT {
+        return Err(Malformed::HopLimit);
+    }
+    let target_is_multicast = target[0] == 0xff;
+    if !kind || code != 0 || target_is_multicast {
+        return Err(Malformed::Value);
+    }
+    Ok(())
+}
+
+/// The address in the first option of type `kind`. Every option is walked, whether it is asked for
+/// or not: all must have a length greater than zero (RFC 4861 section 7.1).
+fn link_layer_address(mut options: &[u8], kind: u8) -> Result<Option<MacAddr>, Malformed> {
+    let mut found = None;
+    while !options.is_empty() {
+        let (option, _) =
+            LinkLayerOption::ref_from_prefix(options).map_err(|_| Malformed::Options)?;
+        if option.length == 0 {
+            return Err(Malformed::Options);
+        }
+        if option.kind == kind && found.is_none() {
+            // An Ethernet address fills exactly one unit.
+            if option.length != 1 {
+                return Err(Malformed::Options);
+            }
+            found = Some(option.address);
+        }
+        options = options.get(usize::from(option.length) * 8..).ok_or(Malformed::Options)?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,142 @@
+//! IPv4: a view holds a whole datagram, its payload cut to the length the header states.
+//!
+//! RFC 791 section 3.1. Fragments are refused: nothing here reassembles.
+
+use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{Malformed, checksum};
+
+/// Bytes of a header without options.
+pub const IPV4_BYTES: usize = size_of::<Ipv4Header>();
+
+/// The first byte of a header without options: version 4, IHL 5.
+pub const VERSION_IHL: u8 = 0x45;
+
+/// The "don't fragment" bit of [`Ipv4Header::flags_fragment`].
+pub const DONT_FRAGMENT: u16 = 0x4000;
+
+/// The bits of [`Ipv4Header::flags_fragment`] that make a datagram a fragment: MF and the offset.
+const FRAGMENT_MASK: u16 = 0x3fff;
+
+/// What an IP datagram carries (IANA "Assigned Internet Protocol Numbers").
+pub mod protocol {
+    /// Internet Control Message Protocol.
+    pub const ICMP: u8 = 1;
+    /// Transmission Control Protocol.
+    pub const TCP: u8 = 6;
+    /// User Datagram Protocol.
+    pub const UDP: u8 = 17;
+    /// Internet Control Message Protocol for IPv6.
+    pub const ICMPV6: u8 = 58;
+}
+
+/// The fixed IPv4 header, 20 bytes.
+#[derive(
+    FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug, PartialEq, Eq,
+)]
+#[repr(C)]
+pub struct Ipv4Header {
+    /// Version (4 bits, 4) and Internet header length (4 bits, in 32-bit words).
+    pub version_ihl: u8,
+    /// Type of service: DSCP (6 bits) and ECN (2 bits), RFC 2474 section 3.
+    pub tos: u8,
+    /// Bytes of the datagram, header and payload.
+    pub total_length: U16,
+    /// Identification.
+    pub id: U16,
+    /// Reserved (1 bit), [`DONT_FRAGMENT`], more fragments, fragment offset (13 bits, in 8 bytes).
+    pub flags_fragment: U16,
+    /// Time to live, hops.
+    pub ttl: u8,
+    /// What the payload is, one of [`protocol`].
+    pub protocol: u8,
+    /// Checksum of the header, options included.
+    pub checksum: U16,
+    /// Source address.
+    pub source: [u8; 4],
+    /// Destination address.
+    pub destination: [u8; 4],
+}
+
+impl Ipv4Header {
+    /// The datagram is a piece of a larger one (MF set, or an offset).
+    #[inline]
+    #[must_use]
+    pub fn is_fragment(&self) -> bool {
+        self.flags_fragment.get() & FRAGMENT_MASK != 0
+    }
+
+    /// Bytes of the header the IHL claims, 0 to 60.
+    #[inline]
+    const fn claimed_bytes(&self) -> u8 {
+        (self.version_ihl & 0x0f) * 4
+    }
+}
+
+/// A whole, unfragmented IPv4 datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4<'a> {
+    /// The fixed part of the header.
+    pub header: &'a Ipv4Header,
+    /// Bytes of the header with its options: 20 to 60, a multiple of 4.
+    pub header_bytes: u8,
+    /// The options, 0 to 40 bytes, not looked into.
+    pub options: &'a [u8],
+    /// What the datagram carries: total length less header, link padding cut off.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Ipv4<'a> {
+    /// Views what follows an Ethernet header. The header checksum is not verified here: see
+    /// [`Ipv4::checksum_ok`].
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let (header, rest) =
+            Ipv4Header::ref_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
+        if header.version_ihl >> 4 != 4 {
+            return Err(Malformed::Version);
+        }
+        let header_bytes = header.claimed_bytes();
+        let (options, rest) = usize::from(header_bytes)
+            .checked_sub(IPV4_BYTES)
+            .and_then(|options_bytes| rest.split_at_checked(options_bytes))
+            .ok_or(Malformed::HeaderLength)?;
+        let payload = usize::from(header.total_length.get())
+            .checked_sub(usize::from(header_bytes))
+            .and_then(|payload_bytes| rest.get(..payload_bytes))
+            .ok_or(Malformed::TotalLength)?;
+        if header.is_fragment() {
+            return Err(Malformed::Fragment);
+        }
+        Ok(Self { header, header_bytes, options, payload })
+    }
+
+    /// The header checksum matches the header, options included.
+    #[inline]
+    #[must_use]
+    pub fn checksum_ok(&self) -> bool {
+        checksum::is_valid(checksum::sum(self.header.as_bytes()) + checksum::sum(self.options))
+    }
+
+    /// Type of service: DSCP and ECN.
+    #[inline]
+    #[must_use]
+    pub const fn tos(&self) -> u8 {
+        self.header.tos
+    }
+
+    /// Time to live, hops.
+    #[inline]
+    #[must_use]
+    pub const fn ttl(&self) -> u8 {
+        self.header.ttl
+    }
+
+    /// Identification.
+    #[inline]
+    #[must_use]
+    pub fn id(&self) -> u16 {
+        self.header.id.get()
+    }
+}

@@ -1,0 +1,170 @@
+//! IPv6: a view holds a whole packet and names the upper layer behind its extension headers.
+//!
+//! RFC 8200 sections 3 and 4. The walk over extension headers is bounded in steps and in bytes;
+//! fragments are refused, but for atomic ones (RFC 6946), which are whole packets.
+
+use zerocopy::byteorder::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::Malformed;
+
+/// Bytes of the fixed header.
+pub const IPV6_BYTES: usize = size_of::<Ipv6Header>();
+
+/// The most extension headers a packet may carry.
+pub const MAX_EXTENSIONS: usize = 8;
+
+/// Next-header values that are extension headers (RFC 8200 section 4, RFC 7045 section 4).
+mod extension {
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const ESP: u8 = 50;
+    pub(super) const AUTHENTICATION: u8 = 51;
+    pub(super) const DESTINATION_OPTIONS: u8 = 60;
+    pub(super) const MOBILITY: u8 = 135;
+    pub(super) const HIP: u8 = 139;
+    pub(super) const SHIM6: u8 = 140;
+}
+
+/// The fixed IPv6 header, 40 bytes.
+#[derive(
+    FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug, PartialEq, Eq,
+)]
+#[repr(C)]
+pub struct Ipv6Header {
+    /// Version (4 bits, 6), traffic class (8 bits) and flow label (20 bits).
+    pub version_class_flow: U32,
+    /// Bytes after this header, extension headers included.
+    pub payload_length: U16,
+    /// What follows this header: an extension header or the upper layer.
+    pub next_header: u8,
+    /// Hop limit.
+    pub hop_limit: u8,
+    /// Source address.
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+}
+
+impl Ipv6Header {
+    /// Traffic class: DSCP (6 bits) and ECN (2 bits), RFC 8200 section 7.
+    #[inline]
+    #[must_use]
+    pub fn traffic_class(&self) -> u8 {
+        let [high, low, ..] = self.version_class_flow.to_bytes();
+        (high << 4) | (low >> 4)
+    }
+
+    /// Flow label, 20 bits, RFC 6437.
+    #[inline]
+    #[must_use]
+    pub fn flow_label(&self) -> u32 {
+        self.version_class_flow.get() & 0x000f_ffff
+    }
+}
+
+/// What the walked extension headers have in common: hop-by-hop and destination options, routing.
+#[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct ExtensionHeader {
+    next_header: u8,
+    /// Units of 8 bytes, not counting the first 8.
+    length: u8,
+    data: [u8; 6],
+}
+
+impl ExtensionHeader {
+    /// Bytes of the whole extension header, 8 to 2048.
+    fn bytes(&self) -> u16 {
+        (u16::from(self.length) + 1) * 8
+    }
+
+    /// Read as a fragment header, it is the only fragment: offset 0 and M clear (RFC 6946).
+    fn is_atomic_fragment(&self) -> bool {
+        let [offset_high, offset_low_flags, ..] = self.data;
+        offset_high == 0 && offset_low_flags & 0xf9 == 0
+    }
+}
+
+/// A whole IPv6 packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6<'a> {
+    /// The fixed header.
+    pub header: &'a Ipv6Header,
+    /// The upper layer behind the extension headers, one of [`super::ipv4::protocol`].
+    pub protocol: u8,
+    /// Bytes from the start of the IPv6 header to the upper layer: 40 without extensions.
+    pub l4_offset: u16,
+    /// The upper layer, link padding cut off.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Ipv6<'a> {
+    /// Views what follows an Ethernet header.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let (header, rest) =
+            Ipv6Header::ref_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
+        if header.version_class_flow.get() >> 28 != 6 {
+            return Err(Malformed::Version);
+        }
+        let payload =
+            rest.get(..usize::from(header.payload_length.get())).ok_or(Malformed::TotalLength)?;
+        let upper = UpperLayer { protocol: header.next_header, extension_bytes: 0, payload };
+        let UpperLayer { protocol, extension_bytes, payload } = upper.walk()?;
+        Ok(Self { header, protocol, l4_offset: 40 + extension_bytes, payload })
+    }
+}
+
+/// How far the walk over the extension headers has come.
+#[derive(Clone, Copy)]
+struct UpperLayer<'a> {
+    /// What `payload` starts with.
+    protocol: u8,
+    /// Bytes walked: at most 8 headers of 2048 bytes, so far from overflow.
+    extension_bytes: u16,
+    /// The bytes not yet walked.
+    payload: &'a [u8],
+}
+
+impl UpperLayer<'_> {
+    /// Steps until what comes next is an upper layer.
+    #[inline]
+    fn walk(mut self) -> Result<Self, Malformed> {
+        for step in 0..=MAX_EXTENSIONS {
+            let bytes = match self.protocol {
+                // Only right after the fixed header, RFC 8200 section 4.1.
+                extension::HOP_BY_HOP if step != 0 => return Err(Malformed::ExtensionChain),
+                extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION_OPTIONS => {
+                    self.peek()?.bytes()
+                }
+                extension::FRAGMENT if self.peek()?.is_atomic_fragment() => 8,
+                extension::FRAGMENT => return Err(Malformed::Fragment),
+                extension::ESP
+                | extension::AUTHENTICATION
+                | extension::MOBILITY
+                | extension::HIP
+                | extension::SHIM6 => return Err(Malformed::ExtensionChain),
+                _ => return Ok(self),
+            };
+            self = self.skip(bytes)?;
+        }
+        Err(Malformed::ExtensionChain)
+    }
+
+    /// The extension header that comes next.
+    fn peek(&self) -> Result<&ExtensionHeader, Malformed> {
+        let next = ExtensionHeader::ref_from_prefix(self.payload);
+        next.map(|(header, _)| header).map_err(|_| Malformed::ExtensionChain)
+    }
+
+    /// The walk one extension header of `bytes` bytes further.
+    fn skip(self, bytes: u16) -> Result<Self, Malformed> {
+        Ok(Self {
+            protocol: self.peek()?.next_header,
+            extension_bytes: self.extension_bytes + bytes,
+            payload: self.payload.get(usize::from(bytes)..).ok_or(Malformed::ExtensionChain)?,
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! The thin std side of dperf-shell.

@@ -1,0 +1,2 @@
+//! `dperf-shell`: the command line.
+fn main() {}

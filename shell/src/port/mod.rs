@@ -1,0 +1,36 @@
+//! Packet I/O back ends: each opens a port and mints its queues, once, to be moved to their cores.
+
+use dperf_core::port::{Offloads, PacketQueue};
+use dperf_core::wire::ethernet::MacAddr;
+
+/// What the kernel gets to see of the frames that reach a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KernelSees {
+    /// Nothing: the port belongs to us alone.
+    Nothing,
+    /// A copy of everything (a packet socket).
+    Copy,
+}
+
+/// What an opened port turned out to be; the second half of every plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// The port's MAC address.
+    pub mac: MacAddr,
+    /// The longest frame, in bytes without FCS.
+    pub frame_bytes: u16,
+    /// What the device does for us.
+    pub offloads: Offloads,
+    /// What the kernel sees.
+    pub kernel_sees: KernelSees,
+    /// Queue i talks to the peer's queue i and to no other (in-process links, memif).
+    pub paired_queues: bool,
+}
+
+/// An opened port: its facts and one queue per worker.
+pub struct Opened {
+    /// What it turned out to be.
+    pub facts: Facts,
+    /// One queue per worker, in order. Each moves to its core.
+    pub queues: Vec<Box<dyn PacketQueue>>,
+}
