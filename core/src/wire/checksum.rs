@@ -5,8 +5,8 @@
 //! to compare with a host integer; it is two bytes, stored as they are with `to_ne_bytes`, and a
 //! host value enters a sum only through [`be16`] or [`be32`].
 //!
-//! **Partial sums are added with plain `+`.** A partial sum is below 2^34, so a billion of them fit
-//! in the `u64`. Every part but the last must have an even number of bytes.
+//! **Partial sums are added with plain `+`.** A partial sum is below 2^35, so half a billion of them
+//! fit in the `u64`. Every part but the last must have an even number of bytes.
 
 /// The partial sum of `bytes`, in memory order. An odd last byte counts as if a zero followed.
 #[inline]
@@ -19,15 +19,25 @@ pub fn sum(bytes: &[u8]) -> u64 {
     // The last 8 bytes are loaded whole, and those that belong to `words` are shifted out. Two
     // shifts, for a shift by 64 would be none.
     let tail_word = u64::from_le_bytes(*last) >> (8 * (7 - tail.len())) >> 8;
-    let total = tail_word.to_le();
+    // Two chains of additions, for each waits for its own carries.
+    let mut one = tail_word.to_le();
+    let mut two = 0;
     let (blocks, rest) = words.as_chunks::<4>();
-    let total = blocks.iter().fold(total, |total, block| add_words(total, *block));
-    halves(match *rest {
-        [a, b, c] => add_words(total, [a, b, c]),
-        [a, b] => add_words(total, [a, b]),
-        [a] => add_words(total, [a]),
-        _ => total,
-    })
+    let (pairs, block) = blocks.as_chunks::<2>();
+    for [first, second] in pairs {
+        one = add_words(one, *first);
+        two = add_words(two, *second);
+    }
+    if let [block] = block {
+        one = add_words(one, *block);
+    }
+    two = match *rest {
+        [a, b, c] => add_words(two, [a, b, c]),
+        [a, b] => add_words(two, [a, b]),
+        [a] => add_words(two, [a]),
+        _ => two,
+    };
+    halves(one) + halves(two)
 }
 
 /// The partial sum of fewer than 8 bytes.
@@ -45,6 +55,7 @@ fn add_words<const N: usize>(mut total: u64, words: [[u8; 8]; N]) -> u64 {
     for word in words {
         (total, carry) = total.carrying_add(u64::from_ne_bytes(word), carry);
     }
+    // This cannot overflow: total and carry together stay below 2^64, whatever the words.
     total + u64::from(carry)
 }
 

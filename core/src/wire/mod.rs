@@ -27,9 +27,6 @@ pub mod tcp;
 pub mod udp;
 
 #[cfg(test)]
-#[cfg(test)]
-mod tests;
-
 /// Why bytes are not the header they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
