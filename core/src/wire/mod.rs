@@ -26,7 +26,6 @@ pub mod ipv6;
 pub mod tcp;
 pub mod udp;
 
-#[cfg(test)]
 /// Why bytes are not the header they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
