@@ -9,14 +9,8 @@ use super::words::{advance, find_line_stop, narrow, token_run, whole};
 use super::{Fault, Kind, Message};
 
 /// The words that matter: field names, connection options, a transfer coding; in lower case.
-static WORDS: [&[u8]; 6] = [
-    b"content-length",
-    b"transfer-encoding",
-    b"connection",
-    b"close",
-    b"keep-alive",
-    b"chunked",
-];
+static WORDS: [&[u8]; 6] =
+    [b"content-length", b"transfer-encoding", b"connection", b"close", b"keep-alive", b"chunked"];
 const NAME_LENGTH: u8 = 1 << 0;
 const NAME_CODING: u8 = 1 << 1;
 const NAME_CONNECTION: u8 = 1 << 2;
@@ -30,11 +24,7 @@ const CODINGS: u8 = 1 << 6;
 
 impl Scanner {
     /// The first byte of a line: a name, or the empty line that ends the section.
-    pub(super) fn field(
-        &mut self,
-        kind: Kind,
-        rest: &mut &[u8],
-    ) -> Result<Option<Message>, Fault> {
+    pub(super) fn field(&mut self, kind: Kind, rest: &mut &[u8]) -> Result<Option<Message>, Fault> {
         match **rest {
             [b'\r', b'\n', ..] => self.eat(2, Phase::Field, rest),
             [b'\n', ..] => self.eat(1, Phase::Field, rest),
@@ -86,7 +76,8 @@ impl Scanner {
         let run = take(rest, token_run(rest));
         let flags = self.candidates & (TRAILER | CODINGS);
         let same = <[u8]>::eq_ignore_ascii_case;
-        self.candidates = flags | narrow(&WORDS, self.candidates & !flags, self.position, run, same);
+        self.candidates =
+            flags | narrow(&WORDS, self.candidates & !flags, self.position, run, same);
         self.position = advance(self.position, run.len());
     }
 
@@ -123,8 +114,7 @@ impl Scanner {
                 b'\r' | b'\n' | 0 => return self.line_end(Fault::Field, rest),
                 _ => {
                     let codings = self.candidates & CODINGS;
-                    self.candidates =
-                        if codings != 0 { CODINGS | CODING_CHUNKED } else { OPTIONS };
+                    self.candidates = if codings != 0 { CODINGS | CODING_CHUNKED } else { OPTIONS };
                     self.position = 0;
                     self.phase = Phase::ListToken;
                     return Ok(());

@@ -18,7 +18,7 @@ mod tests;
 pub use memo::Memo;
 pub use message::{
     DEFAULT_BODY, DEFAULT_HOST, DEFAULT_PATH, REQUEST_BYTES, RESPONSE_HEADER_BYTES, RequestSpec,
-    ResponseSpec, write_body, write_plain, write_request, write_response_header,
+    ResponseSpec, write_filler, write_request, write_response, write_response_header,
 };
 pub use scanner::Scanner;
 

@@ -11,7 +11,7 @@ pub(super) fn find_below<const LIMIT: u8>(bytes: &[u8]) -> usize {
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         // A borrow can only spoil the bytes above the first hit.
-        let hits = word.wrapping_sub(ONES * LIMIT as u64) & !word & HIGH;
+        let hits = word.wrapping_sub(ONES * u64::from(LIMIT)) & !word & HIGH;
         if hits != 0 {
             return index * 8 + hits.trailing_zeros() as usize / 8;
         }
