@@ -93,3 +93,47 @@ impl ArpPacket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DESTINATION_V4, MAC, SOURCE_V4, arp_request};
+    use super::*;
+
+    #[test]
+    fn request_is_the_oracles() {
+        let ours = ArpPacket::request(MAC, SOURCE_V4.octets(), DESTINATION_V4.octets());
+        let theirs = arp_request();
+        assert_eq!(ours.as_bytes(), theirs);
+        let parsed = ArpPacket::parse(&theirs).unwrap();
+        assert!(parsed == &ours && parsed.is_request());
+    }
+
+    #[test]
+    fn reply_turns_the_request_around() {
+        let request = ArpPacket::request(MAC, [10, 0, 0, 1], [10, 0, 0, 2]);
+        let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+        let reply = request.reply_to(mac);
+        assert_eq!((reply.sha, reply.spa), (mac, [10, 0, 0, 2]));
+        assert_eq!((reply.tha, reply.tpa), (MAC, [10, 0, 0, 1]));
+        assert!(!reply.is_request());
+        assert_eq!(ArpPacket::parse(reply.as_bytes()), Ok(&reply));
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        let good = arp_request();
+        for length in 0..ARP_BYTES {
+            assert_eq!(ArpPacket::parse(&good[..length]), Err(Malformed::Truncated));
+        }
+        for at in 0..8 {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x40;
+            assert_eq!(ArpPacket::parse(&bytes), Err(Malformed::Value), "byte {at}");
+        }
+        for op in [0, 3, 0xff] {
+            let mut bytes = good.clone();
+            bytes[7] = op;
+            assert_eq!(ArpPacket::parse(&bytes), Err(Malformed::Value), "op {op}");
+        }
+    }
+}

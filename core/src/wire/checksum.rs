@@ -31,6 +31,7 @@ pub fn sum(bytes: &[u8]) -> u64 {
     if let [block] = block {
         one = add_words(one, *block);
     }
+    // What is left is 0 to 3 words.
     two = match *rest {
         [a, b, c] => add_words(two, [a, b, c]),
         [a, b] => add_words(two, [a, b]),
@@ -127,4 +128,131 @@ pub fn pseudo_ipv6(src: &[u8; 16], dst: &[u8; 16], protocol: u8, length: u32) ->
 pub fn replace(checksum: [u8; 2], old: &[u8], new: &[u8]) -> [u8; 2] {
     let without_old = u64::from(!fold(sum(old)));
     finish(u64::from(!u16::from_ne_bytes(checksum)) + without_old + sum(new))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    use smoltcp::wire::{IpProtocol, checksum as oracle};
+
+    use super::super::testing::XorShift;
+    use super::*;
+
+    /// RFC 1071 section 1 as written, in network order.
+    fn naive(bytes: &[u8]) -> u16 {
+        let mut total = 0_u32;
+        for pair in bytes.chunks(2) {
+            total += u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+            total = (total & 0xffff) + (total >> 16);
+        }
+        total as u16
+    }
+
+    #[test]
+    fn every_length_and_alignment_agrees_with_the_oracles() {
+        let mut noise = XorShift::new();
+        for length in (0..=300).chain([1460, 1500, 9000, 65535]) {
+            let bytes = noise.bytes(length + 8);
+            for start in 0..8 {
+                let bytes = &bytes[start..start + length];
+                let folded = fold(sum(bytes)).to_be();
+                assert_eq!(folded, naive(bytes), "{length} bytes from {start}");
+                assert_eq!(folded, oracle::data(bytes), "{length} bytes from {start}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_carries_are_kept() {
+        let ones = [0xff; 300];
+        assert_eq!(sum(&[]), 0);
+        for length in 1..=300 {
+            assert_eq!(fold(sum(&ones[..length])).to_be(), naive(&ones[..length]), "{length}");
+        }
+        for mut sparse in [[0_u8; 72], [0xff; 72]] {
+            for at in 0..72 {
+                sparse[at] ^= 0xff;
+                assert_eq!(fold(sum(&sparse)).to_be(), naive(&sparse), "{at}");
+                sparse[at] ^= 0xff;
+            }
+        }
+    }
+
+    #[test]
+    fn fold_is_the_remainder() {
+        let mut noise = XorShift::new();
+        assert_eq!(fold(0), 0);
+        assert_eq!(fold(u64::MAX), 0xffff);
+        for _ in 0..100_000 {
+            let any = noise.next() >> noise.below(64);
+            assert_eq!(u64::from(fold(any)) % 0xffff, any % 0xffff);
+            assert_eq!(fold(any) == 0, any == 0);
+        }
+    }
+
+    #[test]
+    fn parts_of_even_length_add_up() {
+        let bytes = XorShift::new().bytes(301);
+        for split in (0..=301).step_by(2) {
+            let (head, tail) = bytes.split_at(split);
+            assert_eq!(fold(sum(head) + sum(tail)), fold(sum(&bytes)));
+        }
+    }
+
+    #[test]
+    fn host_values_enter_as_they_travel() {
+        assert_eq!(fold(be16(0x1234)), fold(sum(&[0x12, 0x34])));
+        assert_eq!(fold(be32(0x1234_5678)), fold(sum(&[0x12, 0x34, 0x56, 0x78])));
+    }
+
+    #[test]
+    fn pseudo_headers_agree_with_the_oracle() {
+        let (a, b) = (Ipv4Addr::new(10, 255, 3, 4), Ipv4Addr::new(192, 168, 255, 1));
+        let ours = fold(pseudo_ipv4(a.octets(), b.octets(), 6, 1480)).to_be();
+        let theirs = oracle::pseudo_header(&a.into(), &b.into(), IpProtocol::Tcp, 1480);
+        assert_eq!(ours, theirs);
+        let (a, b) = (Ipv6Addr::new(0xfe80, 0, 0, 1, 2, 3, 0xffff, 5), Ipv6Addr::LOCALHOST);
+        let ours = fold(pseudo_ipv6(&a.octets(), &b.octets(), 17, 40_000)).to_be();
+        let theirs = oracle::pseudo_header(&a.into(), &b.into(), IpProtocol::Udp, 40_000);
+        assert_eq!(ours, theirs);
+        // Beyond 16 bits, where the oracle cuts the length off, the RFC's drawing decides.
+        let drawing = [&a.octets()[..], &b.octets(), &[0, 1, 0x11, 0x70], &[0, 0, 0, 17]].concat();
+        let ours = fold(pseudo_ipv6(&a.octets(), &b.octets(), 17, 0x0001_1170)).to_be();
+        assert_eq!(ours, naive(&drawing));
+    }
+
+    #[test]
+    fn a_stored_checksum_is_valid_and_damage_is_not() {
+        let mut noise = XorShift::new();
+        for length in 4..200 {
+            let mut bytes = noise.bytes(length);
+            bytes[2..4].fill(0);
+            let stored = finish(sum(&bytes));
+            bytes[2..4].copy_from_slice(&stored);
+            assert!(is_valid(sum(&bytes)));
+            bytes[noise.below(length)] ^= 0x10;
+            assert!(!is_valid(sum(&bytes)));
+        }
+    }
+
+    #[test]
+    fn replacing_equals_summing_again() {
+        let mut noise = XorShift::new();
+        for _ in 0..20_000 {
+            let mut bytes = noise.bytes(40);
+            bytes[0] = 0x45;
+            let before = finish(sum(&bytes));
+            let at = 2 + 2 * noise.below(18);
+            let length = noise.below(40 - at);
+            let new = noise.bytes(length);
+            let after = replace(before, &bytes[at..at + length], &new);
+            bytes[at..at + length].copy_from_slice(&new);
+            assert_eq!(after, finish(sum(&bytes)));
+        }
+        // RFC 1624 section 4: equation 3 yields 0x0000 where equation 2 yielded 0xffff.
+        assert_eq!(replace([0xdd, 0x2f], &[0x55, 0x55], &[0x32, 0x85]), [0x00, 0x00]);
+    }
 }

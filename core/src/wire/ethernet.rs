@@ -151,3 +151,59 @@ impl VlanTag {
         self.tci.get() & 0x0fff
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn mac_is_written_and_read_in_one_form() {
+        let mac = MacAddr([0x02, 0xab, 0xcd, 0, 0x7f, 0xff]);
+        assert_eq!(mac.to_string(), "02:ab:cd:00:7f:ff");
+        assert_eq!(MacAddr::parse("02:ab:cd:00:7f:ff"), Some(mac));
+        assert_eq!(MacAddr::parse("02:AB:CD:00:7F:FF"), Some(mac));
+        assert!(MacAddr::BROADCAST.is_broadcast() && MacAddr::BROADCAST.is_multicast());
+        assert!(!mac.is_multicast() && !MacAddr::ZERO.is_broadcast());
+    }
+
+    #[test]
+    fn mac_in_any_other_form_is_refused() {
+        for text in [
+            "",
+            "02:ab:cd:00:7f:f",
+            "02:ab:cd:00:7f:fff",
+            "02:ab:cd:00:7f:fg",
+            "02-ab-cd-00-7f-ff",
+            "+2:ab:cd:00:7f:ff",
+            " 2:ab:cd:00:7f:ff",
+            "02:ab:cd:00:7f:\u{e9}",
+            "02ab:cd::00:7f:ff",
+        ] {
+            assert_eq!(MacAddr::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn split_needs_the_whole_header() {
+        let frame: [u8; 20] = core::array::from_fn(|at| at as u8);
+        for length in 0..ETHERNET_BYTES {
+            assert_eq!(EthernetHeader::split(&frame[..length]), Err(Malformed::Truncated));
+        }
+        let (header, rest) = EthernetHeader::split(&frame).unwrap();
+        assert_eq!(header.dst, MacAddr([0, 1, 2, 3, 4, 5]));
+        assert_eq!(header.src, MacAddr([6, 7, 8, 9, 10, 11]));
+        assert_eq!(header.ethertype.get(), 0x0c0d);
+        assert_eq!(rest, [14, 15, 16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn tag_knows_its_vlan() {
+        assert_eq!(VlanTag::split(&[0; 3]), Err(Malformed::Truncated));
+        let (tag, rest) = VlanTag::split(&[0xf1, 0x23, 0x08, 0x00, 9]).unwrap();
+        assert_eq!((tag.id(), tag.ethertype.get(), rest), (0x123, ethertype::IPV4, &[9][..]));
+    }
+}

@@ -50,3 +50,33 @@ impl IcmpEcho {
 pub fn checksum_ok(message: &[u8]) -> bool {
     checksum::is_valid(checksum::sum(message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::icmp_echo;
+    use super::*;
+
+    #[test]
+    fn accepts_the_oracles_echo() {
+        let mut bytes = icmp_echo();
+        let echo = IcmpEcho::parse(&bytes).unwrap();
+        assert_eq!((echo.kind, echo.ident.get(), echo.seq.get()), (ECHO_REQUEST, 0x1234, 7));
+        assert!(checksum_ok(&bytes));
+        bytes[9] ^= 1;
+        assert!(!checksum_ok(&bytes));
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        let mut bytes = icmp_echo();
+        for length in 0..ICMP_ECHO_BYTES {
+            assert_eq!(IcmpEcho::parse(&bytes[..length]), Err(Malformed::Truncated));
+        }
+        for kind in 0..=255 {
+            bytes[0] = kind;
+            assert_eq!(IcmpEcho::parse(&bytes).is_ok(), matches!(kind, 0 | 8), "type {kind}");
+        }
+        (bytes[0], bytes[1]) = (ECHO_REQUEST, 1);
+        assert_eq!(IcmpEcho::parse(&bytes), Err(Malformed::Value));
+    }
+}

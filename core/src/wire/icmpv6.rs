@@ -230,3 +230,106 @@ fn link_layer_address(mut options: &[u8], kind: u8) -> Result<Option<MacAddr>, M
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use smoltcp::wire::{EthernetAddress, Icmpv6Repr, NdiscNeighborFlags, NdiscRepr};
+
+    use super::super::testing::{
+        DATA, DESTINATION_V6, MAC, SOURCE_V6, icmpv6, neighbor_solicitation,
+    };
+    use super::*;
+
+    fn right(message: &[u8]) -> bool {
+        checksum_ok(&SOURCE_V6.octets(), &DESTINATION_V6.octets(), message)
+    }
+
+    #[test]
+    fn accepts_the_oracles_echo() {
+        let mut bytes = icmpv6(&Icmpv6Repr::EchoReply { ident: 5, seq_no: 6, data: DATA });
+        let echo = Icmpv6Echo::parse(&bytes).unwrap();
+        assert_eq!((echo.kind, echo.ident.get(), echo.seq.get()), (ECHO_REPLY, 5, 6));
+        assert!(right(&bytes));
+        bytes[1] = 1;
+        assert!(!right(&bytes));
+        assert_eq!(Icmpv6Echo::parse(&bytes), Err(Malformed::Value));
+        assert_eq!(Icmpv6Echo::parse(&bytes[..7]), Err(Malformed::Truncated));
+    }
+
+    #[test]
+    fn solicitation_is_the_oracles() {
+        let theirs = neighbor_solicitation();
+        assert!(right(&theirs));
+        let (parsed, source) = NeighborSolicitation::parse(&theirs, 255).unwrap();
+        assert_eq!(source, Some(MAC));
+        let mut ours = NeighborSolicitation::new(DESTINATION_V6.octets());
+        ours.checksum = parsed.checksum;
+        assert_eq!(ours.as_bytes(), &theirs[..NEIGHBOR_BYTES]);
+        assert_eq!(LinkLayerOption::source(MAC).as_bytes(), &theirs[NEIGHBOR_BYTES..]);
+        assert_eq!(NeighborAdvertisement::parse(&theirs, 255), Err(Malformed::Value));
+    }
+
+    #[test]
+    fn advertisement_is_the_oracles() {
+        let theirs = icmpv6(&Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert {
+            flags: NdiscNeighborFlags::SOLICITED | NdiscNeighborFlags::OVERRIDE,
+            target_addr: SOURCE_V6,
+            lladdr: Some(EthernetAddress(MAC.0).into()),
+        }));
+        let (parsed, target) = NeighborAdvertisement::parse(&theirs, 255).unwrap();
+        assert_eq!(target, Some(MAC));
+        let flags = FLAG_SOLICITED | FLAG_OVERRIDE;
+        let mut ours = NeighborAdvertisement::new(SOURCE_V6.octets(), flags);
+        ours.checksum = parsed.checksum;
+        assert_eq!(ours.as_bytes(), &theirs[..NEIGHBOR_BYTES]);
+        assert_eq!(LinkLayerOption::target(MAC).as_bytes(), &theirs[NEIGHBOR_BYTES..]);
+    }
+
+    #[test]
+    fn every_prefix_is_refused() {
+        let good = neighbor_solicitation();
+        for length in 0..good.len() {
+            let parsed = NeighborSolicitation::parse(&good[..length], 255);
+            match length {
+                0..NEIGHBOR_BYTES => assert_eq!(parsed, Err(Malformed::Truncated)),
+                NEIGHBOR_BYTES => assert!(matches!(parsed, Ok((_, None)))),
+                _ => assert_eq!(parsed, Err(Malformed::Options)),
+            }
+        }
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        let good = neighbor_solicitation();
+        for hop_limit in 0..255 {
+            let parsed = NeighborSolicitation::parse(&good, hop_limit);
+            assert_eq!(parsed, Err(Malformed::HopLimit));
+        }
+        // Type, code and a multicast target.
+        for (at, lie) in [(0, 136), (1, 1), (8, 0xff)] {
+            let mut bytes = good.clone();
+            bytes[at] = lie;
+            assert_eq!(NeighborSolicitation::parse(&bytes, 255), Err(Malformed::Value), "{at}");
+        }
+        // Option lengths: 0 would loop, 1 is right, more is beyond the message.
+        for length in 0..=255 {
+            let mut bytes = good.clone();
+            bytes[25] = length;
+            let parsed = NeighborSolicitation::parse(&bytes, 255);
+            assert_eq!(parsed.is_ok(), length == 1, "length {length}");
+        }
+    }
+
+    #[test]
+    fn other_options_are_skipped_and_the_first_address_counts() {
+        let mut bytes = neighbor_solicitation();
+        let options = bytes.split_off(NEIGHBOR_BYTES);
+        bytes.extend([14, 2, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
+        bytes.extend(&options);
+        bytes.extend(LinkLayerOption::source(MacAddr::ZERO).as_bytes());
+        let (_, source) = NeighborSolicitation::parse(&bytes, 255).unwrap();
+        assert_eq!(source, Some(MAC));
+        bytes.extend([200, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(NeighborSolicitation::parse(&bytes, 255), Err(Malformed::Options));
+    }
+}

@@ -140,3 +140,97 @@ impl<'a> Ipv4<'a> {
         self.header.id.get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smoltcp::wire::IpProtocol;
+
+    use super::super::testing::{DATA, DESTINATION_V4, SOURCE_V4, ipv4};
+    use super::*;
+
+    #[test]
+    fn accepts_the_oracles_datagram_and_cuts_padding() {
+        let mut bytes = ipv4(IpProtocol::Udp, DATA);
+        bytes.extend([0; 17]);
+        let ip = Ipv4::parse(&bytes).unwrap();
+        assert_eq!((ip.header_bytes, ip.options, ip.payload), (20, &[][..], DATA));
+        assert_eq!(ip.header.source, SOURCE_V4.octets());
+        assert_eq!(ip.header.destination, DESTINATION_V4.octets());
+        assert_eq!((ip.tos(), ip.ttl(), ip.id(), ip.header.protocol), (0, 64, 0, protocol::UDP));
+        assert_eq!(ip.header.flags_fragment.get(), DONT_FRAGMENT);
+        assert!(ip.checksum_ok());
+        bytes[8] -= 1;
+        assert!(!Ipv4::parse(&bytes).unwrap().checksum_ok());
+    }
+
+    #[test]
+    fn every_prefix_is_refused() {
+        let bytes = ipv4(IpProtocol::Udp, DATA);
+        for length in 0..bytes.len() {
+            let lie = if length < 20 { Malformed::Truncated } else { Malformed::TotalLength };
+            assert_eq!(Ipv4::parse(&bytes[..length]), Err(lie), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn every_version_but_four_is_refused() {
+        for version in (0..16).filter(|version| *version != 4) {
+            let mut bytes = ipv4(IpProtocol::Udp, DATA);
+            bytes[0] = version << 4 | 5;
+            assert_eq!(Ipv4::parse(&bytes), Err(Malformed::Version));
+        }
+    }
+
+    #[test]
+    fn every_ihl_is_held_to_its_word() {
+        for ihl in 0..16 {
+            let mut bytes = ipv4(IpProtocol::Udp, &[7; 40]);
+            bytes[0] = 0x40 | ihl;
+            match Ipv4::parse(&bytes) {
+                Ok(ip) => {
+                    assert!(ihl >= 5);
+                    assert_eq!(ip.header_bytes, ihl * 4);
+                    assert_eq!(ip.payload.len(), 60 - usize::from(ihl) * 4);
+                }
+                Err(lie) => assert_eq!((lie, ihl < 5), (Malformed::HeaderLength, true)),
+            }
+            let cut = &bytes[..(usize::from(ihl) * 4).clamp(21, 60) - 1];
+            assert!(Ipv4::parse(cut).is_err());
+        }
+    }
+
+    #[test]
+    fn options_are_summed_with_the_header() {
+        let mut bytes = ipv4(IpProtocol::Udp, &[7; 40]);
+        for ihl in 5..=15 {
+            bytes[0] = 0x40 | ihl;
+            bytes[10..12].fill(0);
+            let stored = checksum::finish(checksum::sum(&bytes[..usize::from(ihl) * 4]));
+            bytes[10..12].copy_from_slice(&stored);
+            assert!(Ipv4::parse(&bytes).unwrap().checksum_ok(), "ihl {ihl}");
+        }
+    }
+
+    #[test]
+    fn every_total_length_is_held_to_its_word() {
+        let mut bytes = ipv4(IpProtocol::Udp, &[7; 40]);
+        for total_length in (0..100_u16).chain([u16::MAX]) {
+            bytes[2..4].copy_from_slice(&total_length.to_be_bytes());
+            let payload = Ipv4::parse(&bytes).map(|ip| ip.payload.len());
+            match total_length {
+                20..=60 => assert_eq!(payload, Ok(usize::from(total_length) - 20)),
+                _ => assert_eq!(payload, Err(Malformed::TotalLength)),
+            }
+        }
+    }
+
+    #[test]
+    fn fragments_are_refused() {
+        let mut bytes = ipv4(IpProtocol::Udp, DATA);
+        for bit in 0..16 {
+            bytes[6..8].copy_from_slice(&(1_u16 << bit).to_be_bytes());
+            let fragment = Ipv4::parse(&bytes) == Err(Malformed::Fragment);
+            assert_eq!(fragment, bit <= 13, "bit {bit}");
+        }
+    }
+}

@@ -168,3 +168,108 @@ impl UpperLayer<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use smoltcp::wire::IpProtocol;
+
+    use super::super::testing::{DATA, DESTINATION_V6, SOURCE_V6, ipv6};
+    use super::*;
+
+    /// A packet whose extension headers are `kinds`, each of 8 bytes and zero but for the chain.
+    fn chain(kinds: &[u8]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        for next in kinds.iter().skip(1).chain([&17]) {
+            payload.extend([*next, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        payload.truncate(kinds.len() * 8);
+        payload.extend(DATA);
+        ipv6(IpProtocol::from(*kinds.first().unwrap_or(&17)), &payload)
+    }
+
+    #[test]
+    fn accepts_the_oracles_packet_and_cuts_padding() {
+        let mut bytes = ipv6(IpProtocol::Tcp, DATA);
+        bytes.extend([0; 9]);
+        (bytes[0], bytes[1], bytes[3]) = (0x6a, 0xb5, 0x77);
+        let ip = Ipv6::parse(&bytes).unwrap();
+        assert_eq!((ip.protocol, ip.l4_offset, ip.payload), (6, 40, DATA));
+        assert_eq!(ip.header.source, SOURCE_V6.octets());
+        assert_eq!(ip.header.destination, DESTINATION_V6.octets());
+        assert_eq!(ip.header.hop_limit, 64);
+        assert_eq!((ip.header.traffic_class(), ip.header.flow_label()), (0xab, 0x5_0077));
+    }
+
+    #[test]
+    fn every_prefix_is_refused() {
+        let bytes = chain(&[0, 60]);
+        for length in 0..bytes.len() {
+            let lie = if length < 40 { Malformed::Truncated } else { Malformed::TotalLength };
+            assert_eq!(Ipv6::parse(&bytes[..length]), Err(lie), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn every_version_but_six_is_refused() {
+        for version in (0..16).filter(|version| *version != 6) {
+            let mut bytes = chain(&[]);
+            bytes[0] = version << 4;
+            assert_eq!(Ipv6::parse(&bytes), Err(Malformed::Version));
+        }
+    }
+
+    #[test]
+    fn extension_headers_are_walked() {
+        let eight = [0, 60, 43, 44, 60, 60, 60, 60];
+        for walked in 0..=8 {
+            let bytes = chain(&eight[..walked]);
+            let ip = Ipv6::parse(&bytes).unwrap();
+            assert_eq!((ip.protocol, ip.payload), (17, DATA));
+            assert_eq!(usize::from(ip.l4_offset), 40 + 8 * walked);
+        }
+    }
+
+    #[test]
+    fn chains_that_cannot_be_walked_are_refused() {
+        let nine = [0, 60, 43, 60, 60, 60, 60, 60, 60];
+        for kinds in [&nine[..], &[60, 0], &[0, 0], &[50], &[51], &[135], &[139], &[140]] {
+            assert_eq!(Ipv6::parse(&chain(kinds)), Err(Malformed::ExtensionChain), "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn every_extension_length_is_held_to_its_word() {
+        let mut bytes = ipv6(IpProtocol::from(60), &[0; 48]);
+        bytes[40] = 17;
+        for units in 0..=255 {
+            bytes[41] = units;
+            match Ipv6::parse(&bytes) {
+                Ok(ip) => assert_eq!(ip.payload.len(), 40 - 8 * usize::from(units)),
+                Err(lie) => assert_eq!((lie, units > 5), (Malformed::ExtensionChain, true)),
+            }
+        }
+        // The payload ends inside the extension header.
+        for payload_length in 0..8 {
+            bytes[5] = payload_length;
+            bytes[41] = 0;
+            assert_eq!(Ipv6::parse(&bytes), Err(Malformed::ExtensionChain));
+        }
+    }
+
+    #[test]
+    fn only_atomic_fragments_are_packets() {
+        for bit in 0..16 {
+            let mut bytes = chain(&[44]);
+            bytes[42..44].copy_from_slice(&(1_u16 << bit).to_be_bytes());
+            let reserved = matches!(bit, 1 | 2);
+            assert_eq!(Ipv6::parse(&bytes).is_ok(), reserved, "bit {bit}");
+        }
+        let mut bytes = chain(&[44]);
+        bytes[43] = 1;
+        assert_eq!(Ipv6::parse(&bytes), Err(Malformed::Fragment));
+    }
+}

@@ -26,6 +26,11 @@ pub mod ipv6;
 pub mod tcp;
 pub mod udp;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 /// Why bytes are not the header they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -44,7 +49,7 @@ pub enum Malformed {
     Fragment,
     /// The IPv6 extension headers are too many, truncated, misplaced or not ones we can walk.
     ExtensionChain,
-    /// The checksum does not match.
+    /// The checksum does not match. `parse` never says so, for it does not sum: its caller may.
     Checksum,
     /// The hop limit is not the one the protocol demands.
     HopLimit,

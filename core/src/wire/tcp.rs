@@ -191,3 +191,94 @@ fn split_option(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&length, rest) = bytes.split_first()?;
     rest.split_at_checked(usize::from(length).checked_sub(2)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DATA, tcp_syn};
+    use super::*;
+
+    #[test]
+    fn accepts_the_oracles_segment() {
+        let bytes = tcp_syn();
+        let tcp = Tcp::parse(&bytes).unwrap();
+        assert_eq!(tcp.flags(), TcpFlags::SYN);
+        assert_eq!(tcp.header.source_port.get(), 40000);
+        assert_eq!(tcp.header.destination_port.get(), 80);
+        assert_eq!(tcp.header.sequence.get(), 0x0102_0304);
+        assert_eq!(tcp.header.window.get(), 65535);
+        assert_eq!(tcp.payload, DATA);
+        let options = TcpOptions {
+            mss: Some(1460),
+            window_scale: Some(13),
+            sack_permitted: true,
+            timestamps: Some((11, 22)),
+        };
+        assert_eq!(TcpOptions::parse(tcp.options), Ok(options));
+    }
+
+    #[test]
+    fn every_prefix_is_refused_up_to_the_data() {
+        let bytes = tcp_syn();
+        let header_bytes = bytes.len() - DATA.len();
+        for length in 0..header_bytes {
+            let lie = if length < 20 { Malformed::Truncated } else { Malformed::HeaderLength };
+            assert_eq!(Tcp::parse(&bytes[..length]), Err(lie), "{length} bytes");
+        }
+        assert!(Tcp::parse(&bytes[..header_bytes]).unwrap().payload.is_empty());
+    }
+
+    #[test]
+    fn every_data_offset_is_held_to_its_word() {
+        let mut bytes = [0; 48];
+        for words in 0..16_u8 {
+            bytes[12] = words << 4 | 0x0f;
+            match Tcp::parse(&bytes) {
+                Ok(tcp) => assert_eq!((tcp.header_bytes, tcp.payload.len()), {
+                    assert!((5..=12).contains(&words));
+                    (words * 4, 48 - usize::from(words) * 4)
+                }),
+                Err(lie) => {
+                    assert_eq!(lie, Malformed::HeaderLength);
+                    assert!(!(5..=12).contains(&words));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn flags_are_where_the_rfc_draws_them() {
+        let mut bytes = [0; 20];
+        (bytes[12], bytes[13]) = (0x50, 0xff);
+        assert_eq!(Tcp::parse(&bytes).unwrap().flags(), TcpFlags::all());
+        bytes[13] = 0x12;
+        assert_eq!(Tcp::parse(&bytes).unwrap().flags(), TcpFlags::SYN | TcpFlags::ACK);
+    }
+
+    #[test]
+    fn options_end_where_they_say_and_unknown_ones_are_skipped() {
+        let none = TcpOptions::default();
+        assert_eq!(TcpOptions::parse(&[]), Ok(none));
+        assert_eq!(TcpOptions::parse(&[1; 40]), Ok(none));
+        assert_eq!(TcpOptions::parse(&[0, 2, 0, 0]), Ok(none));
+        assert_eq!(TcpOptions::parse(&[254, 2, 253, 3, 7, 1]), Ok(none));
+        let scaled = TcpOptions { window_scale: Some(14), ..none };
+        assert_eq!(TcpOptions::parse(&[99, 4, 2, 4, 3, 3, 200, 0]), Ok(scaled));
+    }
+
+    #[test]
+    fn option_lengths_that_lie_are_refused() {
+        for kind in 2..=255 {
+            assert_eq!(TcpOptions::parse(&[kind]), Err(Malformed::Options));
+            assert_eq!(TcpOptions::parse(&[kind, 0, 0, 0]), Err(Malformed::Options));
+            assert_eq!(TcpOptions::parse(&[kind, 1, 0, 0]), Err(Malformed::Options));
+            assert_eq!(TcpOptions::parse(&[1, kind, 4, 0]), Err(Malformed::Options));
+        }
+        for (kind, right) in [(2, 4), (3, 3), (4, 2), (8, 10)] {
+            for length in 0..=40 {
+                let mut options = [1; 40];
+                options[..2].copy_from_slice(&[kind, length]);
+                assert_eq!(TcpOptions::parse(&options).is_ok(), length == right, "{kind} {length}");
+            }
+        }
+    }
+}

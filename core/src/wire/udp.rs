@@ -48,3 +48,36 @@ impl<'a> Udp<'a> {
         Ok(Self { header, payload })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DATA, udp};
+    use super::*;
+
+    #[test]
+    fn accepts_the_oracles_datagram_and_cuts_padding() {
+        let mut bytes = udp();
+        bytes.push(0);
+        let datagram = Udp::parse(&bytes).unwrap();
+        assert_eq!(datagram.header.source_port.get(), 40000);
+        assert_eq!(datagram.header.destination_port.get(), 53);
+        assert_eq!(datagram.payload, DATA);
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        let mut bytes = udp();
+        for length in 0..bytes.len() {
+            let lie = if length < 8 { Malformed::Truncated } else { Malformed::TotalLength };
+            assert_eq!(Udp::parse(&bytes[..length]), Err(lie), "{length} bytes");
+        }
+        for length in (0..40_u16).chain([u16::MAX]) {
+            bytes[4..6].copy_from_slice(&length.to_be_bytes());
+            let payload = Udp::parse(&bytes).map(|datagram| datagram.payload.len());
+            match length {
+                8..=17 => assert_eq!(payload, Ok(usize::from(length) - 8)),
+                _ => assert_eq!(payload, Err(Malformed::TotalLength)),
+            }
+        }
+    }
+}
