@@ -48,18 +48,18 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
-use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::sync::Arc;
 
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
 use dperf_core::wire::ethernet::MacAddr;
 
+use self::buffers::Buffers;
 use super::{Facts, KernelSees, Opened};
 
+pub(in crate::port) mod buffers;
 #[cfg(test)]
 mod tests;
 
@@ -71,8 +71,6 @@ pub const PLACES: usize = 256;
 
 /// Buffers per queue and end that suit a worker: a few full trays.
 pub const FRAMES: u16 = 256;
-
-const CACHE_LINE: usize = 64;
 
 /// Two ends with `queues` queues each; queue i of one talks to queue i of the other. Every queue
 /// owns `frames` buffers that hold `frame_bytes`.
@@ -153,25 +151,18 @@ impl LinkQueue {
     fn lend(&mut self, index: u32, len: u16) -> Frame {
         #[cfg(debug_assertions)]
         assert!(!core::mem::replace(&mut self.lent[index as usize], true), "buffer lent twice");
-        let capacity = self.cable.buffers.capacity;
-        let data = self.cable.buffers.at(index);
-        // SAFETY: `at` is inside the arena, which is zeroed at birth and lives as long as any queue
-        // or frame of this cable (see `drop`); the index was in one place and is in none now.
-        unsafe { Frame::new(data, len, capacity, index as usize + 1) }
+        // SAFETY: the index was in one place and is in none now; `drop` keeps the cable if any frame
+        // is still out.
+        unsafe { self.cable.buffers.lend(index, len) }
     }
 
     /// The buffer behind a frame that comes back; none if the frame is not of this cable.
     #[inline]
     fn reclaim(&mut self, frame: Frame) -> Option<(u32, u16)> {
-        let index = u32::try_from(frame.cookie().wrapping_sub(1)).ok()?;
-        // The address proves it: a frame cannot be copied, so whoever brings one with the address
-        // of our buffer brings the buffer.
-        let ours = index < self.cable.buffers.count
-            && core::ptr::eq(frame.bytes().as_ptr(), self.cable.buffers.at(index).as_ptr());
-        if !ours {
+        let Some(index) = self.cable.buffers.number(&frame) else {
             self.foreign += 1;
             return None;
-        }
+        };
         #[cfg(debug_assertions)]
         assert!(core::mem::take(&mut self.lent[index as usize]), "a frame of the other end");
         Some((index, frame.len() as u16))
@@ -316,54 +307,5 @@ impl Ring {
     #[inline]
     fn place(&self, position: u32) -> &AtomicU64 {
         &self.places.0[position as usize % PLACES]
-    }
-}
-
-/// Equal buffers in one piece of memory, numbered from 0.
-struct Buffers {
-    base: NonNull<u8>,
-    layout: Layout,
-    /// An odd number of cache lines, so that the buffers' heads spread over all sets of the cache.
-    stride: usize,
-    capacity: u16,
-    count: u32,
-}
-
-// SAFETY: the memory is plain bytes that belong to nobody's thread; `at` only computes an address.
-unsafe impl Send for Buffers {}
-// SAFETY: as above; who may touch which buffer is decided by who holds its number.
-unsafe impl Sync for Buffers {}
-
-impl Buffers {
-    fn new(frame_bytes: u16, count: u32) -> Buffers {
-        let lines = usize::from(frame_bytes.max(60)).div_ceil(CACHE_LINE);
-        let stride = (lines | 1) * CACHE_LINE;
-        let capacity = u16::try_from(lines * CACHE_LINE).unwrap_or(u16::MAX);
-        let layout = Layout::from_size_align(stride * count as usize, 4096)
-            .expect("two rings of 64 KiB buffers are far below isize::MAX");
-        // SAFETY: the size is not zero: the rings alone hold 2 x PLACES buffers.
-        let memory = unsafe { alloc_zeroed(layout) };
-        let Some(base) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        // Touched now, so that no page fault falls into the run.
-        for page in (0..layout.size()).step_by(4096) {
-            // SAFETY: inside the allocation, which nobody else knows yet.
-            unsafe { base.as_ptr().add(page).write_volatile(0) };
-        }
-        Buffers { base, layout, stride, capacity, count }
-    }
-
-    #[inline]
-    fn at(&self, index: u32) -> NonNull<u8> {
-        debug_assert!(index < self.count);
-        // SAFETY: callers pass numbers below `count`: those of the free lists and places, which
-        // `pair` filled, and those that `reclaim` has compared.
-        unsafe { self.base.add(index as usize * self.stride) }
-    }
-}
-
-impl Drop for Buffers {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout; the last queue is gone and no frame is out.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) };
     }
 }

@@ -1,0 +1,347 @@
+//! Plain packet sockets (AF_PACKET) on any Linux Ethernet interface: no driver, no huge pages, no
+//! other program. What arrives is handed on as it was on the wire and whole, or dropped and counted.
+//!
+//! One socket per queue. Frames are copied out of the kernel's ring, so its slot is free at once and
+//! the frame is ours to answer in place; they leave from their own buffers, one system call per
+//! burst. A transmit ring would save nothing: its slots are marked free while a receiver on the same
+//! machine still refers to their memory, and a queued packet would change under its hands.
+//!
+//! The kernel sees a copy of every frame: see [`super::kernel_silence`].
+#![allow(unsafe_code)]
+
+use std::io::{Error, Result as IoResult};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use anyhow::{Context, Result, bail};
+use dperf_core::frame::{Frame, RxChecksum, TRAY_PLACES, Tray};
+use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
+use dperf_core::wire::ethernet::{VLAN_BYTES, ethertype};
+
+use self::interface::Interface;
+use self::ring::{Arrived, RxRing};
+use super::link::buffers::Buffers;
+use super::{Facts, KernelSees, Opened};
+
+mod interface;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+/// Buffers of one queue: what a worker's trays can hold, twice.
+const FRAMES: u32 = 512;
+
+/// Bytes before the place of a VLAN tag: the two MAC addresses.
+const BEFORE_TAG: usize = 12;
+
+/// What the kernel may say: the checksums of a received frame, frame by frame.
+const OFFLOADS: Offloads = Offloads::RX_CHECKSUM;
+
+/// Opens `queues` sockets on `interface`, which stays as it is. With several of them the kernel
+/// keeps every flow on one queue, chosen by a hash that is its own.
+///
+/// # Errors
+/// One sentence that says what is missing and how to provide it.
+pub fn open(interface: &str, queues: u16) -> Result<Opened> {
+    let mut group = None;
+    let mut opened = Vec::with_capacity(usize::from(queues));
+    let mut facts = None;
+    for _ in 0..queues.max(1) {
+        let socket = socket()?;
+        let found = Interface::find(socket.as_fd(), interface)?;
+        let failed = |what: &'static str| move || format!("interface '{interface}': {what}");
+        let ring = RxRing::new(&socket, found.frame_bytes + VLAN_BYTES as u16)
+            .with_context(failed("the kernel grants no receive ring"))?;
+        tune(socket.as_fd(), found.index).with_context(failed("cannot set up the socket"))?;
+        bind(socket.as_fd(), found.index).with_context(failed("cannot bind the socket"))?;
+        if queues > 1 {
+            let joined = join(socket.as_fd(), group)
+                .with_context(failed("cannot spread frames over several sockets"))?;
+            group = Some(joined);
+        }
+        facts.get_or_insert(Facts {
+            mac: found.mac,
+            frame_bytes: found.frame_bytes,
+            offloads: OFFLOADS,
+            kernel_sees: KernelSees::Copy,
+            paired_queues: false,
+        });
+        let queue = PacketSocket::new(socket, ring, found.frame_bytes);
+        opened.push(Box::new(queue) as Box<dyn PacketQueue>);
+    }
+    match facts {
+        Some(facts) => Ok(Opened { facts, queues: opened }),
+        None => bail!("interface '{interface}': no queue was asked for"),
+    }
+}
+
+/// One packet socket with its buffers. Minted only by [`open`].
+struct PacketSocket {
+    socket: OwnedFd,
+    ring: RxRing,
+    buffers: ManuallyDrop<Buffers>,
+    /// Empty buffers, the hottest last.
+    free: Vec<u32>,
+    frame_bytes: u16,
+    faults: Faults,
+}
+
+impl PacketSocket {
+    fn new(socket: OwnedFd, ring: RxRing, frame_bytes: u16) -> PacketSocket {
+        let buffers = ManuallyDrop::new(Buffers::new(frame_bytes + VLAN_BYTES as u16, FRAMES));
+        let free = (0..FRAMES).collect();
+        PacketSocket { socket, ring, buffers, free, frame_bytes, faults: Faults::default() }
+    }
+
+    fn lend(&mut self) -> Option<Frame> {
+        let index = self.free.pop()?;
+        // SAFETY: the number was on the free list only and is off it now; `drop` keeps the buffers
+        // if any frame is still out.
+        Some(unsafe { self.buffers.lend(index, 0) })
+    }
+
+    fn reclaim(&mut self, frame: Frame) {
+        match self.buffers.number(&frame) {
+            Some(index) => self.free.push(index),
+            None => self.faults.tx_errors += 1,
+        }
+    }
+
+    /// Sends from the front of `frames`; how many left, or why the first one did not.
+    fn send(&self, frames: &[Frame]) -> IoResult<usize> {
+        // SAFETY: all-zero is valid for both: no name, no vectors, no control data.
+        let (mut vectors, mut messages): (
+            [libc::iovec; TRAY_PLACES],
+            [libc::mmsghdr; TRAY_PLACES],
+        ) = unsafe { core::mem::zeroed() };
+        for ((frame, vector), message) in frames.iter().zip(&mut vectors).zip(&mut messages) {
+            let bytes = frame.bytes();
+            *vector =
+                libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            message.msg_hdr.msg_iov = vector;
+            message.msg_hdr.msg_iovlen = 1;
+        }
+        let (socket, count) = (self.socket.as_raw_fd(), frames.len().min(TRAY_PLACES) as u32);
+        // SAFETY: the first `count` messages each point to one vector over a living frame, and the
+        // kernel only reads them.
+        let sent =
+            unsafe { libc::sendmmsg(socket, messages.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+        usize::try_from(sent).map_err(|_| Error::last_os_error())
+    }
+}
+
+// SAFETY: every frame is made by `lend` from a buffer whose number was on the free list only; the
+// memory is initialised and outlives queue and frames; `reclaim` checks cookie and address.
+unsafe impl PacketQueue for PacketSocket {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { offloads: OFFLOADS, frame_bytes: self.frame_bytes }
+    }
+
+    fn receive(&mut self, into: &mut Tray) {
+        let want = BURST.min(into.room()).min(self.free.len());
+        let mut got = 0;
+        while got < want {
+            let Some(mut frame) = self.lend() else { return };
+            match self.ring.next(|arrived| fill(&mut frame, &arrived)) {
+                Some(Verdict::Whole) => {
+                    got += 1;
+                    let pushed = into.push(frame);
+                    debug_assert!(pushed.is_ok(), "the tray has room for `want`");
+                    continue;
+                }
+                Some(Verdict::Oversized) => self.faults.rx_errors += 1,
+                Some(Verdict::Ours) => {}
+                None => got = want,
+            }
+            self.reclaim(frame);
+        }
+    }
+
+    fn take(&mut self, want: usize, into: &mut Tray) -> usize {
+        let count = want.min(into.room()).min(self.free.len());
+        for _ in 0..count {
+            let Some(frame) = self.lend() else { break };
+            let pushed = into.push(frame);
+            debug_assert!(pushed.is_ok(), "the tray has room for `count`");
+        }
+        count
+    }
+
+    fn transmit(&mut self, from: &mut Tray) -> usize {
+        let mut total = 0;
+        while !from.is_empty() {
+            let sent = match self.send(from.frames()) {
+                Ok(0) => break,
+                Ok(sent) => {
+                    total += sent;
+                    sent
+                }
+                // Not a frame that this interface can send: it would block the others for ever.
+                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                    self.faults.tx_errors += 1;
+                    1
+                }
+                // No room now, or the interface is down: `state` tells which.
+                Err(_) => break,
+            };
+            from.drain_front(sent, |frame| self.reclaim(frame));
+        }
+        total
+    }
+
+    fn give_back(&mut self, from: &mut Tray) {
+        from.drain(|_, frame| self.reclaim(frame));
+    }
+
+    fn state(&mut self) -> PortState {
+        interface::state(self.socket.as_fd())
+    }
+
+    fn faults(&mut self) -> Faults {
+        // SAFETY: all-zero is a valid `tpacket_stats`; reading sets the kernel's counts to zero.
+        let mut counts: libc::tpacket_stats = unsafe { core::mem::zeroed() };
+        if get_option(self.socket.as_fd(), libc::PACKET_STATISTICS, &mut counts).is_ok() {
+            self.faults.rx_missed += u64::from(counts.tp_drops);
+        }
+        self.faults
+    }
+}
+
+impl Drop for PacketSocket {
+    fn drop(&mut self) {
+        // Somebody may still hold frames: their memory must stay then.
+        if self.free.len() == FRAMES as usize {
+            // SAFETY: dropped once, here, and not used after.
+            unsafe { ManuallyDrop::drop(&mut self.buffers) };
+        }
+    }
+}
+
+enum Verdict {
+    Whole,
+    /// Longer than any frame on the wire: segments that the kernel or the device has joined.
+    Oversized,
+    /// A frame that we sent.
+    Ours,
+}
+
+/// Copies a received frame, its VLAN tag back in place.
+#[inline]
+fn fill(frame: &mut Frame, arrived: &Arrived<'_>) -> Verdict {
+    if arrived.kind == libc::PACKET_OUTGOING {
+        return Verdict::Ours;
+    }
+    let tagged = arrived.status & libc::TP_STATUS_VLAN_VALID != 0;
+    let tag = if tagged { VLAN_BYTES } else { 0 };
+    let bytes = arrived.bytes;
+    if bytes.len() < arrived.len || bytes.len() < BEFORE_TAG || !frame.set_len(bytes.len() + tag) {
+        return Verdict::Oversized;
+    }
+    let to = frame.bytes_mut();
+    if tagged {
+        let known = arrived.status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
+        let tpid = if known { arrived.vlan_tpid } else { ethertype::VLAN };
+        let (addresses, rest) = bytes.split_at(BEFORE_TAG);
+        to[..BEFORE_TAG].copy_from_slice(addresses);
+        to[BEFORE_TAG..][..2].copy_from_slice(&tpid.to_be_bytes());
+        to[BEFORE_TAG + 2..][..2].copy_from_slice(&arrived.vlan_tci.to_be_bytes());
+        to[BEFORE_TAG + VLAN_BYTES..].copy_from_slice(rest);
+    } else {
+        to.copy_from_slice(bytes);
+    }
+    // "Not ready": the sender is this machine's kernel, which left the sum to a device that never
+    // comes, as the frame was on no wire.
+    let vouched = libc::TP_STATUS_CSUMNOTREADY | libc::TP_STATUS_CSUM_VALID;
+    let verdict =
+        if arrived.status & vouched != 0 { RxChecksum::Good } else { RxChecksum::Unknown };
+    frame.set_rx_checksum(verdict);
+    Verdict::Whole
+}
+
+fn socket() -> Result<OwnedFd> {
+    // Protocol 0: it receives nothing until it is bound.
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no memory is involved.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
+    if fd < 0 {
+        let error = Error::last_os_error();
+        if error.raw_os_error() == Some(libc::EPERM) {
+            bail!(
+                "a packet socket needs the right to use raw sockets: run as root, or once \
+                 'setcap cap_net_raw,cap_net_admin+ep' on this program"
+            );
+        }
+        return Err(error).context("the kernel has no packet sockets (CONFIG_PACKET)");
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What makes the socket fast and quiet; the kernel may refuse what is only nice to have.
+fn tune(socket: BorrowedFd<'_>, index: i32) -> IoResult<()> {
+    let on: libc::c_int = 1;
+    set_option(socket, libc::PACKET_QDISC_BYPASS, &on)?;
+    // Before Linux 4.20 our own frames are recognised and skipped one by one.
+    let _ = set_option(socket, libc::PACKET_IGNORE_OUTGOING, &on);
+    let send_bytes: libc::c_int = 4 << 20;
+    let _ = set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &send_bytes);
+    // Neighbour solicitations go to multicast groups, of addresses the kernel has never heard of.
+    let all_multicast = libc::packet_mreq {
+        mr_ifindex: index,
+        mr_type: libc::PACKET_MR_ALLMULTI as _,
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    set_option(socket, libc::PACKET_ADD_MEMBERSHIP, &all_multicast)
+}
+
+fn bind(socket: BorrowedFd<'_>, index: i32) -> IoResult<()> {
+    // SAFETY: all-zero is a valid `sockaddr_ll`.
+    let mut address: libc::sockaddr_ll = unsafe { core::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as _;
+    // All protocols: only then are we asked before the filters at the kernel's own ingress.
+    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_ifindex = index;
+    let len = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the address is of the family's type and of the length said.
+    let rc = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
+    if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Joins the sockets of one port; the first one founds the group. Returns its number.
+fn join(socket: BorrowedFd<'_>, group: Option<u16>) -> IoResult<u16> {
+    let how = libc::PACKET_FANOUT_HASH;
+    let unique = if group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
+    let ask = |flags: u32| u32::from(group.unwrap_or(0)) | (how | unique | flags) << 16;
+    // The group has its own switch for outgoing frames, younger than the socket's.
+    set_option(socket, libc::PACKET_FANOUT, &ask(libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING))
+        .or_else(|_| set_option(socket, libc::PACKET_FANOUT, &ask(0)))?;
+    let mut joined = 0u32;
+    get_option(socket, libc::PACKET_FANOUT, &mut joined)?;
+    Ok(joined as u16)
+}
+
+fn set_option<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> IoResult<()> {
+    set(socket, libc::SOL_PACKET, option, value)
+}
+
+fn set<T>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> IoResult<()> {
+    let len = size_of::<T>() as libc::socklen_t;
+    let value = core::ptr::from_ref(value).cast();
+    // SAFETY: the kernel reads at most `len` bytes, those of `value`.
+    let rc = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) };
+    if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+}
+
+fn get_option<T: Copy>(socket: BorrowedFd<'_>, option: i32, value: &mut T) -> IoResult<()> {
+    get(socket, libc::SOL_PACKET, option, value)
+}
+
+/// `T` is one of the kernel's plain structures, for which any bytes are a value.
+fn get<T: Copy>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &mut T) -> IoResult<()> {
+    let mut len = size_of::<T>() as libc::socklen_t;
+    let (value, len) = (core::ptr::from_mut(value).cast(), &raw mut len);
+    // SAFETY: the kernel writes at most `len` bytes, those of `value`.
+    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, value, len) };
+    if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+}
