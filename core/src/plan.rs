@@ -83,10 +83,7 @@ impl<'m> AddressList<'m> {
     /// The address at `index`.
     #[inline]
     pub fn at(&self, index: u32) -> IpAddr {
-        self.addresses
-            .get(index as usize)
-            .copied()
-            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        self.addresses.get(index as usize).copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// The index of `address`, a [`number`] of this list's family.

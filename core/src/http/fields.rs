@@ -33,9 +33,10 @@ impl Scanner {
                 return Ok(None);
             }
             [b' ' | b'\t', ..] => return Err(Fault::Fold),
-            _ => {
+            [] => return Ok(None),
+            [first, ..] => {
                 self.candidates &= TRAILER;
-                if self.candidates == 0 {
+                if self.candidates == 0 && matches!(first | 0x20, b'c' | b't') {
                     self.candidates = NAMES;
                 }
                 self.position = 0;

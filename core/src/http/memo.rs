@@ -26,11 +26,10 @@ impl Memo {
 
     #[inline]
     fn recalls(&self, kind: Kind, bytes: &[u8]) -> bool {
-        bytes.len() == self.len
-            && kind == self.kind
-            && self.bytes.get(..self.len).is_some_and(|known| same(known, bytes))
+        kind == self.kind && self.bytes.get(..self.len) == Some(bytes)
     }
 
+    #[inline(never)]
     fn remember(&mut self, kind: Kind, bytes: &[u8], message: Message) {
         if let Some(place) = self.bytes.get_mut(..bytes.len()) {
             place.copy_from_slice(bytes);
@@ -56,17 +55,6 @@ impl Scanner {
         if alone && memo.recalls(kind, bytes) {
             return Outcome { consumed: bytes.len(), event: Event::Complete(memo.message) };
         }
-        self.scan_and_remember(memo, kind, bytes, alone)
-    }
-
-    #[inline(never)]
-    fn scan_and_remember(
-        &mut self,
-        memo: &mut Memo,
-        kind: Kind,
-        bytes: &[u8],
-        alone: bool,
-    ) -> Outcome {
         let outcome = self.scan(kind, bytes);
         if let Event::Complete(message) = outcome.event
             && alone
@@ -76,18 +64,4 @@ impl Scanner {
         }
         outcome
     }
-}
-
-/// Whether two slices of one length are equal, compared inline in blocks; the last block overlaps
-/// the one before it.
-#[inline]
-fn same(one: &[u8], other: &[u8]) -> bool {
-    const BLOCK: usize = 32;
-    let (Some(one_end), Some(other_end)) = (one.last_chunk::<BLOCK>(), other.last_chunk::<BLOCK>())
-    else {
-        return one == other;
-    };
-    let (one_blocks, _) = one.as_chunks::<BLOCK>();
-    let (other_blocks, _) = other.as_chunks::<BLOCK>();
-    one_end == other_end && one_blocks.iter().zip(other_blocks).all(|(a, b)| a == b)
 }

@@ -138,24 +138,31 @@ impl Scanner {
     /// When a message is complete the scanner stands at a message start again, and the bytes not
     /// consumed belong to the next message. A broken stream stays broken. Interim responses
     /// (1xx, except 101) are passed over in silence (RFC 9110 section 15.2).
+    #[inline]
     pub fn scan(&mut self, kind: Kind, bytes: &[u8]) -> Outcome {
+        // The outcome is put together where it is used; only the event comes back from afar.
         let mut rest = bytes;
+        let event = self.run(kind, &mut rest);
+        Outcome { consumed: bytes.len() - rest.len(), event }
+    }
+
+    fn run(&mut self, kind: Kind, rest: &mut &[u8]) -> Event {
         while !rest.is_empty() {
-            match self.step(kind, &mut rest) {
+            match self.step(kind, rest) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
                     *self = Self::default();
-                    let consumed = bytes.len() - rest.len();
-                    return Outcome { consumed, event: Event::Complete(message) };
+                    return Event::Complete(message);
                 }
                 Err(fault) => {
                     self.phase = Phase::Broken;
                     self.position = fault as u8;
-                    return Outcome { consumed: bytes.len(), event: Event::Broken(fault) };
+                    *rest = &[];
+                    return Event::Broken(fault);
                 }
             }
         }
-        Outcome { consumed: bytes.len(), event: Event::More }
+        Event::More
     }
 
     /// Takes note that the peer closed: the end of a body that runs until close (RFC 9112 section
@@ -296,19 +303,21 @@ impl Scanner {
     }
 
     fn status(&mut self, rest: &mut &[u8]) -> Stepped {
-        while let Some(&byte) = rest.first() {
+        let run = take(rest, 3usize.saturating_sub(usize::from(self.position)));
+        let mut code = self.left();
+        for byte in run {
             if !byte.is_ascii_digit() {
                 return Err(Fault::StartLine);
             }
-            take(rest, 1);
-            self.position += 1;
-            self.set_left(self.left() * 10 + u64::from(byte - b'0'));
-            if self.position == 3 {
-                self.facts |= shape(self.left());
-                self.set_left(0);
-                self.phase = Phase::StatusEnd;
-                break;
-            }
+            code = code * 10 + u64::from(byte - b'0');
+        }
+        self.position = advance(self.position, run.len());
+        if self.position < 3 {
+            self.set_left(code);
+        } else {
+            self.facts |= shape(code);
+            self.set_left(0);
+            self.phase = Phase::StatusEnd;
         }
         Ok(())
     }

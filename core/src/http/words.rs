@@ -73,10 +73,14 @@ pub(super) fn narrow(
 ) -> u8 {
     let start = usize::from(position);
     let mut left = candidates;
-    for (index, word) in words.iter().enumerate() {
-        let piece = word.get(start..start.saturating_add(run.len()));
-        if left & 1 << index != 0 && !piece.is_some_and(|piece| same(piece, run)) {
-            left &= !(1 << index);
+    let mut unchecked = candidates;
+    while unchecked != 0 {
+        let bit = unchecked & unchecked.wrapping_neg();
+        unchecked ^= bit;
+        let word = words.get(bit.trailing_zeros() as usize);
+        let piece = word.and_then(|word| word.get(start..start.saturating_add(run.len())));
+        if !piece.is_some_and(|piece| same(piece, run)) {
+            left ^= bit;
         }
     }
     left
@@ -85,6 +89,9 @@ pub(super) fn narrow(
 /// The candidates that are complete after `position` bytes: none or one.
 #[inline]
 pub(super) fn whole(words: &Words, candidates: u8, position: u8) -> u8 {
+    if candidates == 0 {
+        return 0;
+    }
     let ends = |index: usize, word: &&[u8]| {
         if word.len() == usize::from(position) { candidates & 1 << index } else { 0 }
     };

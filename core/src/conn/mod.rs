@@ -1,0 +1,15 @@
+//! Connections: where they lie, how they are found, what wakes them.
+//!
+//! The promise of this room: a connection is one cache line ([`slot`]), found from its 4-tuple by
+//! arithmetic ([`table`]), woken by a bucket wheel without a search ([`timers`]), and zeroed memory
+//! is a table of closed connections, so start-up costs nothing however many there may be.
+
+pub mod ready;
+pub mod slot;
+pub mod table;
+pub mod timers;
+
+pub use ready::Ready;
+pub use slot::{Slot, SlotFlags, State, Timer};
+pub use table::{SlotId, Table};
+pub use timers::{Chunk, Timers};

@@ -1,0 +1,239 @@
+//! From a 4-tuple to its slot and back, by arithmetic: no hash, no search, no start-up.
+//!
+//! Slots lie in dperf's order: server address fastest, then server port, client port, client
+//! address slowest. Memory is lent and must be all zero: every connection is closed.
+
+use crate::plan::{AddressList, CorePlan, PortRange};
+use crate::prefetch::prefetch;
+
+use super::slot::Slot;
+
+/// Number of a slot in its table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotId(pub u32);
+
+/// The addresses and ports of one connection. Addresses are [`crate::plan::number`]s.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tuple {
+    /// Client address.
+    pub client: u128,
+    /// Server address.
+    pub server: u128,
+    /// Client port.
+    pub client_port: u16,
+    /// Server port.
+    pub server_port: u16,
+}
+
+/// Tuples tried by one [`Table::open_next`] before it gives up for now.
+const TRIES: u32 = 32;
+
+/// The connections of one core.
+#[derive(Debug)]
+pub struct Table<'m> {
+    pub(crate) slots: &'m mut [Slot],
+    /// The geometry of the tuple space.
+    pub space: Space<'m>,
+    /// The tuple that is opened next.
+    cursor: Cursor,
+}
+
+/// The tuple space: which tuples there are, and which number each has.
+#[derive(Clone, Copy, Debug)]
+pub struct Space<'m> {
+    /// Client addresses.
+    pub clients: AddressList<'m>,
+    /// Server addresses.
+    pub servers: AddressList<'m>,
+    client_ports: PortRange,
+    listen: PortRange,
+}
+
+/// An odometer over the tuple space.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cursor {
+    id: u32,
+    client: u32,
+    client_place: u32,
+    server_place: u32,
+    server: u32,
+}
+
+impl Space<'_> {
+    /// The slot of `tuple`, if it is one of ours. At most three multiplications.
+    #[inline]
+    pub fn find(&self, tuple: &Tuple) -> Option<SlotId> {
+        let client = self.clients.find(tuple.client)?;
+        let server = self.servers.find(tuple.server)?;
+        let client_place = self.client_ports.find(tuple.client_port)?;
+        let server_place = self.listen.find(tuple.server_port)?;
+        let id =
+            (client * self.client_ports.count + client_place) * self.listen.count + server_place;
+        Some(SlotId(id * self.servers.count() + server))
+    }
+
+    /// Writes the indices and ports of `tuple` into its slot.
+    #[inline]
+    pub fn describe(&self, tuple: &Tuple, slot: &mut Slot) {
+        slot.client = self.clients.find(tuple.client).unwrap_or_default() as u16;
+        slot.server = self.servers.find(tuple.server).unwrap_or_default() as u16;
+        slot.client_port = tuple.client_port;
+        slot.server_port = tuple.server_port;
+    }
+}
+
+impl<'m> Table<'m> {
+    /// A table over lent, zeroed memory; `None` if it is smaller than the plan's tuple space or
+    /// that space is beyond 32 bits.
+    pub fn new(plan: &CorePlan<'m>, slots: &'m mut [Slot]) -> Option<Table<'m>> {
+        let fits = plan.tuples() <= slots.len() as u64 && plan.tuples() <= u64::from(u32::MAX);
+        let space = Space {
+            clients: plan.clients,
+            servers: plan.servers,
+            client_ports: plan.client_ports,
+            listen: plan.listen,
+        };
+        fits.then(|| Table {
+            slots: &mut slots[..plan.tuples() as usize],
+            space,
+            cursor: Cursor::default(),
+        })
+    }
+
+    /// How many connections can be told apart.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// There is no tuple at all.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Brings the slot near, ahead of its use.
+    #[inline]
+    pub fn hint(&self, id: SlotId) {
+        if let Some(slot) = self.slots.get(id.0 as usize) {
+            prefetch(slot);
+        }
+    }
+
+    /// The slot.
+    #[inline]
+    pub fn slot(&mut self, id: SlotId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.0 as usize)
+    }
+
+    /// All slots, to be read.
+    pub fn slots(&self) -> &[Slot] {
+        self.slots
+    }
+
+    /// Brings the slots that are opened next near.
+    #[inline]
+    pub fn hint_next(&self, ahead: u32) {
+        let id = self.cursor.id as usize + ahead as usize;
+        if let Some(slot) = self.slots.get(id) {
+            prefetch(slot);
+        }
+    }
+
+    /// The next closed slot in walking order, described with its tuple. Tuples in use are passed
+    /// over, at most a few at a time; `None` when none of those was free.
+    #[inline]
+    pub fn open_next(&mut self) -> Option<SlotId> {
+        for _ in 0..TRIES.min(self.slots.len() as u32) {
+            let at = self.cursor;
+            self.step();
+            let Some(slot) = self.slots.get_mut(at.id as usize) else { continue };
+            if slot.is_closed() {
+                slot.client = at.client as u16;
+                slot.server = at.server as u16;
+                slot.client_port = self.space.client_ports.at(at.client_place);
+                slot.server_port = self.space.listen.at(at.server_place);
+                return Some(SlotId(at.id));
+            }
+        }
+        None
+    }
+
+    /// The cursor goes on by one tuple: an odometer, since dividing would be slow.
+    #[inline]
+    fn step(&mut self) {
+        let (space, at) = (&self.space, &mut self.cursor);
+        at.id += 1;
+        at.server += 1;
+        if at.server < space.servers.count() {
+            return;
+        }
+        at.server = 0;
+        at.server_place += 1;
+        if at.server_place < space.listen.count {
+            return;
+        }
+        at.server_place = 0;
+        at.client_place += 1;
+        if at.client_place < space.client_ports.count {
+            return;
+        }
+        at.client_place = 0;
+        at.client += 1;
+        if at.client == space.clients.count() {
+            *at = Cursor::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{AddressBlock, number};
+    use core::net::IpAddr;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_tuple_has_its_own_slot_and_is_found_again() {
+        let clients = [ip("10.0.0.1"), ip("10.0.0.2"), ip("10.0.0.9")];
+        let client_blocks = [
+            AddressBlock { first: number(clients[0]), count: 2, base: 0 },
+            AddressBlock { first: number(clients[2]), count: 1, base: 2 },
+        ];
+        let servers = [ip("10.0.1.1"), ip("10.0.1.2")];
+        let server_blocks = [AddressBlock { first: number(servers[0]), count: 2, base: 0 }];
+        let space = Space {
+            clients: AddressList::new(&client_blocks, &clients),
+            servers: AddressList::new(&server_blocks, &servers),
+            client_ports: PortRange { first: 65533, count: 3 },
+            listen: PortRange { first: 80, count: 2 },
+        };
+        let mut slots = vec![Slot::default(); 36];
+        let mut table = Table { slots: &mut slots, space, cursor: Cursor::default() };
+        let mut seen = Vec::new();
+        for round in 0..36u32 {
+            let id = table.open_next().unwrap();
+            assert_eq!(id.0, round, "walking order is index order");
+            let slot = table.slot(id).unwrap();
+            slot.state = crate::conn::State::SynSent;
+            let tuple = Tuple {
+                client: number(clients[usize::from(slot.client)]),
+                server: number(servers[usize::from(slot.server)]),
+                client_port: slot.client_port,
+                server_port: slot.server_port,
+            };
+            assert_eq!(table.space.find(&tuple), Some(id));
+            assert!(!seen.contains(&tuple));
+            seen.push(tuple);
+        }
+        assert_eq!(table.open_next(), None, "all are in use");
+        table.slot(SlotId(7)).unwrap().state = crate::conn::State::Closed;
+        let found = (0..3).find_map(|_| table.open_next());
+        assert_eq!(found, Some(SlotId(7)));
+        let stranger = Tuple { client_port: 80, ..seen[0] };
+        assert_eq!(table.space.find(&stranger), None);
+    }
+}

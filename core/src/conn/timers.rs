@@ -1,0 +1,279 @@
+//! Timers without a search: two wheels of buckets, each bucket a chain of chunks of slot numbers.
+//!
+//! A slot lies in each wheel at most once (a flag in the slot says so) and is never removed early:
+//! when its bucket comes round, the owner looks at the slot's own `due` and either acts, arms again
+//! or forgets. So arming an armed slot is one store, and a short connection costs one entry.
+//!
+//! *Coarse*: retransmission, silence, persist. An entry never lies further ahead than the shortest
+//! coarse time-out, hence a later and shorter wait is never missed. *Fine*: the pace of requests on
+//! kept connections, as exact as its interval needs.
+
+use crate::time::Instant;
+
+use super::table::SlotId;
+
+/// Slot numbers in one chunk.
+const IDS: usize = 30;
+/// Buckets of one wheel.
+const BUCKETS: usize = 1024;
+/// The end of a chain.
+const NONE: u32 = 0;
+
+/// A piece of memory that holds slot numbers; zeroed memory is an empty chunk.
+#[derive(Clone, Debug)]
+#[repr(C, align(128))]
+pub struct Chunk {
+    next: u32,
+    len: u32,
+    ids: [u32; IDS],
+}
+
+const _: () = assert!(size_of::<Chunk>() == 128);
+
+impl Chunk {
+    /// An empty chunk.
+    pub const EMPTY: Chunk = Chunk { next: NONE, len: 0, ids: [0; IDS] };
+}
+
+/// Chunks that are enough for `slots` slots, whatever happens.
+pub const fn chunks_for(slots: u64) -> u64 {
+    2 * (slots.div_ceil(IDS as u64) + BUCKETS as u64) + 2
+}
+
+/// Which wheel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wheel {
+    /// Pace of requests.
+    Fine = 0,
+    /// Everything else.
+    Coarse = 1,
+}
+
+#[derive(Debug)]
+struct Ring {
+    /// Number of the first chunk of each bucket.
+    heads: [u32; BUCKETS],
+    /// The bucket that is emptied next, counted from time zero.
+    cursor: u64,
+    /// Binary logarithm of a bucket's width in stamp units.
+    width_shift: u32,
+    /// Entries are never placed further ahead than this, in stamp units.
+    reach: u64,
+    entries: u64,
+}
+
+/// Both wheels and the chunks they share.
+#[derive(Debug)]
+pub struct Timers<'m> {
+    chunks: &'m mut [Chunk],
+    /// First chunk of the free list.
+    free: u32,
+    /// Chunks that were never used begin here; chunk 0 stands for the end of a chain.
+    unused: u32,
+    rings: [Ring; 2],
+    tick_shift: u32,
+}
+
+impl<'m> Timers<'m> {
+    /// Timers over lent, zeroed memory of at least [`chunks_for`] chunks. `tick_shift` is
+    /// [`crate::time::TickRate::shift`]; `pace_units` the interval of requests (0: none) and
+    /// `timeout_units` the shortest coarse time-out, both in stamp units.
+    pub fn new(
+        chunks: &'m mut [Chunk],
+        tick_shift: u32,
+        pace_units: u32,
+        timeout_units: u32,
+        now: Instant,
+    ) -> Timers<'m> {
+        let units = now.0 >> tick_shift;
+        Timers {
+            chunks,
+            free: NONE,
+            unused: 1,
+            rings: [Ring::new(pace_units, units), Ring::new(timeout_units, units)],
+            tick_shift,
+        }
+    }
+
+    /// Puts a slot into a wheel, `delay_units` from now or as far ahead as the wheel reaches.
+    /// The caller knows that the slot does not lie in this wheel yet.
+    #[inline]
+    pub fn arm(&mut self, wheel: Wheel, id: SlotId, delay_units: u32, now: Instant) {
+        let ring = &mut self.rings[wheel as usize];
+        let due = (now.0 >> self.tick_shift) + u64::from(delay_units).min(ring.reach);
+        let bucket = (due >> ring.width_shift).max(ring.cursor);
+        let head = &mut ring.heads[bucket as usize % BUCKETS];
+        ring.entries += 1;
+        let full = match self.chunks.get_mut(*head as usize) {
+            Some(chunk) if *head != NONE && (chunk.len as usize) < IDS => {
+                chunk.ids[chunk.len as usize] = id.0;
+                chunk.len += 1;
+                false
+            }
+            _ => true,
+        };
+        if full {
+            let taken = if self.free != NONE { self.free } else { self.unused };
+            let Some(chunk) = self.chunks.get_mut(taken as usize) else {
+                debug_assert!(false, "chunks_for promises enough");
+                return;
+            };
+            if self.free != NONE {
+                self.free = chunk.next;
+            } else {
+                self.unused += 1;
+            }
+            chunk.next = *head;
+            chunk.len = 1;
+            chunk.ids[0] = id.0;
+            *head = taken;
+        }
+    }
+
+    /// Moves up to `out.len()` entries whose bucket has come round into `out`; returns how many.
+    #[inline]
+    pub fn expire(&mut self, wheel: Wheel, now: Instant, out: &mut [SlotId]) -> usize {
+        let ring = &mut self.rings[wheel as usize];
+        let current = (now.0 >> self.tick_shift) >> ring.width_shift;
+        if ring.entries == 0 {
+            ring.cursor = ring.cursor.max(current);
+            return 0;
+        }
+        let mut count = 0;
+        while ring.cursor < current && count < out.len() {
+            let head = &mut ring.heads[ring.cursor as usize % BUCKETS];
+            let Some(chunk) = self.chunks.get_mut(*head as usize).filter(|_| *head != NONE) else {
+                ring.cursor += 1;
+                continue;
+            };
+            let moved = (chunk.len as usize).min(out.len() - count);
+            let rest = chunk.len as usize - moved;
+            for (to, from) in out[count..count + moved].iter_mut().zip(&chunk.ids[rest..]) {
+                *to = SlotId(*from);
+            }
+            count += moved;
+            ring.entries -= moved as u64;
+            chunk.len = rest as u32;
+            if rest == 0 {
+                let emptied = *head;
+                *head = chunk.next;
+                chunk.next = self.free;
+                self.free = emptied;
+            }
+        }
+        count
+    }
+
+    /// When the next bucket that holds anything comes round; looked up only when there is nothing
+    /// else to do.
+    pub fn next(&self) -> Option<Instant> {
+        self.rings.iter().filter_map(|ring| ring.next(self.tick_shift)).min()
+    }
+
+    /// Entries lying in both wheels.
+    pub fn entries(&self) -> u64 {
+        self.rings.iter().map(|ring| ring.entries).sum()
+    }
+}
+
+impl Ring {
+    /// A wheel that reaches `reach_units` ahead with the finest buckets that allow it.
+    fn new(reach_units: u32, now_units: u64) -> Ring {
+        let reach = u64::from(reach_units.max(1));
+        let width_shift = (reach / (BUCKETS as u64 - 2) + 1).next_power_of_two().ilog2();
+        Ring {
+            heads: [NONE; BUCKETS],
+            cursor: now_units >> width_shift,
+            width_shift,
+            reach,
+            entries: 0,
+        }
+    }
+
+    fn next(&self, tick_shift: u32) -> Option<Instant> {
+        let ahead = (0..BUCKETS as u64)
+            .find(|ahead| self.heads[(self.cursor + ahead) as usize % BUCKETS] != NONE)?;
+        Some(Instant((self.cursor + ahead + 1) << self.width_shift << tick_shift))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// One tick is one unit in these tests.
+    const SHIFT: u32 = 0;
+
+    #[test]
+    fn nothing_fires_early_or_later_than_a_bucket() {
+        let mut chunks = vec![Chunk::EMPTY; chunks_for(10_000) as usize];
+        let mut timers = Timers::new(&mut chunks, SHIFT, 100_000, 1 << 20, Instant(77));
+        let mut seed = 1u64;
+        let mut due = Vec::new();
+        for id in 0..10_000u32 {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+            let delay = (seed >> 33) as u32 % 100_000;
+            timers.arm(Wheel::Fine, SlotId(id), delay, Instant(77));
+            due.push(77 + u64::from(delay));
+        }
+        let mut out = [SlotId(0); 7];
+        let mut fired = vec![false; 10_000];
+        for now in (77..101_000u64).step_by(13) {
+            loop {
+                let count = timers.expire(Wheel::Fine, Instant(now), &mut out);
+                for id in &out[..count] {
+                    let due = due[id.0 as usize];
+                    assert!(due <= now && now - due <= 128 + 13, "due {due} fired at {now}");
+                    assert!(!core::mem::replace(&mut fired[id.0 as usize], true));
+                }
+                if count < out.len() {
+                    break;
+                }
+            }
+        }
+        assert!(fired.iter().all(|fired| *fired));
+        assert_eq!((timers.entries(), timers.next()), (0, None));
+    }
+
+    #[test]
+    fn memory_suffices_whatever_the_order() {
+        let slots = 5000;
+        let mut chunks = vec![Chunk::EMPTY; chunks_for(slots) as usize];
+        let mut timers = Timers::new(&mut chunks, SHIFT, 1000, 2000, Instant(0));
+        let mut out = [SlotId(0); 64];
+        let mut in_wheel = vec![[false; 2]; slots as usize];
+        let mut seed = 9u64;
+        for now in 0..50_000u64 {
+            for _ in 0..3 {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                let id = (seed >> 33) as u32 % slots as u32;
+                let wheel = if seed >> 63 == 0 { Wheel::Fine } else { Wheel::Coarse };
+                if !core::mem::replace(&mut in_wheel[id as usize][wheel as usize], true) {
+                    timers.arm(wheel, SlotId(id), (seed >> 40) as u32 % 4000, Instant(now));
+                }
+            }
+            for wheel in [Wheel::Fine, Wheel::Coarse] {
+                let count = timers.expire(wheel, Instant(now), &mut out);
+                for id in &out[..count] {
+                    assert!(core::mem::take(&mut in_wheel[id.0 as usize][wheel as usize]));
+                }
+            }
+        }
+        let lying = in_wheel.iter().flatten().filter(|lies| **lies).count();
+        assert_eq!(timers.entries(), lying as u64);
+    }
+
+    #[test]
+    fn the_next_deadline_is_never_after_the_bucket() {
+        let mut chunks = vec![Chunk::EMPTY; chunks_for(4) as usize];
+        let mut timers = Timers::new(&mut chunks, 3, 0, 1 << 20, Instant(0));
+        timers.arm(Wheel::Coarse, SlotId(1), 5000, Instant(800));
+        let next = timers.next().unwrap();
+        let mut out = [SlotId(0); 4];
+        assert_eq!(timers.expire(Wheel::Coarse, Instant(next.0 - 8), &mut out), 0);
+        assert_eq!(timers.expire(Wheel::Coarse, next, &mut out), 1);
+        assert_eq!(out[0], SlotId(1));
+    }
+}

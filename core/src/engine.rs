@@ -1,0 +1,366 @@
+//! What one core does to frames, without the frames' coming and going: the rooms wired together.
+//!
+//! [`Engine::look`] is the first pass over a burst (what is it, bring its slot near), and
+//! [`Engine::step`] the second (what does it do, what is the answer). The other calls write frames
+//! of our own: timers, waiting data, new connections, host chores.
+
+use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
+use crate::frame::Frame;
+use crate::host::{Host, Verdict};
+use crate::parse::{Known, Parsed, Parser};
+use crate::plan::{AddressList, CorePlan, Role};
+use crate::port::Offloads;
+use crate::stats::{Count, Writer};
+use crate::sync::Gateway;
+use crate::tcp::{Reply, Segment, Tcp};
+use crate::template::{Endpoints, Template, tuple_sum};
+use crate::time::{Instant, Stamp};
+use crate::wire::checksum::sum;
+use crate::wire::tcp::TcpFlags;
+
+/// Everything of one core but its queue and its frames.
+#[derive(Debug)]
+pub(crate) struct Engine<'m> {
+    pub(crate) plan: CorePlan<'m>,
+    parser: Parser<'m>,
+    pub(crate) table: Table<'m>,
+    timers: Timers<'m>,
+    ready: Ready,
+    pub(crate) tcp: Tcp<'m>,
+    template: Template,
+    pub(crate) host: Host<'m>,
+    gateway: &'m Gateway,
+    gateway_known: bool,
+    /// Checksum addend of a whole message.
+    message_sum: u64,
+    tick_shift: u32,
+}
+
+impl<'m> Engine<'m> {
+    /// `None` if the lent memory is too small for the plan.
+    pub(crate) fn new(
+        plan: CorePlan<'m>,
+        slots: &'m mut [Slot],
+        chunks: &'m mut [Chunk],
+        stats: Writer<'m>,
+        gateway: &'m Gateway,
+        offloads: Offloads,
+        now: Instant,
+    ) -> Option<Engine<'m>> {
+        let tick_shift = plan.rate.shift();
+        let units = |us: u32| plan.rate.units_from_us(u64::from(us));
+        let pace_units = plan.keepalive.map_or(0, |kept| units(kept.interval_us));
+        let timeout_units = units(plan.retransmit_timeout_us.min(plan.idle_timeout_us));
+        let table = Table::new(&plan, slots)?;
+        if (chunks.len() as u64) < crate::conn::timers::chunks_for(table.len() as u64) {
+            return None;
+        }
+        Some(Engine {
+            parser: Parser::new(&plan),
+            table,
+            timers: Timers::new(chunks, tick_shift, pace_units, timeout_units, now),
+            ready: Ready::new(),
+            tcp: Tcp::new(&plan, stats),
+            template: Template::new(&plan, offloads),
+            host: Host::new(&plan, gateway),
+            gateway,
+            gateway_known: false,
+            message_sum: sum(plan.payload.head),
+            tick_shift,
+            plan,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn stamp(&self, now: Instant) -> Stamp {
+        Stamp((now.0 >> self.tick_shift) as u32)
+    }
+
+    /// The gateway is known, and our headers name it.
+    pub(crate) fn learn_gateway(&mut self) -> bool {
+        if let Some(mac) = self.gateway.load() {
+            self.template.set_gateway(mac);
+            self.gateway_known = true;
+        }
+        self.gateway_known
+    }
+
+    /// First pass: says what the frame is, counts it, brings its slot near.
+    #[inline]
+    pub(crate) fn look(&mut self, frame: &Frame) -> Parsed {
+        let (parsed, tos) = self.parser.parse(frame, &self.table.space);
+        if tos {
+            self.tcp.stats.inc(Count::TosRx);
+        }
+        if let Parsed::Tcp(known, _) = &parsed {
+            self.table.hint(known.id);
+        }
+        parsed
+    }
+
+    /// Second pass: what the frame does. The answer, if there is one, is written over it.
+    #[inline]
+    pub(crate) fn step(&mut self, frame: &mut Frame, parsed: &Parsed, now: Instant) -> Verdict {
+        match parsed {
+            Parsed::Tcp(known, segment) => self.on_tcp(frame, known, segment, now),
+            rare => self.on_rare(frame, rare),
+        }
+    }
+
+    #[inline]
+    fn on_tcp(
+        &mut self,
+        frame: &mut Frame,
+        known: &Known,
+        segment: &Segment,
+        now: Instant,
+    ) -> Verdict {
+        self.tcp.stats.inc(Count::TcpRx);
+        let stamp = self.stamp(now);
+        let Some(slot) = self.table.slots.get_mut(known.id.0 as usize) else {
+            return Verdict::Done;
+        };
+        if slot.is_closed() && segment.flags.contains(TcpFlags::SYN) {
+            describe(&self.plan, frame, known, slot);
+        }
+        let at = usize::from(segment.payload_at);
+        let payload =
+            frame.bytes().get(at..at + usize::from(segment.payload_bytes)).unwrap_or_default();
+        let reply = self.tcp.on_segment(slot, segment, payload, stamp);
+        self.settle(known.id, now);
+        match reply {
+            Some(reply) if self.write(frame, known.id, &reply) => Verdict::Send,
+            _ => Verdict::Done,
+        }
+    }
+
+    /// After a slot was changed: its timer lies in its wheel, and it lies in the ready list if it
+    /// could go on at once.
+    #[inline]
+    fn settle(&mut self, id: SlotId, now: Instant) {
+        let stamp = self.stamp(now);
+        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return };
+        let (wheel, place) = match slot.timer {
+            Timer::None => return,
+            Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
+            _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
+        };
+        if !slot.flags.contains(place) {
+            slot.flags.insert(place);
+            self.timers.arm(wheel, id, slot.due.since(stamp), now);
+        }
+        let ready = slot.flags.contains(SlotFlags::READY);
+        if !ready && self.tcp.wants_more(slot) && self.ready.push(id) {
+            slot.flags.insert(SlotFlags::READY);
+        }
+    }
+
+    /// Writes `reply` of connection `id` into `frame` and counts it; false if it does not fit.
+    #[inline]
+    fn write(&mut self, frame: &mut Frame, id: SlotId, reply: &Reply) -> bool {
+        let Some(slot) = self.table.slots.get(id.0 as usize) else { return false };
+        let ends = Endpoints::of(&self.plan, slot);
+        let payload_sum = self.fill(frame, reply);
+        let written = self.template.stamp(frame, &ends, reply, payload_sum);
+        if written {
+            self.count_sent(reply);
+        }
+        written
+    }
+
+    /// Puts the reply's part of the message behind the headers; returns its checksum addend.
+    #[inline]
+    fn fill(&self, frame: &mut Frame, reply: &Reply) -> u64 {
+        if reply.payload_bytes == 0 {
+            return 0;
+        }
+        let at = self.template.header_bytes();
+        let len = usize::from(reply.payload_bytes);
+        let head = self.plan.payload.head;
+        let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
+        if len == head.len() && reply.payload_at == 0 {
+            room.copy_from_slice(head);
+            return self.message_sum;
+        }
+        let from_head = head.get(reply.payload_at as usize..).unwrap_or_default();
+        let from_head = &from_head[..from_head.len().min(len)];
+        let (first, filler) = room.split_at_mut(from_head.len());
+        first.copy_from_slice(from_head);
+        filler.fill(b'a');
+        sum(room)
+    }
+
+    #[inline]
+    fn count_sent(&mut self, reply: &Reply) {
+        let stats = &mut self.tcp.stats;
+        stats.inc(Count::TcpTx);
+        let marked = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
+        if reply.flags.intersects(marked) {
+            stats.add(Count::SynTx, u64::from(reply.flags.contains(TcpFlags::SYN)));
+            stats.add(Count::FinTx, u64::from(reply.flags.contains(TcpFlags::FIN)));
+            stats.add(Count::RstTx, u64::from(reply.flags.contains(TcpFlags::RST)));
+        }
+    }
+
+    /// Everything that is not a segment of a known tuple.
+    #[cold]
+    #[inline(never)]
+    fn on_rare(&mut self, frame: &mut Frame, parsed: &Parsed) -> Verdict {
+        let stats = &mut self.tcp.stats;
+        match parsed {
+            Parsed::Tcp(..) => {}
+            Parsed::Arp => return self.host.on_arp(frame, stats),
+            Parsed::Icmp => return self.host.on_icmp(frame, stats),
+            Parsed::Icmpv6 => stats.inc(Count::IcmpRx),
+            Parsed::Stranger(segment) => return self.on_stranger(frame, segment),
+            Parsed::Udp => {
+                stats.inc(Count::UdpRx);
+                stats.inc(Count::UdpDrop);
+            }
+            Parsed::Other => stats.inc(Count::OtherRx),
+            Parsed::Drop(why) => {
+                stats.inc(*why);
+                let foreign = matches!(why, Count::DropForeignMac | Count::DropForeignAddress);
+                stats.add(Count::BadRx, u64::from(!foreign));
+            }
+        }
+        Verdict::Done
+    }
+
+    /// A segment to one of our addresses that no connection can own: RST, if we may.
+    fn on_stranger(&mut self, frame: &mut Frame, segment: &Segment) -> Verdict {
+        let stats = &mut self.tcp.stats;
+        stats.inc(Count::TcpRx);
+        stats.inc(Count::TcpDrop);
+        stats.inc(Count::DropNoConnection);
+        if !self.plan.tcp_rst {
+            return Verdict::Done;
+        }
+        match (Reply::reset_for(segment), turned(frame)) {
+            (Some(reset), Some(ends)) if self.template.stamp(frame, &ends, &reset, 0) => {
+                self.count_sent(&reset);
+                Verdict::Send
+            }
+            _ => Verdict::Done,
+        }
+    }
+
+    /// Slots whose timer may have rung, at most `out.len()`; their memory is brought near.
+    pub(crate) fn expire(&mut self, now: Instant, out: &mut [SlotId]) -> usize {
+        let mut count = self.timers.expire(Wheel::Coarse, now, out);
+        for id in &out[..count] {
+            self.forget_place(*id, SlotFlags::IN_COARSE_WHEEL);
+        }
+        let fine = self.timers.expire(Wheel::Fine, now, &mut out[count..]);
+        for id in &out[count..count + fine] {
+            self.forget_place(*id, SlotFlags::IN_FINE_WHEEL);
+        }
+        count += fine;
+        count
+    }
+
+    fn forget_place(&mut self, id: SlotId, place: SlotFlags) {
+        if let Some(slot) = self.table.slot(id) {
+            slot.flags.remove(place);
+        }
+    }
+
+    /// A slot came out of a wheel: rings its timer if that is due, else puts it back. True if
+    /// `frame` holds a segment now.
+    pub(crate) fn ring(&mut self, id: SlotId, frame: &mut Frame, now: Instant) -> bool {
+        let stamp = self.stamp(now);
+        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
+        let rings = slot.timer != Timer::None && stamp.reached(slot.due);
+        let reply = if rings { self.tcp.on_timer(slot, stamp) } else { None };
+        self.settle(id, now);
+        reply.is_some_and(|reply| self.write(frame, id, &reply))
+    }
+
+    /// Connections open now.
+    #[inline]
+    pub(crate) fn open_connections(&self) -> u64 {
+        let stats = &self.tcp.stats;
+        stats.get(Count::SkOpen).wrapping_sub(stats.get(Count::SkClose))
+    }
+
+    /// Connections in the ready list.
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The next connection of the ready list sends one segment. True if `frame` holds it.
+    pub(crate) fn serve_ready(&mut self, frame: &mut Frame, now: Instant) -> bool {
+        let stamp = self.stamp(now);
+        let Some(id) = self.ready.pop() else { return false };
+        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
+        slot.flags.remove(SlotFlags::READY);
+        let reply = self.tcp.ready(slot, stamp);
+        self.settle(id, now);
+        reply.is_some_and(|reply| self.write(frame, id, &reply))
+    }
+
+    /// Opens the next free connection. False if no tuple is free or nothing was written.
+    #[inline]
+    pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
+        let stamp = self.stamp(now);
+        let Some(id) = self.table.open_next() else { return false };
+        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
+        slot.tuple_sum = tuple_sum(
+            (self.plan.clients.at(u32::from(slot.client)), slot.client_port),
+            (self.plan.servers.at(u32::from(slot.server)), slot.server_port),
+        );
+        let syn = self.tcp.open(slot, stamp);
+        self.settle(id, now);
+        self.write(frame, id, &syn)
+    }
+
+    /// The run ends: closes the connection in slot `index` if it only waits for its next request.
+    pub(crate) fn drain(&mut self, index: usize, frame: &mut Frame, now: Instant) -> bool {
+        let stamp = self.stamp(now);
+        let Some(slot) = self.table.slots.get_mut(index) else { return false };
+        let reply = self.tcp.drain(slot, stamp);
+        let id = SlotId(index as u32);
+        self.settle(id, now);
+        reply.is_some_and(|reply| self.write(frame, id, &reply))
+    }
+
+    /// When the next timer rings at the latest.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+}
+
+/// A server's slot learns its tuple from the SYN that opens it.
+#[inline]
+fn describe(plan: &CorePlan<'_>, frame: &Frame, known: &Known, slot: &mut Slot) {
+    if plan.role != Role::Server {
+        return;
+    }
+    let Some(ends) = turned(frame) else { return };
+    let index = |list: &AddressList<'_>, address| {
+        list.find(crate::plan::number(address)).unwrap_or_default() as u16
+    };
+    slot.client = index(&plan.clients, ends.remote);
+    slot.server = index(&plan.servers, ends.local);
+    slot.client_port = known.client_port;
+    slot.server_port = known.server_port;
+    slot.tuple_sum = ends.tuple_sum;
+}
+
+/// The ends of the answer to a received segment, read from its headers.
+fn turned(frame: &Frame) -> Option<Endpoints> {
+    use crate::wire::ethernet::{EthernetHeader, ethertype};
+    use crate::wire::{ipv4::Ipv4, ipv6::Ipv6, tcp};
+    let (ethernet, ip) = EthernetHeader::split(frame.bytes()).ok()?;
+    let (source, destination, segment) = if ethernet.ethertype.get() == ethertype::IPV4 {
+        let ip = Ipv4::parse(ip).ok()?;
+        (ip.header.source.into(), ip.header.destination.into(), ip.payload)
+    } else {
+        let ip = Ipv6::parse(ip).ok()?;
+        (ip.header.source.into(), ip.header.destination.into(), ip.payload)
+    };
+    let tcp = tcp::Tcp::parse(segment).ok()?;
+    let (source_port, destination_port) =
+        (tcp.header.source_port.get(), tcp.header.destination_port.get());
+    Some(Endpoints::new((destination, destination_port), (source, source_port)))
+}

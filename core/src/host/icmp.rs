@@ -1,0 +1,55 @@
+//! ICMP echo (RFC 792, RFC 1122 3.2.2.6): a request becomes its answer in place.
+
+use crate::frame::{Frame, TxShape};
+use crate::parse::reason;
+use crate::stats::{Count, Writer};
+use crate::wire::checksum::replace;
+use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader};
+use crate::wire::icmp::{ECHO_REPLY, ECHO_REQUEST, IcmpEcho, checksum_ok};
+use crate::wire::ipv4::Ipv4;
+
+use super::{Verdict, drop_bad, drop_frame};
+
+/// Answers an echo request; everything else is only counted. The parser saw to it that the packet
+/// is for one of our addresses.
+pub(super) fn answer(frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
+    let ip = match EthernetHeader::split(frame.bytes()).and_then(|(_, ip)| Ipv4::parse(ip)) {
+        Ok(ip) => ip,
+        Err(why) => return drop_bad(reason(why), stats),
+    };
+    if !checksum_ok(ip.payload) {
+        return drop_bad(Count::DropChecksum, stats);
+    }
+    if ip.payload.first() != Some(&ECHO_REQUEST) {
+        return Verdict::Done;
+    }
+    if let Err(why) = IcmpEcho::parse(ip.payload) {
+        return drop_bad(reason(why), stats);
+    }
+    let icmp_at = ETHERNET_BYTES + usize::from(ip.header_bytes);
+    let frame_bytes = icmp_at + ip.payload.len();
+    if !frame.set_len(frame_bytes) {
+        return drop_frame(Count::DropTruncated, stats);
+    }
+    frame.set_tx_shape(TxShape::Complete);
+    turn_round(frame.bytes_mut(), icmp_at);
+    stats.inc(Count::IcmpTx);
+    Verdict::Send
+}
+
+/// Swaps who sends and who receives. The IP checksum stays right, since addition knows no order;
+/// the ICMP checksum follows the type.
+fn turn_round(bytes: &mut [u8], icmp_at: usize) {
+    let (head, icmp) = bytes.split_at_mut(icmp_at);
+    if let Some(macs) = head.first_chunk_mut::<12>() {
+        macs.rotate_left(6);
+    }
+    if let Some(addresses) = head.get_mut(ETHERNET_BYTES + 12..ETHERNET_BYTES + 20) {
+        addresses.rotate_left(4);
+    }
+    if let [kind, code, sum0, sum1, ..] = icmp {
+        let old = [*kind, *code];
+        *kind = ECHO_REPLY;
+        [*sum0, *sum1] = replace([*sum0, *sum1], &old, &[ECHO_REPLY, *code]);
+    }
+}

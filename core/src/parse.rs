@@ -1,0 +1,242 @@
+//! One pass over a received frame: every length checked once, and at the end one word on what it is.
+
+use core::net::IpAddr;
+
+use crate::conn::{SlotId, table::Space, table::Tuple};
+use crate::frame::{Frame, RxChecksum};
+use crate::plan::{AddressList, CorePlan, Role, number};
+use crate::stats::Count;
+use crate::tcp::Segment;
+use crate::wire::Malformed;
+use crate::wire::checksum::{is_valid, pseudo_ipv4, pseudo_ipv6, sum};
+use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
+use crate::wire::ipv4::{Ipv4, protocol};
+use crate::wire::ipv6::Ipv6;
+use crate::wire::tcp::{TCP_BYTES, Tcp, TcpFlags, TcpOptions};
+
+/// What a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parsed {
+    /// A segment of a tuple in the table.
+    Tcp(Known, Segment),
+    /// A segment to one of our addresses that no tuple fits.
+    Stranger(Segment),
+    /// An ARP packet, not looked into yet.
+    Arp,
+    /// ICMP to one of our addresses, not looked into yet.
+    Icmp,
+    /// ICMPv6, not looked into yet.
+    Icmpv6,
+    /// UDP to one of our addresses.
+    Udp,
+    /// A protocol nobody here speaks.
+    Other,
+    /// Not for us, or not what it says it is.
+    Drop(Count),
+}
+
+/// A tuple that was found, and what makes it up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// Its slot.
+    pub id: SlotId,
+    /// The client's port.
+    pub client_port: u16,
+    /// The server's port.
+    pub server_port: u16,
+}
+
+/// What the parser must know of the core it works for.
+#[derive(Clone, Copy, Debug)]
+pub struct Parser<'m> {
+    mac: MacAddr,
+    host: u128,
+    own: AddressList<'m>,
+    role: Role,
+    ipv4: bool,
+    tos: u8,
+}
+
+/// An IP packet whose lengths are checked.
+struct Ip<'a> {
+    source: u128,
+    destination: u128,
+    protocol: u8,
+    tos: u8,
+    payload: &'a [u8],
+    /// Where the payload begins in the frame.
+    payload_at: usize,
+    /// What the pseudo-header adds to a checksum.
+    pseudo_sum: u64,
+}
+
+impl<'m> Parser<'m> {
+    /// A parser for `plan`.
+    pub fn new(plan: &CorePlan<'m>) -> Parser<'m> {
+        Parser {
+            mac: plan.mac,
+            host: number(plan.host),
+            own: match plan.role {
+                Role::Client => plan.clients,
+                Role::Server => plan.servers,
+            },
+            role: plan.role,
+            ipv4: matches!(plan.host, IpAddr::V4(_)),
+            tos: plan.tos,
+        }
+    }
+
+    /// The address is one of ours: the port's own, or one of our side's.
+    #[inline]
+    pub fn is_own(&self, address: u128) -> bool {
+        address == self.host || self.own.find(address).is_some()
+    }
+
+    /// Says what `frame` is; the second value tells whether it carries the configured type of
+    /// service.
+    #[inline]
+    pub fn parse(&self, frame: &Frame, space: &Space<'m>) -> (Parsed, bool) {
+        let (ethernet, rest) = match EthernetHeader::split(frame.bytes()) {
+            Ok(split) => split,
+            Err(why) => return (Parsed::Drop(reason(why)), false),
+        };
+        let to_us = ethernet.dst == self.mac;
+        if !to_us && !ethernet.dst.is_multicast() {
+            return (Parsed::Drop(Count::DropForeignMac), false);
+        }
+        let unknown = frame.rx_checksum() == RxChecksum::Unknown;
+        let ip = match ethernet.ethertype.get() {
+            ethertype::IPV4 if self.ipv4 => ipv4(rest, unknown),
+            ethertype::IPV6 if !self.ipv4 => ipv6(rest),
+            ethertype::ARP if self.ipv4 => return (Parsed::Arp, false),
+            _ => return (Parsed::Other, false),
+        };
+        let ip = match ip {
+            Ok(ip) => ip,
+            Err(why) => return (Parsed::Drop(reason(why)), false),
+        };
+        if frame.rx_checksum() == RxChecksum::Bad {
+            return (Parsed::Drop(Count::DropChecksum), false);
+        }
+        let tos = self.tos != 0 && ip.tos == self.tos;
+        let parsed = match ip.protocol {
+            protocol::TCP if to_us => self.tcp(&ip, unknown, space),
+            protocol::ICMPV6 if !self.ipv4 => Parsed::Icmpv6,
+            _ if !to_us || !self.is_own(ip.destination) => Parsed::Drop(Count::DropForeignAddress),
+            protocol::ICMP if self.ipv4 => Parsed::Icmp,
+            protocol::UDP => Parsed::Udp,
+            _ => Parsed::Other,
+        };
+        (parsed, tos)
+    }
+
+    #[inline]
+    fn tcp(&self, ip: &Ip<'_>, verify: bool, space: &Space<'m>) -> Parsed {
+        let tcp = match Tcp::parse(ip.payload) {
+            Ok(tcp) => tcp,
+            Err(why) => return Parsed::Drop(reason(why)),
+        };
+        if verify && !is_valid(ip.pseudo_sum + sum(ip.payload)) {
+            return Parsed::Drop(Count::DropChecksum);
+        }
+        let (source_port, destination_port) =
+            (tcp.header.source_port.get(), tcp.header.destination_port.get());
+        let tuple = match self.role {
+            Role::Client => Tuple {
+                client: ip.destination,
+                server: ip.source,
+                client_port: destination_port,
+                server_port: source_port,
+            },
+            Role::Server => Tuple {
+                client: ip.source,
+                server: ip.destination,
+                client_port: source_port,
+                server_port: destination_port,
+            },
+        };
+        let segment = match segment(&tcp, ip.payload_at) {
+            Ok(segment) => segment,
+            Err(why) => return Parsed::Drop(reason(why)),
+        };
+        match space.find(&tuple) {
+            Some(id) => Parsed::Tcp(
+                Known { id, client_port: tuple.client_port, server_port: tuple.server_port },
+                segment,
+            ),
+            None if self.is_own(ip.destination) => Parsed::Stranger(segment),
+            None => Parsed::Drop(Count::DropForeignAddress),
+        }
+    }
+}
+
+/// The values of a segment whose payload begins `at` bytes into the frame, headers included.
+#[inline]
+fn segment(tcp: &Tcp<'_>, at: usize) -> Result<Segment, Malformed> {
+    let flags = tcp.flags();
+    let options = if flags.contains(TcpFlags::SYN) && !tcp.options.is_empty() {
+        TcpOptions::parse(tcp.options)?
+    } else {
+        TcpOptions::default()
+    };
+    Ok(Segment {
+        seq: tcp.header.sequence.get(),
+        ack: tcp.header.acknowledgment.get(),
+        window: tcp.header.window.get(),
+        flags,
+        payload_at: (at + TCP_BYTES + tcp.options.len()) as u16,
+        payload_bytes: tcp.payload.len() as u16,
+        mss: options.mss.unwrap_or(0),
+        wscale: options.window_scale,
+    })
+}
+
+#[inline]
+fn ipv4(bytes: &[u8], verify: bool) -> Result<Ip<'_>, Malformed> {
+    let ip = Ipv4::parse(bytes)?;
+    if verify && !ip.checksum_ok() {
+        return Err(Malformed::Checksum);
+    }
+    let (source, destination) = (ip.header.source, ip.header.destination);
+    let payload_bytes = ip.payload.len() as u16;
+    Ok(Ip {
+        source: u128::from(u32::from_be_bytes(source)),
+        destination: u128::from(u32::from_be_bytes(destination)),
+        protocol: ip.header.protocol,
+        tos: ip.header.tos,
+        payload: ip.payload,
+        payload_at: ETHERNET_BYTES + usize::from(ip.header_bytes),
+        pseudo_sum: pseudo_ipv4(source, destination, ip.header.protocol, payload_bytes),
+    })
+}
+
+#[inline]
+fn ipv6(bytes: &[u8]) -> Result<Ip<'_>, Malformed> {
+    let ip = Ipv6::parse(bytes)?;
+    let (source, destination) = (&ip.header.source, &ip.header.destination);
+    let payload_bytes = ip.payload.len() as u32;
+    Ok(Ip {
+        source: u128::from_be_bytes(*source),
+        destination: u128::from_be_bytes(*destination),
+        protocol: ip.protocol,
+        tos: ip.header.traffic_class(),
+        payload: ip.payload,
+        payload_at: ETHERNET_BYTES + usize::from(ip.l4_offset),
+        pseudo_sum: pseudo_ipv6(source, destination, ip.protocol, payload_bytes),
+    })
+}
+
+/// The counter of a malformed packet.
+pub(crate) fn reason(why: Malformed) -> Count {
+    match why {
+        Malformed::Truncated => Count::DropTruncated,
+        Malformed::Version => Count::DropVersion,
+        Malformed::HeaderLength => Count::DropHeaderLength,
+        Malformed::TotalLength => Count::DropTotalLength,
+        Malformed::Options => Count::DropOptions,
+        Malformed::Fragment => Count::DropFragment,
+        Malformed::ExtensionChain => Count::DropExtension,
+        Malformed::Checksum => Count::DropChecksum,
+        Malformed::HopLimit | Malformed::Value => Count::DropValue,
+    }
+}

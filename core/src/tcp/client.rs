@@ -1,0 +1,134 @@
+//! The client's side of the exchange: open, request, judge the answer, pace, close.
+
+use crate::conn::{Slot, SlotFlags, State, Timer};
+use crate::http::{Event, Kind, Message};
+use crate::plan::Messages;
+use crate::stats::Count;
+use crate::time::Stamp;
+use crate::wire::tcp::TcpFlags;
+
+use super::{Reply, Tcp};
+
+impl Tcp<'_> {
+    /// Opens a connection in a closed slot that was described with its tuple: the SYN.
+    #[inline]
+    pub fn open(&mut self, slot: &mut Slot, now: Stamp) -> Reply {
+        self.begin(slot, State::SynSent, now);
+        Reply::bare(slot.snd_una, 0, TcpFlags::SYN)
+    }
+
+    /// Queues one request.
+    #[inline]
+    pub(super) fn request(&mut self, slot: &mut Slot, now: Stamp) {
+        slot.snd_end = slot.snd_end.wrapping_add(self.settings.message_bytes);
+        slot.sent_at = now;
+        slot.flags.insert(SlotFlags::AWAITING);
+        self.stats.inc(match self.settings.messages {
+            Messages::HttpGet => Count::HttpGet,
+            Messages::HttpPost => Count::HttpPost,
+            Messages::Raw => Count::TcpReq,
+        });
+    }
+
+    /// New bytes of the answer.
+    #[inline]
+    pub(super) fn on_response_bytes(&mut self, slot: &mut Slot, bytes: &[u8], now: Stamp) {
+        if self.settings.messages == Messages::Raw {
+            // The first bytes are the answer; what follows belongs to it.
+            if slot.flags.contains(SlotFlags::AWAITING) {
+                self.stats.inc(Count::TcpRsp);
+                self.on_response(slot, false, now);
+            }
+            return;
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() && slot.flags.contains(SlotFlags::AWAITING) {
+            let outcome = slot.http.scan_with(&mut self.memo, Kind::Response, rest);
+            rest = rest.get(outcome.consumed..).unwrap_or_default();
+            match outcome.event {
+                Event::More => break,
+                Event::Complete(message) => self.on_http_response(slot, message, now),
+                Event::Broken(_) => self.on_bad_response(slot, now),
+            }
+        }
+    }
+
+    /// A whole HTTP response.
+    #[inline]
+    fn on_http_response(&mut self, slot: &mut Slot, message: Message, now: Stamp) {
+        self.stats.inc(if message.class == 2 { Count::Http2xx } else { Count::HttpErr });
+        self.on_response(slot, message.close, now);
+    }
+
+    /// The answer breaks HTTP: it is counted and the connection ends.
+    #[cold]
+    fn on_bad_response(&mut self, slot: &mut Slot, now: Stamp) {
+        self.stats.inc(Count::HttpErr);
+        self.on_response(slot, true, now);
+    }
+
+    /// The answer is complete: the next request is due, or the connection ends.
+    #[inline]
+    fn on_response(&mut self, slot: &mut Slot, peer_closes: bool, now: Stamp) {
+        slot.flags.remove(SlotFlags::AWAITING);
+        slot.flags.insert(SlotFlags::SERVED);
+        match self.settings.keepalive {
+            Some((interval_units, _))
+                if !peer_closes && !self.draining && slot.requests_left != 1 =>
+            {
+                slot.requests_left = slot.requests_left.saturating_sub(1);
+                self.pace(slot, interval_units, now);
+            }
+            _ => slot.flags.insert(SlotFlags::FIN_QUEUED),
+        }
+    }
+
+    /// The next request is due one interval after the last one left; at once if that is past. The
+    /// answer's ACK waits for it, unless that takes too long.
+    #[inline]
+    fn pace(&mut self, slot: &mut Slot, interval_units: u32, now: Stamp) {
+        let waited = now.since(slot.sent_at);
+        if interval_units == 0 || waited >= interval_units {
+            self.request(slot, now);
+            return;
+        }
+        let left = interval_units - waited;
+        self.arm(slot, Timer::Pace, left, now);
+        if left < self.settings.ack_wait_units {
+            slot.flags.remove(SlotFlags::ACK_OWED);
+        }
+    }
+
+    /// The pace timer rang: the next request, or the end.
+    pub(super) fn next_request(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        if slot.state != State::Established {
+            return None;
+        }
+        if self.draining {
+            slot.flags.insert(SlotFlags::FIN_QUEUED);
+        } else {
+            self.request(slot, now);
+        }
+        self.output(slot, now)
+    }
+
+    /// The run ends: a connection that only waits for its next request is closed now.
+    pub fn drain(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        if slot.state != State::Established || slot.timer != Timer::Pace {
+            return None;
+        }
+        slot.timer = Timer::None;
+        self.next_request(slot, now)
+    }
+
+    /// The peer has finished: an answer without a length ends here, any other must be complete.
+    pub(super) fn on_response_end(&mut self, slot: &mut Slot, now: Stamp) {
+        if slot.flags.contains(SlotFlags::AWAITING) {
+            match slot.http.finish(Kind::Response) {
+                Event::Complete(message) => self.on_http_response(slot, message, now),
+                Event::More | Event::Broken(_) => self.on_bad_response(slot, now),
+            }
+        }
+        slot.flags.insert(SlotFlags::FIN_QUEUED);
+    }
+}

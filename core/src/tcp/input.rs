@@ -1,0 +1,401 @@
+//! What a segment does to a connection (RFC 9293, 3.10.7, with RFC 5961's care).
+
+use crate::conn::{Slot, SlotFlags, State, Timer};
+use crate::plan::Role;
+use crate::stats::Count;
+use crate::time::Stamp;
+use crate::wire::tcp::TcpFlags;
+
+use super::sequence::{after, before, within};
+use super::{Reply, Segment, Tcp, WINDOW, WINDOW_SCALE};
+
+/// The part of the sequence space that a segment may come from.
+const RECEIVE_WINDOW: u32 = (WINDOW as u32) << WINDOW_SCALE;
+/// An acknowledgment older than the largest window there can be is a blind guess (RFC 5961, 5.2).
+const OLDEST_ACK: u32 = 1 << 30;
+
+impl Tcp<'_> {
+    /// One segment of a known tuple. `payload` are its bytes; they are read only where they are
+    /// new and in order.
+    #[inline]
+    pub fn on_segment(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        payload: &[u8],
+        now: Stamp,
+    ) -> Option<Reply> {
+        let flags = segment.flags;
+        if flags.intersects(TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST)) {
+            self.stats.add(Count::SynRx, u64::from(flags.contains(TcpFlags::SYN)));
+            self.stats.add(Count::FinRx, u64::from(flags.contains(TcpFlags::FIN)));
+            self.stats.add(Count::RstRx, u64::from(flags.contains(TcpFlags::RST)));
+            if flags.contains(TcpFlags::SYN) && flags.intersects(TcpFlags::FIN.union(TcpFlags::RST))
+            {
+                self.drop_segment(Count::DropFlags);
+                return None;
+            }
+        }
+        match slot.state {
+            State::Closed => self.on_closed(slot, segment, now),
+            State::SynSent => self.on_syn_sent(slot, segment, now),
+            _ => self.on_synchronized(slot, segment, payload, now),
+        }
+    }
+
+    /// CLOSED and LISTEN (3.10.7.1, 3.10.7.2).
+    fn on_closed(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) -> Option<Reply> {
+        let flags = segment.flags;
+        let opens = flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK);
+        if opens && self.settings.role == Role::Server {
+            return Some(self.accept(slot, segment, now));
+        }
+        let end = segment.seq.wrapping_add(segment.len());
+        let late = slot.snd_max != 0
+            && segment.ack == slot.snd_max
+            && end == slot.rcv_nxt
+            && !flags.contains(TcpFlags::RST);
+        if late {
+            if segment.is_empty() {
+                return None; // the last ACK, once more
+            }
+            self.stats.inc(Count::AckRt);
+            return Some(self.acknowledge(slot)); // the peer missed our last ACK
+        }
+        self.drop_segment(Count::DropNoConnection);
+        Reply::reset_for(segment)
+    }
+
+    /// A SYN for a closed tuple of the server: SYN-ACK.
+    fn accept(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) -> Reply {
+        self.begin(slot, State::SynReceived, now);
+        self.take_offer(slot, segment);
+        Reply::bare(slot.snd_una, slot.rcv_nxt, TcpFlags::SYN | TcpFlags::ACK)
+    }
+
+    /// What the peer's SYN says: where it starts, its MSS, scale and window.
+    #[inline]
+    fn take_offer(&mut self, slot: &mut Slot, segment: &Segment) {
+        let offered = if segment.mss == 0 { self.settings.default_mss } else { segment.mss };
+        slot.rcv_nxt = segment.seq.wrapping_add(1);
+        slot.mss = self.settings.mss.min(offered).max(1);
+        slot.wscale = segment.wscale.unwrap_or(0);
+        slot.snd_wnd = u32::from(segment.window);
+    }
+
+    /// SYN-SENT (3.10.7.3).
+    fn on_syn_sent(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) -> Option<Reply> {
+        let flags = segment.flags;
+        let acked = flags.contains(TcpFlags::ACK) && segment.ack == slot.snd_nxt;
+        if flags.contains(TcpFlags::ACK) && !acked {
+            self.drop_segment(Count::DropSequence);
+            return Reply::reset_for(segment);
+        }
+        if flags.contains(TcpFlags::RST) {
+            if acked {
+                self.fail(slot, Count::SkErrReset);
+            } else {
+                self.drop_segment(Count::DropSequence);
+            }
+            return None;
+        }
+        if !acked || !flags.contains(TcpFlags::SYN) {
+            // A SYN without ACK would be a simultaneous open: a load client never wants one.
+            self.drop_segment(Count::DropFlags);
+            return None;
+        }
+        self.take_offer(slot, segment);
+        slot.snd_una = segment.ack;
+        slot.state = State::Established;
+        slot.timer = Timer::None;
+        slot.retries = 0;
+        if !slot.flags.contains(SlotFlags::RETRANSMITTED) {
+            self.stats.inc(Count::RttCount);
+            self.stats.add(Count::RttUnits, u64::from(now.since(slot.sent_at)));
+        }
+        slot.flags.remove(SlotFlags::RETRANSMITTED);
+        slot.flags.insert(SlotFlags::ACK_OWED);
+        self.request(slot, now);
+        let data = self.output(slot, now);
+        data.or_else(|| Some(self.acknowledge(slot)))
+    }
+
+    /// Every state from SYN-RECEIVED on (3.10.7.4).
+    fn on_synchronized(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        payload: &[u8],
+        now: Stamp,
+    ) -> Option<Reply> {
+        let flags = segment.flags;
+        // The usual segment: exactly the next one, an ACK, neither SYN nor RST.
+        let usual = TcpFlags::SYN.union(TcpFlags::RST).union(TcpFlags::ACK);
+        if segment.seq != slot.rcv_nxt || flags & usual != TcpFlags::ACK {
+            if let Err(answer) = self.unusual(slot, segment, now) {
+                return answer;
+            }
+        }
+        match self.on_ack(slot, segment, now) {
+            Err(answer) => return answer,
+            Ok(()) if slot.is_closed() => return None,
+            Ok(()) => {}
+        }
+        let in_order = self.on_payload(slot, segment, payload, now);
+        if in_order && flags.contains(TcpFlags::FIN) {
+            self.on_fin(slot, now);
+        }
+        self.answer(slot, in_order, now)
+    }
+
+    /// First to fourth check: sequence, RST, SYN, ACK present. `Err` holds the answer of a segment
+    /// that goes no further.
+    #[cold]
+    #[inline(never)]
+    fn unusual(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        now: Stamp,
+    ) -> Result<(), Option<Reply>> {
+        let flags = segment.flags;
+        if slot.state == State::SynReceived
+            && flags.contains(TcpFlags::SYN)
+            && !flags.contains(TcpFlags::ACK)
+        {
+            return Err(Some(self.syn_again(slot, segment, now)));
+        }
+        if !acceptable(slot, segment) {
+            if flags.contains(TcpFlags::RST) {
+                self.drop_segment(Count::DropSequence);
+                return Err(None);
+            }
+            return Err(self.unacceptable(slot, segment));
+        }
+        if flags.contains(TcpFlags::RST) {
+            if segment.seq != slot.rcv_nxt {
+                return Err(self.challenge(slot));
+            }
+            self.on_reset(slot);
+            return Err(None);
+        }
+        if flags.contains(TcpFlags::SYN) {
+            return Err(self.challenge(slot));
+        }
+        if !flags.contains(TcpFlags::ACK) {
+            self.drop_segment(Count::DropFlags);
+            return Err(None);
+        }
+        Ok(())
+    }
+
+    /// A SYN in SYN-RECEIVED: the same once more, or a new start by a peer that gave up on the
+    /// first (3.10.7.4: a passive open returns to LISTEN).
+    fn syn_again(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) -> Reply {
+        if segment.seq.wrapping_add(1) == slot.rcv_nxt {
+            return self.repeat_syn_ack(slot);
+        }
+        self.close(slot);
+        self.accept(slot, segment, now)
+    }
+
+    /// A segment outside the window: what a peer sends again is acknowledged at once; an empty
+    /// segment only within a budget, so that two confused machines do not answer each other for
+    /// ever.
+    fn unacceptable(&mut self, slot: &mut Slot, segment: &Segment) -> Option<Reply> {
+        self.drop_segment(Count::DropSequence);
+        if segment.is_empty() {
+            return self.challenge(slot);
+        }
+        self.stats.inc(Count::AckRt);
+        Some(self.acknowledge(slot))
+    }
+
+    /// A challenge ACK, if this second's budget allows one (RFC 5961, 3 to 7).
+    fn challenge(&mut self, slot: &mut Slot) -> Option<Reply> {
+        self.challenges_left = self.challenges_left.checked_sub(1)?;
+        self.stats.inc(Count::ChallengeAck);
+        Some(self.acknowledge(slot))
+    }
+
+    /// A valid RST: a failure, unless the exchange was complete. A client that leaves this way
+    /// after it was served does not make its server fail.
+    fn on_reset(&mut self, slot: &mut Slot) {
+        let served = slot.flags.contains(SlotFlags::SERVED)
+            && !slot.flags.contains(SlotFlags::AWAITING)
+            && (slot.state != State::Established || self.settings.role == Role::Server);
+        if served {
+            self.close(slot);
+        } else {
+            self.fail(slot, Count::SkErrReset);
+        }
+    }
+
+    /// Fifth check: the ACK field. `Err` holds the answer of a segment that goes no further.
+    #[inline]
+    fn on_ack(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        now: Stamp,
+    ) -> Result<(), Option<Reply>> {
+        let ack = segment.ack;
+        if slot.state == State::SynReceived {
+            if ack != slot.snd_nxt {
+                self.drop_segment(Count::DropSequence);
+                return Err(Reply::reset_for(segment));
+            }
+            slot.state = State::Established;
+            slot.flags.remove(SlotFlags::RETRANSMITTED);
+        }
+        let news = ack.wrapping_sub(slot.snd_una);
+        if news == 0 {
+            self.on_same_ack(slot, segment, now)?;
+        } else if news <= slot.in_flight() {
+            self.on_new_ack(slot, ack, now);
+        } else if after(ack, slot.snd_max) || slot.snd_una.wrapping_sub(ack) > OLDEST_ACK {
+            self.drop_segment(Count::DropSequence);
+            return Err(self.challenge(slot));
+        } else {
+            return Ok(()); // an old ACK: its data may still be new, its window is not
+        }
+        slot.snd_wnd = u32::from(segment.window) << slot.wscale;
+        if slot.timer == Timer::Persist && slot.snd_wnd > 0 {
+            slot.timer = Timer::None;
+            slot.retries = 0;
+        }
+        Ok(())
+    }
+
+    /// Something is acknowledged for the first time.
+    #[inline]
+    fn on_new_ack(&mut self, slot: &mut Slot, ack: u32, now: Stamp) {
+        slot.snd_una = ack;
+        if before(slot.snd_nxt, ack) {
+            slot.snd_nxt = ack;
+        }
+        slot.retries = 0;
+        slot.dup_acks = 0;
+        slot.cwnd = slot.cwnd.saturating_add(1).min(self.settings.send_window);
+        if slot.in_flight() > 0 {
+            self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
+            return;
+        }
+        slot.flags.remove(SlotFlags::RETRANSMITTED);
+        if slot.timer != Timer::Pace {
+            self.arm(slot, Timer::Idle, self.settings.idle_units, now);
+        }
+        if slot.flags.contains(SlotFlags::FIN_QUEUED) && ack == slot.snd_last() {
+            match slot.state {
+                State::FinWait1 => slot.state = State::FinWait2,
+                State::Closing | State::LastAck => self.close(slot),
+                _ => {}
+            }
+        }
+    }
+
+    /// The same ACK as before: it may be a duplicate that tells of a hole (RFC 5681, 2).
+    #[inline]
+    fn on_same_ack(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        now: Stamp,
+    ) -> Result<(), Option<Reply>> {
+        if slot.timer == Timer::Persist {
+            slot.retries = 0; // the peer is there, its window is just closed
+        }
+        let duplicate = slot.in_flight() > 0
+            && segment.is_empty()
+            && u32::from(segment.window) << slot.wscale == slot.snd_wnd;
+        if !duplicate {
+            return Ok(());
+        }
+        self.stats.inc(Count::AckDup);
+        slot.dup_acks = slot.dup_acks.saturating_add(1);
+        if slot.dup_acks == 3 {
+            return Err(self.fast_retransmit(slot, now));
+        }
+        Ok(())
+    }
+
+    /// Seventh check: the payload. True if the segment's end is now what we have next, so that its
+    /// FIN counts.
+    #[inline]
+    fn on_payload(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        payload: &[u8],
+        now: Stamp,
+    ) -> bool {
+        let known = slot.rcv_nxt.wrapping_sub(segment.seq);
+        if (known as i32) < 0 {
+            self.drop_segment(Count::DropOutOfOrder);
+            return false;
+        }
+        let Some(fresh) = payload.get(known as usize..).filter(|fresh| !fresh.is_empty()) else {
+            return known as usize <= payload.len();
+        };
+        let receiving =
+            matches!(slot.state, State::Established | State::FinWait1 | State::FinWait2);
+        if !receiving {
+            return true; // behind the peer's own FIN: nothing can be there
+        }
+        slot.rcv_nxt = slot.rcv_nxt.wrapping_add(fresh.len() as u32);
+        slot.flags.insert(SlotFlags::ACK_OWED);
+        match self.settings.role {
+            Role::Client => self.on_response_bytes(slot, fresh, now),
+            Role::Server => self.on_request_bytes(slot, fresh, now),
+        }
+        true
+    }
+
+    /// Eighth check: the FIN, which is the next thing in order.
+    fn on_fin(&mut self, slot: &mut Slot, now: Stamp) {
+        match slot.state {
+            State::Established => slot.state = State::CloseWait,
+            State::FinWait1 => slot.state = State::Closing,
+            State::FinWait2 => slot.state = State::TimeWait,
+            _ => return, // a FIN that was taken before
+        }
+        slot.rcv_nxt = slot.rcv_nxt.wrapping_add(1);
+        slot.flags.insert(SlotFlags::ACK_OWED);
+        match self.settings.role {
+            Role::Client => self.on_response_end(slot, now),
+            Role::Server => self.on_request_end(slot),
+        }
+    }
+
+    /// What goes out after a segment was taken: data that carries the ACK; an ACK alone at once
+    /// where RFC 5681 (4.2) or the end of the connection wants it, else with the burst's others.
+    #[inline]
+    fn answer(&mut self, slot: &mut Slot, in_order: bool, now: Stamp) -> Option<Reply> {
+        if slot.is_closed() {
+            return None;
+        }
+        if !in_order {
+            return Some(self.acknowledge(slot));
+        }
+        if let Some(data) = self.output(slot, now) {
+            return Some(data);
+        }
+        let owes = slot.flags.contains(SlotFlags::ACK_OWED);
+        match slot.state {
+            State::TimeWait => {
+                let ack = self.acknowledge(slot);
+                self.close(slot);
+                Some(ack)
+            }
+            State::CloseWait | State::Closing if owes => Some(self.acknowledge(slot)),
+            _ => None,
+        }
+    }
+}
+
+/// The segment's place meets the receive window (3.10.7.4, first check).
+fn acceptable(slot: &Slot, segment: &Segment) -> bool {
+    let len = segment.len();
+    within(segment.seq, slot.rcv_nxt, RECEIVE_WINDOW)
+        || len > 0 && within(segment.seq.wrapping_add(len - 1), slot.rcv_nxt, RECEIVE_WINDOW)
+}

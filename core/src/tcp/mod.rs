@@ -1,0 +1,249 @@
+//! TCP (RFC 9293) as a load tester needs it, on one slot at a time.
+//!
+//! The promise of this room: given a slot, a segment and a time, it changes the slot, counts what
+//! happened and says which one segment goes out at once. It never sees a frame, a port or a clock,
+//! never panics on what a peer sends, and does the same for the same input, always.
+//!
+//! [`input`] is what a segment does to a connection, [`output`] which segment goes next and what a
+//! timer does; [`client`] and [`server`] are the two sides of the exchange of messages.
+
+pub mod client;
+pub mod input;
+pub mod output;
+pub mod sequence;
+pub mod server;
+
+#[cfg(test)]
+mod tests;
+
+use crate::conn::{Slot, SlotFlags, State, Timer};
+use crate::http::Memo;
+use crate::plan::{CorePlan, Messages, Role};
+use crate::stats::{Count, Writer};
+use crate::time::Stamp;
+use crate::wire::tcp::TcpFlags;
+
+/// A received segment: values only; the payload stays in its frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgment number.
+    pub ack: u32,
+    /// Window, unscaled.
+    pub window: u16,
+    /// Control flags.
+    pub flags: TcpFlags,
+    /// Where the payload begins in the frame, in bytes.
+    pub payload_at: u16,
+    /// Length of the payload in bytes.
+    pub payload_bytes: u16,
+    /// Maximum segment size offered in a SYN; 0: none.
+    pub mss: u16,
+    /// Window scale offered in a SYN.
+    pub wscale: Option<u8>,
+}
+
+impl Segment {
+    /// Sequence numbers the segment takes: payload, SYN and FIN.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        let flags = self.flags;
+        u32::from(self.payload_bytes)
+            + u32::from(flags.contains(TcpFlags::SYN))
+            + u32::from(flags.contains(TcpFlags::FIN))
+    }
+
+    /// The segment takes no sequence number.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The one segment that goes out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgment number (meaningful with ACK).
+    pub ack: u32,
+    /// Control flags.
+    pub flags: TcpFlags,
+    /// Bytes of the message it carries.
+    pub payload_bytes: u16,
+    /// Where in the message those bytes begin.
+    pub payload_at: u32,
+}
+
+impl Reply {
+    /// A segment without payload.
+    #[inline]
+    pub fn bare(seq: u32, ack: u32, flags: TcpFlags) -> Reply {
+        Reply { seq, ack, flags, payload_bytes: 0, payload_at: 0 }
+    }
+
+    /// The RST that answers a segment without a connection (RFC 9293, 3.10.7.1); a RST is never
+    /// answered.
+    pub fn reset_for(segment: &Segment) -> Option<Reply> {
+        if segment.flags.contains(TcpFlags::RST) {
+            None
+        } else if segment.flags.contains(TcpFlags::ACK) {
+            Some(Reply::bare(segment.ack, 0, TcpFlags::RST))
+        } else {
+            let ack = segment.seq.wrapping_add(segment.len());
+            Some(Reply::bare(0, ack, TcpFlags::RST | TcpFlags::ACK))
+        }
+    }
+}
+
+/// Our window field, in every segment (dperf's value).
+pub const WINDOW: u16 = 58_400;
+/// Our window scale. What arrives is consumed at once, so the window never closes.
+pub const WINDOW_SCALE: u8 = 4;
+/// Retransmissions of one segment before the connection is given up.
+pub const RETRIES_MAX: u8 = 3;
+/// Window probes without any answer before the connection is given up.
+pub const PROBES_MAX: u8 = 8;
+/// Answers a second to segments that no state accepts (RFC 5961, 7): two machines that disagree
+/// must not keep each other busy.
+pub const CHALLENGES_PER_SECOND: u32 = 1000;
+
+/// What does not change while a worker lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    role: Role,
+    messages: Messages,
+    /// Largest segment we accept and send, in bytes of payload.
+    mss: u16,
+    /// The peer's MSS when it offers none (RFC 9293, 3.7.1: MUST-15).
+    default_mss: u16,
+    /// Segments in flight at most.
+    send_window: u8,
+    /// Length of one message of ours in bytes.
+    message_bytes: u32,
+    retransmit_units: u32,
+    idle_units: u32,
+    /// Requests and their interval on kept connections.
+    keepalive: Option<(u32, u16)>,
+    /// An answer is acknowledged at once when the next request is further away than this.
+    ack_wait_units: u32,
+    fast_close: bool,
+    seed: u64,
+}
+
+impl Settings {
+    /// The plan's numbers in stamp units.
+    pub fn new(plan: &CorePlan<'_>) -> Settings {
+        let units = |us: u32| plan.rate.units_from_us(u64::from(us));
+        Settings {
+            role: plan.role,
+            messages: plan.messages,
+            mss: plan.mss,
+            default_mss: if plan.host.is_ipv4() { 536 } else { 1220 },
+            send_window: plan.send_window.clamp(1, 255) as u8,
+            message_bytes: plan.payload.total_bytes,
+            retransmit_units: units(plan.retransmit_timeout_us).max(1),
+            idle_units: units(plan.idle_timeout_us).max(1),
+            keepalive: plan.keepalive.map(|kept| (units(kept.interval_us), kept.requests)),
+            ack_wait_units: units(20_000),
+            fast_close: plan.fast_close,
+            seed: plan.seed,
+        }
+    }
+}
+
+/// The TCP engine of one core: settings, counters and a memory of the last message. It owns no
+/// connection; each call is given the slot it is about.
+#[derive(Debug)]
+pub struct Tcp<'m> {
+    settings: Settings,
+    /// This core's counters.
+    pub stats: Writer<'m>,
+    memo: Memo,
+    /// No new request; what is open is closed.
+    pub draining: bool,
+    /// Answers to unacceptable segments left in this second.
+    pub challenges_left: u32,
+}
+
+impl<'m> Tcp<'m> {
+    /// An engine for `plan`.
+    pub fn new(plan: &CorePlan<'_>, stats: Writer<'m>) -> Tcp<'m> {
+        Tcp {
+            settings: Settings::new(plan),
+            stats,
+            memo: Memo::new(),
+            draining: false,
+            challenges_left: CHALLENGES_PER_SECOND,
+        }
+    }
+
+    /// The first sequence number of a new connection: beyond everything the tuple's last
+    /// connection sent, so that a peer which still remembers it takes the new SYN (RFC 6191), and
+    /// pseudo-random the first time (RFC 9293, 3.4.1).
+    fn initial_sequence(&self, slot: &Slot) -> u32 {
+        if slot.snd_max != 0 {
+            return slot.snd_max.wrapping_add(1);
+        }
+        let tuple = u64::from(slot.client) << 48
+            | u64::from(slot.server) << 32
+            | u64::from(slot.client_port) << 16
+            | u64::from(slot.server_port);
+        let mut mixed = (tuple ^ self.settings.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (mixed >> 32) as u32 | 1
+    }
+
+    /// Begins a connection in `slot`: every number of the last one is forgotten, its places in
+    /// wheels and lists are not.
+    fn begin(&mut self, slot: &mut Slot, state: State, now: Stamp) {
+        let first = self.initial_sequence(slot);
+        slot.state = state;
+        slot.snd_una = first;
+        slot.snd_nxt = first.wrapping_add(1);
+        slot.snd_max = slot.snd_nxt;
+        slot.snd_end = slot.snd_nxt;
+        slot.rcv_nxt = 0;
+        slot.sent_at = now;
+        slot.flags &= SlotFlags::PLACES;
+        slot.retries = 0;
+        slot.dup_acks = 0;
+        slot.wscale = 0;
+        slot.http = crate::http::Scanner::default();
+        slot.requests_left = self.settings.keepalive.map_or(1, |(_, requests)| requests);
+        slot.mss = self.settings.mss;
+        slot.cwnd = self.settings.send_window;
+        slot.snd_wnd = 0;
+        self.stats.inc(Count::SkOpen);
+        self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
+    }
+
+    /// Ends the connection; the slot keeps its numbers to answer a late FIN.
+    pub(crate) fn close(&mut self, slot: &mut Slot) {
+        slot.state = State::Closed;
+        slot.timer = Timer::None;
+        slot.flags &= SlotFlags::PLACES;
+        self.stats.inc(Count::SkClose);
+    }
+
+    /// Ends the connection as failed, for the reason that `kind` counts.
+    fn fail(&mut self, slot: &mut Slot, kind: Count) {
+        self.stats.inc(Count::SkErr);
+        self.stats.inc(kind);
+        self.close(slot);
+    }
+
+    /// Sets the slot's timer; the owner of the wheels sees to it that it rings.
+    #[inline]
+    fn arm(&self, slot: &mut Slot, timer: Timer, delay_units: u32, now: Stamp) {
+        slot.timer = timer;
+        slot.due = now.after(delay_units);
+    }
+
+    /// Counts a dropped segment.
+    fn drop_segment(&mut self, reason: Count) {
+        self.stats.inc(Count::TcpDrop);
+        self.stats.inc(reason);
+    }
+}

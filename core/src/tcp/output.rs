@@ -1,0 +1,217 @@
+//! Which segment goes next, and what a timer does.
+
+use crate::conn::{Slot, SlotFlags, State, Timer};
+use crate::stats::Count;
+use crate::time::Stamp;
+use crate::wire::tcp::TcpFlags;
+
+use super::sequence::{after, before, latest};
+use super::{PROBES_MAX, RETRIES_MAX, Reply, Tcp};
+
+impl Tcp<'_> {
+    /// The next segment of new (or again sent) data, with the FIN if it is due; `None` when the
+    /// windows are full or there is nothing to send.
+    #[inline]
+    pub fn output(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        if slot.snd_nxt == slot.snd_last() || slot.state <= State::SynReceived {
+            return None;
+        }
+        let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
+        if left == 0 && self.settings.fast_close {
+            return Some(self.close_fast(slot));
+        }
+        let payload_bytes = self.sendable(slot, left);
+        if left > 0 && payload_bytes == 0 {
+            if slot.in_flight() == 0 && slot.timer != Timer::Persist {
+                slot.retries = 0;
+                self.arm(slot, Timer::Persist, self.settings.retransmit_units, now);
+            }
+            return None;
+        }
+        let last = payload_bytes == left;
+        let fin = last && slot.flags.contains(SlotFlags::FIN_QUEUED);
+        let mut flags = TcpFlags::ACK;
+        flags.set(TcpFlags::PSH, last && payload_bytes > 0);
+        flags.set(TcpFlags::FIN, fin);
+        let reply = self.data(slot, payload_bytes as u16, flags);
+        if before(slot.snd_nxt, slot.snd_max) {
+            self.count_repeated(&reply);
+        }
+        slot.snd_nxt = slot.snd_nxt.wrapping_add(payload_bytes + u32::from(fin));
+        slot.snd_max = latest(slot.snd_max, slot.snd_nxt);
+        if fin {
+            self.fin_sent(slot);
+        }
+        if slot.timer != Timer::Retransmit {
+            self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
+        }
+        Some(reply)
+    }
+
+    /// The connection ends with a RST where a FIN would be (`fast_close`).
+    fn close_fast(&mut self, slot: &mut Slot) -> Reply {
+        self.close(slot);
+        Reply::bare(slot.snd_max, slot.rcv_nxt, TcpFlags::RST | TcpFlags::ACK)
+    }
+
+    /// How many of the `left` bytes may go out now, in one segment: the smallest of the peer's MSS,
+    /// its window and ours; a sliver only when nothing is in flight (RFC 9293, 3.8.6.2.1).
+    #[inline]
+    fn sendable(&self, slot: &Slot, left: u32) -> u32 {
+        let mss = u32::from(slot.mss);
+        let window = slot.snd_wnd.min(u32::from(slot.cwnd) * mss);
+        let in_flight = slot.snd_nxt.wrapping_sub(slot.snd_una);
+        let whole = left.min(mss);
+        let room = window.saturating_sub(in_flight);
+        if room >= whole {
+            whole
+        } else if in_flight == 0 {
+            room
+        } else {
+            0
+        }
+    }
+
+    /// A segment from `snd_nxt` on.
+    #[inline]
+    fn data(&mut self, slot: &mut Slot, payload_bytes: u16, flags: TcpFlags) -> Reply {
+        slot.flags.remove(SlotFlags::ACK_OWED);
+        let mut behind = slot.snd_end.wrapping_sub(slot.snd_nxt);
+        if behind > self.settings.message_bytes {
+            behind = (behind - 1) % self.settings.message_bytes.max(1) + 1;
+        }
+        Reply {
+            seq: slot.snd_nxt,
+            ack: slot.rcv_nxt,
+            flags,
+            payload_bytes,
+            payload_at: self.settings.message_bytes.wrapping_sub(behind),
+        }
+    }
+
+    fn fin_sent(&mut self, slot: &mut Slot) {
+        slot.state = match slot.state {
+            State::Established => State::FinWait1,
+            State::CloseWait => State::LastAck,
+            repeated => repeated,
+        };
+    }
+
+    fn count_repeated(&mut self, reply: &Reply) {
+        self.stats.inc(if reply.payload_bytes > 0 { Count::PushRt } else { Count::FinRt });
+    }
+
+    /// The ACK that says what we have.
+    #[inline]
+    pub fn acknowledge(&mut self, slot: &mut Slot) -> Reply {
+        slot.flags.remove(SlotFlags::ACK_OWED);
+        Reply::bare(slot.snd_max, slot.rcv_nxt, TcpFlags::ACK)
+    }
+
+    /// What a connection in the ready list sends: data, or the ACK it owes.
+    pub fn ready(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        if slot.is_closed() {
+            return None;
+        }
+        let reply = self.output(slot, now);
+        let owes = slot.flags.contains(SlotFlags::ACK_OWED);
+        reply.or_else(|| owes.then(|| self.acknowledge(slot)))
+    }
+
+    /// More could be sent at once, or an ACK is owed: the slot belongs into the ready list.
+    #[inline]
+    pub fn wants_more(&self, slot: &Slot) -> bool {
+        if slot.flags.contains(SlotFlags::ACK_OWED) {
+            return true;
+        }
+        if slot.snd_nxt == slot.snd_last() || slot.state <= State::SynReceived {
+            return false;
+        }
+        let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
+        left == 0 || self.sendable(slot, left) > 0
+    }
+
+    /// The slot's timer rang.
+    pub fn on_timer(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        match core::mem::take(&mut slot.timer) {
+            Timer::None => None,
+            Timer::Retransmit => self.retransmit(slot, now),
+            Timer::Persist => self.probe(slot, now),
+            Timer::Idle => Some(self.give_up(slot)),
+            Timer::Pace => self.next_request(slot, now),
+        }
+    }
+
+    /// Sends everything that is not acknowledged again, from the oldest on, one segment now and the
+    /// rest as ACKs come; waits twice as long for the next try (RFC 6298, 5.4 to 5.6).
+    fn retransmit(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        if slot.retries >= RETRIES_MAX {
+            self.fail(slot, Count::SkErrTimeout);
+            return None;
+        }
+        slot.retries += 1;
+        slot.flags.insert(SlotFlags::RETRANSMITTED);
+        slot.cwnd = 1;
+        slot.dup_acks = 0;
+        let wait = self.settings.retransmit_units << slot.retries;
+        self.arm(slot, Timer::Retransmit, wait, now);
+        match slot.state {
+            State::SynSent => {
+                self.stats.inc(Count::SynRt);
+                Some(Reply::bare(slot.snd_una, 0, TcpFlags::SYN))
+            }
+            State::SynReceived => Some(self.repeat_syn_ack(slot)),
+            _ => {
+                slot.snd_nxt = slot.snd_una;
+                self.output(slot, now)
+            }
+        }
+    }
+
+    /// The SYN-ACK once more.
+    pub(super) fn repeat_syn_ack(&mut self, slot: &mut Slot) -> Reply {
+        self.stats.inc(Count::SynRt);
+        slot.flags.insert(SlotFlags::RETRANSMITTED);
+        Reply::bare(slot.snd_una, slot.rcv_nxt, TcpFlags::SYN | TcpFlags::ACK)
+    }
+
+    /// The oldest segment once more, after three duplicate ACKs (RFC 5681, 3.2).
+    pub(super) fn fast_retransmit(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        slot.flags.insert(SlotFlags::RETRANSMITTED);
+        slot.cwnd = 1;
+        slot.snd_nxt = slot.snd_una;
+        self.output(slot, now)
+    }
+
+    /// One byte into a closed window (RFC 9293, 3.8.6.1): its ACK tells when the window opens.
+    fn probe(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        if slot.retries >= PROBES_MAX {
+            self.fail(slot, Count::SkErrTimeout);
+            return None;
+        }
+        let wait = self.settings.retransmit_units << slot.retries.min(RETRIES_MAX);
+        slot.retries += 1;
+        self.arm(slot, Timer::Persist, wait, now);
+        if !before(slot.snd_nxt, slot.snd_end) {
+            return None;
+        }
+        let reply = self.data(slot, 1, TcpFlags::ACK);
+        if !after(slot.snd_max, slot.snd_nxt) {
+            slot.snd_max = slot.snd_nxt.wrapping_add(1);
+        }
+        Some(reply)
+    }
+
+    /// Nothing came for too long: the peer is told, the connection has failed.
+    fn give_up(&mut self, slot: &mut Slot) -> Reply {
+        let awaiting = slot.flags.contains(SlotFlags::AWAITING);
+        self.abort(slot, if awaiting { Count::SkErrResponse } else { Count::SkErrIdle })
+    }
+
+    /// Ends a failed connection with a RST.
+    pub(super) fn abort(&mut self, slot: &mut Slot, kind: Count) -> Reply {
+        let reply = Reply::bare(slot.snd_max, slot.rcv_nxt, TcpFlags::RST | TcpFlags::ACK);
+        self.fail(slot, kind);
+        reply
+    }
+}

@@ -1,0 +1,65 @@
+//! The server's side of the exchange: read requests, answer each, close.
+
+use crate::conn::{Slot, SlotFlags};
+use crate::http::{Event, Kind, Message, Method};
+use crate::plan::Messages;
+use crate::stats::Count;
+use crate::time::Stamp;
+
+use super::Tcp;
+
+impl Tcp<'_> {
+    /// New bytes of requests; every complete one is answered, also several in one segment.
+    #[inline]
+    pub(super) fn on_request_bytes(&mut self, slot: &mut Slot, bytes: &[u8], _now: Stamp) {
+        if self.settings.messages == Messages::Raw {
+            self.stats.inc(Count::TcpReq);
+            self.respond(slot, false);
+            return;
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() && !slot.flags.contains(SlotFlags::FIN_QUEUED) {
+            let outcome = slot.http.scan_with(&mut self.memo, Kind::Request, rest);
+            rest = rest.get(outcome.consumed..).unwrap_or_default();
+            match outcome.event {
+                Event::More => break,
+                Event::Complete(request) => self.on_request(slot, request),
+                Event::Broken(_) => {
+                    self.stats.inc(Count::HttpErr);
+                    slot.flags.insert(SlotFlags::FIN_QUEUED);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn on_request(&mut self, slot: &mut Slot, request: Message) {
+        self.stats.inc(match request.method {
+            Method::Post => Count::HttpPost,
+            _ => Count::HttpGet,
+        });
+        self.respond(slot, request.close);
+    }
+
+    /// Queues one response, and the FIN behind it where the connection is not kept.
+    #[inline]
+    fn respond(&mut self, slot: &mut Slot, peer_closes: bool) {
+        slot.snd_end = slot.snd_end.wrapping_add(self.settings.message_bytes);
+        slot.flags.insert(SlotFlags::SERVED);
+        if peer_closes || self.settings.keepalive.is_none() {
+            slot.flags.insert(SlotFlags::FIN_QUEUED);
+        }
+        self.stats.inc(match self.settings.messages {
+            Messages::Raw => Count::TcpRsp,
+            _ => Count::Http2xx,
+        });
+    }
+
+    /// The client has finished: so do we, behind what is still queued.
+    pub(super) fn on_request_end(&mut self, slot: &mut Slot) {
+        if !slot.http.is_idle() && !slot.flags.contains(SlotFlags::FIN_QUEUED) {
+            self.stats.inc(Count::HttpErr);
+        }
+        slot.flags.insert(SlotFlags::FIN_QUEUED);
+    }
+}

@@ -1,0 +1,415 @@
+//! The room where one core works: frames come, the engine turns them, frames go.
+//!
+//! A [`Worker`] owns its queue, its connections, its timers and its counters; nothing of it is
+//! shared but three words ([`crate::sync`]). [`Worker::run_once`] is one bounded turn: a burst is
+//! received, parsed and its slots prefetched; then every frame is stepped and turned into its
+//! answer in place; then timers ring, waiting data leaves, new connections open; then everything
+//! is transmitted and given back.
+//!
+//! The law it keeps: frames received + taken = sent + given back + lying in its trays.
+//!
+//! A worker stays where it was assembled:
+//! ```compile_fail,E0277
+//! # use dperf_core::{port::PacketQueue, worker::Worker};
+//! fn moved<Q: PacketQueue>(worker: Worker<'static, Q>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(worker);
+//! }
+//! ```
+
+use crate::conn::{Chunk, Slot, SlotId};
+use crate::engine::Engine;
+use crate::frame::{Frame, Tray};
+use crate::host::Verdict;
+use crate::pace::Pace;
+use crate::parse::Parsed;
+use crate::plan::{CorePlan, Role};
+use crate::port::{BURST, PacketQueue, PortState};
+use crate::stats::{Count, Writer};
+use crate::sync::{Control, Gateway, Phase};
+use crate::tcp::CHALLENGES_PER_SECOND;
+use crate::time::{Instant, Ticks};
+
+/// Timers rung and slots swept in one turn, at most.
+const BUDGET: usize = 32;
+/// Slots looked at in one turn while the run ends.
+const SWEEP: usize = 1024;
+
+/// What one turn came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Load {
+    /// Frames moved and timers rung; zero: nothing was to be done.
+    pub work: u32,
+}
+
+/// Memory and words lent to a worker; all of it outlives the worker.
+#[derive(Debug)]
+pub struct Lent<'m> {
+    /// Zeroed slots, at least as many as the plan has tuples.
+    pub slots: &'m mut [Slot],
+    /// Zeroed chunks, at least [`crate::conn::timers::chunks_for`] as many slots.
+    pub chunks: &'m mut [Chunk],
+    /// The pen of this core's statistics page.
+    pub stats: Writer<'m>,
+    /// The port's gateway.
+    pub gateway: &'m Gateway,
+    /// The run's phase.
+    pub control: &'m Control,
+}
+
+/// Frames in this worker's hands.
+#[derive(Default)]
+struct Trays {
+    /// What came.
+    rx: Tray,
+    /// What waits to leave.
+    tx: Tray,
+    /// What goes back.
+    done: Tray,
+    /// Blank frames.
+    stock: Tray,
+}
+
+/// Everything one core owns.
+pub struct Worker<'m, Q: PacketQueue> {
+    queue: Q,
+    trays: Trays,
+    engine: Engine<'m>,
+    control: &'m Control,
+    pace: Option<Pace>,
+    /// Opens that are due and not made yet.
+    owed: u32,
+    /// The next slot to be swept while the run ends.
+    swept: usize,
+    /// When the current second began.
+    second: Instant,
+    state: PortState,
+    /// Since when nothing could be transmitted.
+    stuck_since: Option<Instant>,
+    last_turn: Instant,
+    last_worked: bool,
+}
+
+impl<'m, Q: PacketQueue> Worker<'m, Q> {
+    /// Assembles a worker; `None` if the lent memory is too small for the plan.
+    pub fn new(plan: CorePlan<'m>, queue: Q, lent: Lent<'m>, now: Instant) -> Option<Self> {
+        let offloads = queue.capabilities().offloads;
+        let Lent { slots, chunks, stats, gateway, control } = lent;
+        Some(Worker {
+            engine: Engine::new(plan, slots, chunks, stats, gateway, offloads, now)?,
+            queue,
+            trays: Trays::default(),
+            control,
+            pace: None,
+            owed: 0,
+            swept: 0,
+            second: now,
+            state: PortState::Up,
+            stuck_since: None,
+            last_turn: now,
+            last_worked: false,
+        })
+    }
+
+    /// One bounded turn of work.
+    pub fn run_once(&mut self, now: Instant) -> Load {
+        let phase = self.control.phase();
+        self.account_turn(now);
+        if now - self.second >= Ticks(self.engine.plan.rate.hz() / 8) {
+            self.eighth(now);
+        }
+        self.refill();
+        let mut work = self.receive(now);
+        work += self.ring(now);
+        work += self.serve_ready(now);
+        match phase {
+            Phase::Run => work += self.open(now),
+            Phase::Drain => work += self.drain(now),
+            Phase::Resolve | Phase::Stop => {}
+        }
+        work += self.chores(now);
+        work += self.transmit(now);
+        self.last_worked = work > 0;
+        Load { work }
+    }
+
+    /// When the worker has something to do even if nothing comes; worth asking only after a turn
+    /// without work.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let pace = self.pace.as_ref().filter(|_| self.control.phase() == Phase::Run);
+        let deadlines = [self.engine.next_timer(), self.engine.host.next(), pace.map(Pace::next)];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What the port is doing, as of the last look.
+    pub fn port_state(&self) -> PortState {
+        self.state
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> u64 {
+        self.engine.open_connections()
+    }
+
+    /// Every slot, to be inspected between turns.
+    pub fn slots(&self) -> &[Slot] {
+        self.engine.table.slots()
+    }
+
+    /// Frames in the worker's hands.
+    pub fn frames_held(&self) -> usize {
+        let Trays { rx, tx, done, stock } = &self.trays;
+        rx.len() + tx.len() + done.len() + stock.len()
+    }
+
+    /// The worker's queue.
+    pub fn queue(&self) -> &Q {
+        &self.queue
+    }
+
+    /// Time since the last turn was busy if that turn moved something.
+    #[inline]
+    fn account_turn(&mut self, now: Instant) {
+        let stats = &mut self.engine.tcp.stats;
+        stats.inc(Count::Turns);
+        if self.last_worked {
+            stats.add(Count::BusyTicks, (now - self.last_turn).0);
+        } else {
+            stats.inc(Count::IdleTurns);
+        }
+        self.last_turn = now;
+    }
+
+    /// Eight times a second: budgets, the gateway, the port.
+    #[cold]
+    #[inline(never)]
+    fn eighth(&mut self, now: Instant) {
+        self.second = now;
+        self.engine.tcp.challenges_left = CHALLENGES_PER_SECOND / 8;
+        self.engine.learn_gateway();
+        self.state = self.queue.state();
+        let faults = self.queue.faults();
+        let stats = &mut self.engine.tcp.stats;
+        stats.set(Count::Imissed, faults.rx_missed);
+        stats.set(Count::Ierrors, faults.rx_errors);
+        stats.set(Count::Oerrors, faults.tx_errors);
+        stats.set(Count::RxNombuf, faults.rx_no_buffer);
+    }
+
+    /// Keeps blank frames at hand: frames first, then state.
+    #[inline]
+    fn refill(&mut self) {
+        if self.trays.stock.len() < BURST {
+            self.queue.take(BURST, &mut self.trays.stock);
+        }
+    }
+
+    /// Takes a burst in, unless the answers could find no place: what is not taken in stays in the
+    /// device's ring.
+    #[inline]
+    fn receive(&mut self, now: Instant) -> u32 {
+        let Trays { rx, tx, done, .. } = &mut self.trays;
+        if tx.room() < BURST {
+            return 0;
+        }
+        self.queue.receive(rx);
+        let count = rx.len();
+        if count == 0 {
+            return 0;
+        }
+        let engine = &mut self.engine;
+        let mut parsed = [Parsed::Other; BURST];
+        let mut bytes = 0;
+        for (frame, parsed) in rx.frames().iter().zip(&mut parsed) {
+            bytes += frame.len() as u64;
+            *parsed = engine.look(frame);
+        }
+        engine.tcp.stats.add(Count::PktRx, count as u64);
+        engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
+        rx.drain(|index, mut frame| {
+            let verdict = parsed
+                .get(index)
+                .map_or(Verdict::Done, |parsed| engine.step(&mut frame, parsed, now));
+            let tray = if verdict == Verdict::Send { &mut *tx } else { &mut *done };
+            // A burst fits: there was room for all of it in either tray.
+            let placed = tray.push(frame);
+            debug_assert!(placed.is_ok());
+        });
+        count as u32
+    }
+
+    /// Offers one blank frame to `write`; it goes out if that says true. `None` without a frame or
+    /// a place.
+    #[inline]
+    fn send_one(
+        &mut self,
+        write: impl FnOnce(&mut Engine<'m>, &mut Frame) -> bool,
+    ) -> Option<bool> {
+        if self.trays.tx.room() == 0 {
+            return None;
+        }
+        let mut frame = self.trays.stock.pop()?;
+        let written = write(&mut self.engine, &mut frame);
+        let tray = if written { &mut self.trays.tx } else { &mut self.trays.stock };
+        let placed = tray.push(frame);
+        debug_assert!(placed.is_ok());
+        Some(written)
+    }
+
+    /// Frames and places for segments of our own in this turn.
+    #[inline]
+    fn room(&self) -> usize {
+        self.trays.tx.room().min(self.trays.stock.len())
+    }
+
+    #[inline]
+    fn ring(&mut self, now: Instant) -> u32 {
+        let mut due = [SlotId(0); BUDGET];
+        let budget = self.room().min(BUDGET);
+        let count = self.engine.expire(now, &mut due[..budget]);
+        for id in &due[..count] {
+            self.engine.table.hint(*id);
+        }
+        for id in &due[..count] {
+            self.send_one(|engine, frame| engine.ring(*id, frame, now));
+        }
+        count as u32
+    }
+
+    #[inline]
+    fn serve_ready(&mut self, now: Instant) -> u32 {
+        let count = self.engine.ready_len().min(self.room());
+        for _ in 0..count {
+            self.send_one(|engine, frame| engine.serve_ready(frame, now));
+        }
+        count as u32
+    }
+
+    /// Opens what is due, as far as frames, places, free tuples and the limit allow.
+    #[inline]
+    fn open(&mut self, now: Instant) -> u32 {
+        if self.engine.plan.role != Role::Client {
+            return 0;
+        }
+        if self.pace.is_none() && !self.engine.learn_gateway() {
+            return 0;
+        }
+        let plan = &self.engine.plan;
+        let pace = self.pace.get_or_insert_with(|| Pace::new(plan.pace, plan.rate, now));
+        let allowed = match plan.pace.cc {
+            0 => u64::MAX,
+            limit => limit.saturating_sub(self.engine.open_connections()),
+        };
+        if allowed == 0 {
+            pace.forgive(now);
+            self.owed = 0;
+            return 0;
+        }
+        self.owed += pace.due(now, (BURST as u32).saturating_sub(self.owed));
+        if self.owed == 0 {
+            return 0;
+        }
+        let wanted = u64::from(self.owed).min(allowed).min(self.room() as u64) as u32;
+        let mut opened = 0;
+        while opened < wanted {
+            if self.send_one(|engine, frame| engine.open(frame, now)) != Some(true) {
+                break;
+            }
+            opened += 1;
+        }
+        self.owed -= opened;
+        if opened < wanted {
+            self.engine.tcp.stats.add(Count::Deferred, u64::from(wanted - opened));
+        }
+        opened
+    }
+
+    /// The run ends: no new request, and waiting connections are closed a few at a time.
+    #[cold]
+    #[inline(never)]
+    fn drain(&mut self, now: Instant) -> u32 {
+        self.engine.tcp.draining = true;
+        let slots = self.engine.table.len();
+        let mut sent = 0;
+        for _ in 0..SWEEP.min(slots.saturating_sub(self.swept)) {
+            if sent >= 8 || self.room() == 0 {
+                break;
+            }
+            let index = self.swept;
+            self.swept += 1;
+            if self.send_one(|engine, frame| engine.drain(index, frame, now)) == Some(true) {
+                sent += 1;
+            }
+        }
+        u32::from(self.swept < slots) + sent
+    }
+
+    /// Questions and announcements of the host.
+    #[inline]
+    fn chores(&mut self, now: Instant) -> u32 {
+        if !self.engine.host.has_chore(now) {
+            return 0;
+        }
+        let mut sent = 0;
+        while sent < 8 && self.engine.host.has_chore(now) {
+            let chore = |engine: &mut Engine<'m>, frame: &mut Frame| {
+                engine.host.chore(frame, now, &mut engine.tcp.stats)
+            };
+            if self.send_one(chore) != Some(true) {
+                break;
+            }
+            sent += 1;
+        }
+        sent
+    }
+
+    /// Hands everything on; gives up what the device has not taken for 10 ms.
+    #[inline]
+    fn transmit(&mut self, now: Instant) -> u32 {
+        let mut sent = 0;
+        if !self.trays.tx.is_empty() {
+            let before = bytes(&self.trays.tx);
+            sent = self.queue.transmit(&mut self.trays.tx);
+            let stats = &mut self.engine.tcp.stats;
+            stats.add(Count::PktTx, sent as u64);
+            stats.add(Count::BitsTx, 8 * (before - bytes(&self.trays.tx)));
+            if sent > 0 {
+                self.stuck_since = None;
+            } else {
+                self.stuck(now);
+            }
+        }
+        if !self.trays.done.is_empty() {
+            self.queue.give_back(&mut self.trays.done);
+        }
+        sent as u32
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stuck(&mut self, now: Instant) {
+        let since = *self.stuck_since.get_or_insert(now);
+        if now - since > Ticks(self.engine.plan.rate.hz() / 100) {
+            let tx = &mut self.trays.tx;
+            self.engine.tcp.stats.add(Count::DropTx, tx.len() as u64);
+            self.queue.give_back(tx);
+            self.stuck_since = None;
+        }
+    }
+}
+
+/// Bytes of all frames of a tray.
+#[inline]
+fn bytes(tray: &Tray) -> u64 {
+    tray.frames().iter().map(|frame| frame.len() as u64).sum()
+}
+
+impl<Q: PacketQueue> Drop for Worker<'_, Q> {
+    fn drop(&mut self) {
+        for tray in
+            [&mut self.trays.rx, &mut self.trays.tx, &mut self.trays.done, &mut self.trays.stock]
+        {
+            self.queue.give_back(tray);
+        }
+    }
+}
