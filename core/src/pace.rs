@@ -28,7 +28,7 @@ impl Pace {
     /// A pace that begins its ramp at `start`.
     pub fn new(plan: PacePlan, rate: TickRate, start: Instant) -> Pace {
         let mut pace =
-            Pace { plan, hz: rate.hz(), due: 0, interval: 0, stage_ends: start, stage: 0 };
+            Pace { plan, hz: rate.hz(), due: u128::MAX >> 1, interval: 0, stage_ends: start, stage: 0 };
         pace.enter(start, 0);
         pace
     }
@@ -72,8 +72,8 @@ impl Pace {
         }
         let launch = u128::from(self.plan.launch.max(1));
         let interval = ((u128::from(self.hz) << FRACTION) * launch) / u128::from(rate);
-        // A launch that was due soon stays due; one that was far away comes nearer.
-        self.due = self.due.min(start + interval).max(start);
+        // A launch that was due stays due; one that was far away comes nearer.
+        self.due = self.due.min(start + interval);
         self.interval = interval.max(1);
     }
 
