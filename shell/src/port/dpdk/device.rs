@@ -1,0 +1,443 @@
+//! One DPDK port, configured once and started; it stops, closes and lets go of its device when its
+//! last holder is dropped.
+//!
+//! Every step is a foreign call on a port number, so this file needs `unsafe`.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use dperf_core::frame::TRAY_PLACES;
+use dperf_core::port::{Faults, Offloads, PortState};
+use dperf_core::wire::ethernet::MacAddr;
+
+use super::args::pci_address;
+use super::eal::{Overheard, check_running, error_text};
+use super::pool::{self, Pool};
+use super::{PortWish, queue};
+use crate::port::{Facts, KernelSees};
+
+/// Ports that are open. Its lock also makes control calls one at a time, as DPDK wants them.
+static OPEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+
+fn open_ports() -> MutexGuard<'static, Vec<u16>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Some port is open, or some frame is still out.
+pub(super) fn in_use() -> bool {
+    !open_ports().is_empty() || !pool::none_left()
+}
+
+/// An IPv4 header's checksum is filled in here when the device only knows layer 4.
+const TX_BOTH: Offloads = Offloads::TX_IPV4_CHECKSUM.union(Offloads::TX_L4_CHECKSUM);
+
+/// A started port.
+pub(super) struct Port {
+    id: u16,
+    device: *mut dpdk_sys::rte_device,
+    /// The device came with the port and goes with it (a virtual one).
+    probed: bool,
+    started: bool,
+    pools: Vec<Pool>,
+    /// [`PortState`] as its number: queue 0 asks the device, the others read this.
+    state: AtomicU8,
+    before: Faults,
+    /// The transmit ring frees whole bursts into its own pool.
+    pub(super) fast_free: bool,
+    pub(super) device_does_ip: bool,
+}
+
+// SAFETY: the device pointer is used in drop alone; all else is numbers, atomics and pools.
+unsafe impl Send for Port {}
+// SAFETY: as above.
+unsafe impl Sync for Port {}
+
+/// Opens, configures and starts the port.
+pub(super) fn open(wish: &PortWish) -> Result<(Facts, Port)> {
+    check_running()?;
+    let mut open = open_ports();
+    let log = Overheard::listen();
+    let mut found = Port::find(wish, &open);
+    let facts = match &mut found {
+        Ok(port) => port.set_up(wish),
+        Err(_) => Err(anyhow!("")),
+    };
+    let said = log.finish();
+    match (found, facts) {
+        (Ok(port), Ok(facts)) => {
+            open.push(port.id);
+            Ok((facts, port))
+        }
+        (Err(error), _) | (Ok(_), Err(error)) => {
+            // A port that is half open closes now, and takes the lock for it.
+            drop(open);
+            let said = if said.is_empty() { said } else { format!(" (DPDK: {said})") };
+            Err(error.context(format!("port {}{said}", wish.device)))
+        }
+    }
+}
+
+impl Port {
+    /// The device's port: there already (PCI, or named to the EAL), or made now (virtual).
+    fn find(wish: &PortWish, open: &[u16]) -> Result<Port> {
+        let name = match pci_address(&wish.device) {
+            Some(address) => address,
+            None => wish.device.split(',').next().unwrap_or_default().to_owned(),
+        };
+        let mut probed = false;
+        let id = match port_named(&name)? {
+            Some(id) => id,
+            None if pci_address(&name).is_some() => return Err(no_such_nic(&name)),
+            None => {
+                let device = CString::new(wish.device.as_str())?;
+                // SAFETY: the EAL runs; the string lives through the call.
+                let rc = unsafe { dpdk_sys::rte_dev_probe(device.as_ptr()) };
+                ensure!(rc == 0, "no such device: {}", error_text(-rc));
+                probed = true;
+                port_named(&name)?.context("the device has no Ethernet port")?
+            }
+        };
+        ensure!(!open.contains(&id), "it is open already: name each device once");
+        let device = info(id)?.device;
+        Ok(Port {
+            id,
+            device,
+            probed,
+            started: false,
+            pools: Vec::new(),
+            state: AtomicU8::new(PortState::Down as u8),
+            before: Faults::default(),
+            fast_free: false,
+            device_does_ip: false,
+        })
+    }
+
+    /// Everything up to the start.
+    fn set_up(&mut self, wish: &PortWish) -> Result<Facts> {
+        let info = info(self.id)?;
+        let offloads = self.configure(wish, &info)?;
+        self.set_up_queues(wish, &info)?;
+        self.start(wish)?;
+        let mut mac = MaybeUninit::<dpdk_sys::rte_ether_addr>::zeroed();
+        // SAFETY: the port is there, `mac` has room for the address, and zeros are one.
+        let mac = unsafe {
+            let rc = dpdk_sys::rte_eth_macaddr_get(self.id, mac.as_mut_ptr());
+            ensure!(rc == 0, "no MAC address: {}", error_text(-rc));
+            mac.assume_init()
+        };
+        self.before = self.totals();
+        let driver = driver_name(&info);
+        Ok(Facts {
+            mac: MacAddr(mac.addr_bytes),
+            frame_bytes: wish.frame_bytes,
+            offloads,
+            kernel_sees: kernel_sees(&driver),
+            paired_queues: paired(&driver, &wish.device),
+        })
+    }
+
+    /// Queues, MTU, offloads and RSS. Returns the offloads in force.
+    fn configure(
+        &mut self,
+        wish: &PortWish,
+        info: &dpdk_sys::rte_eth_dev_info,
+    ) -> Result<Offloads> {
+        let most = info.max_rx_queues.min(info.max_tx_queues);
+        ensure!(
+            wish.queues >= 1 && wish.queues <= most,
+            "it has {most} queues and {} are wanted: use fewer CPUs on it, or give a virtual \
+             device more queues in its arguments",
+            wish.queues
+        );
+        let mtu = wish.frame_bytes.saturating_sub(14);
+        ensure!(
+            info.max_mtu == 0 || mtu <= info.max_mtu,
+            "it carries an MTU of {} at most: lower the MTU from {mtu}",
+            info.max_mtu
+        );
+        let both = |flags: u64, offered: u64| if offered & flags == flags { flags } else { 0 };
+        let (rx_offered, tx_offered) = (info.rx_offload_capa, info.tx_offload_capa);
+        let mut offloads = Offloads::empty();
+        let (mut rx, mut tx) = (0, both(dpdk_sys::SHIM_TX_FAST_FREE, tx_offered));
+        self.fast_free = tx != 0;
+        if wish.offloads.intersects(TX_BOTH) && tx_offered & dpdk_sys::SHIM_TX_TCP_CKSUM != 0 {
+            let ip = tx_offered & dpdk_sys::SHIM_TX_IPV4_CKSUM;
+            tx |= dpdk_sys::SHIM_TX_TCP_CKSUM | ip;
+            self.device_does_ip = ip != 0;
+            offloads |= TX_BOTH;
+        }
+        if wish.offloads.contains(Offloads::RX_CHECKSUM) {
+            let layer4 = dpdk_sys::SHIM_RX_TCP_CKSUM | dpdk_sys::SHIM_RX_UDP_CKSUM;
+            rx = both(layer4, rx_offered);
+            if rx != 0 {
+                rx |= rx_offered & dpdk_sys::SHIM_RX_IPV4_CKSUM;
+                offloads |= Offloads::RX_CHECKSUM;
+            }
+        }
+        let mut key: Vec<u8> = [0x6d, 0x5a].repeat(usize::from(info.hash_key_size).div_ceil(2));
+        key.truncate(usize::from(info.hash_key_size));
+        let mut conf = configuration(wish.queues, info, &mut key);
+        // Never below the standard: short test frames do not keep longer ones from coming in.
+        let least = if info.max_mtu == 0 { 1500 } else { info.max_mtu.min(1500) };
+        conf.rxmode.mtu = u32::from(mtu.max(least));
+        conf.rxmode.offloads = rx;
+        conf.txmode.offloads = tx;
+        // SAFETY: the port is there and stopped; the key lives through the call, which copies it.
+        let rc = unsafe {
+            dpdk_sys::rte_eth_dev_configure(self.id, wish.queues, wish.queues, &raw const conf)
+        };
+        ensure!(rc == 0, "the device refused its configuration: {}", error_text(-rc));
+        Ok(offloads)
+    }
+
+    /// Both rings of each queue, and the pool they share.
+    fn set_up_queues(&mut self, wish: &PortWish, info: &dpdk_sys::rte_eth_dev_info) -> Result<()> {
+        let (mut rx, mut tx) = (wish.descriptors, wish.descriptors);
+        // SAFETY: both point to numbers of ours. It fails for no device that has queues.
+        unsafe { dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &mut rx, &mut tx) };
+        // SAFETY: asks about a port that is there.
+        let node = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id) };
+        let (frames, room) = (pool::frames(rx, tx), pool::room(wish.frame_bytes));
+        for queue in 0..wish.queues {
+            let name = format!("dperf-{}-{queue}-{:x}", self.id, queue::serial());
+            let pool = Pool::new(&name, frames, room, node)?;
+            let (rx_conf, tx_conf) = (info.default_rxconf, info.default_txconf);
+            // SAFETY: configured and stopped; the pool outlives the ring, being freed after the
+            // port is closed; the configurations are copied.
+            let rc = unsafe {
+                match dpdk_sys::rte_eth_rx_queue_setup(
+                    self.id,
+                    queue,
+                    rx,
+                    node as u32,
+                    &raw const rx_conf,
+                    pool.as_ptr(),
+                ) {
+                    0 => dpdk_sys::rte_eth_tx_queue_setup(
+                        self.id,
+                        queue,
+                        tx,
+                        node as u32,
+                        &raw const tx_conf,
+                    ),
+                    rc => rc,
+                }
+            };
+            self.pools.push(pool);
+            ensure!(rc == 0, "queue {queue} of {rx} + {tx} descriptors: {}", error_text(-rc));
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, wish: &PortWish) -> Result<()> {
+        let mtu = wish.frame_bytes.saturating_sub(14);
+        // SAFETY: configured with queues set up; every call takes the port's number alone.
+        unsafe {
+            if mtu > 1500 {
+                // Virtual devices over a kernel interface learn it here; others know it already.
+                let rc = dpdk_sys::rte_eth_dev_set_mtu(self.id, mtu);
+                let known = rc == 0 || rc == -libc::ENOTSUP;
+                ensure!(known, "MTU {mtu}: {}", error_text(-rc));
+            }
+            let rc = dpdk_sys::rte_eth_dev_start(self.id);
+            ensure!(rc == 0, "the device did not start: {}", error_text(-rc));
+            self.started = true;
+            // Neighbour solicitations come to multicast groups; a device that cannot open up for
+            // those alone opens up for everything.
+            if dpdk_sys::rte_eth_allmulticast_enable(self.id) != 0 {
+                dpdk_sys::rte_eth_promiscuous_enable(self.id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn id(&self) -> u16 {
+        self.id
+    }
+
+    pub(super) fn pool(&self, queue: u16) -> Option<&Pool> {
+        self.pools.get(usize::from(queue))
+    }
+
+    /// Asks the device; for one queue only, since DPDK's control calls are for one thread.
+    pub(super) fn ask_state(&self) -> PortState {
+        // SAFETY: both only ask about a port that is open as long as `self`.
+        let state = unsafe {
+            if dpdk_sys::rte_eth_dev_is_removed(self.id) == 1 {
+                PortState::Gone
+            } else if dpdk_sys::shim_link_is_up(self.id) == 1 {
+                PortState::Up
+            } else {
+                PortState::Down
+            }
+        };
+        self.state.store(state as u8, Ordering::Relaxed);
+        state
+    }
+
+    /// Frees what has arrived meanwhile: rings in memory do not do it when they are closed.
+    ///
+    /// # Safety
+    /// The port is started and no queue of it is in use.
+    unsafe fn empty(&self) {
+        const ROUNDS: usize = 256;
+        let mut burst = [const { MaybeUninit::<dpdk_sys::shim_frame>::uninit() }; TRAY_PLACES];
+        for queue in 0..self.pools.len() as u16 {
+            for _ in 0..ROUNDS {
+                let frames = burst.as_mut_ptr().cast();
+                // SAFETY: as promised; `burst` has room, and what it gets is freed once.
+                unsafe {
+                    let want = TRAY_PLACES as u16 / 2;
+                    let got = dpdk_sys::shim_receive(self.id, queue, frames, want, 0, &mut 0);
+                    if got == 0 {
+                        break;
+                    }
+                    dpdk_sys::shim_give_back(frames, got);
+                }
+            }
+        }
+    }
+
+    /// What [`Port::ask_state`] found last.
+    pub(super) fn last_state(&self) -> PortState {
+        match self.state.load(Ordering::Relaxed) {
+            state if state == PortState::Up as u8 => PortState::Up,
+            state if state == PortState::Gone as u8 => PortState::Gone,
+            _ => PortState::Down,
+        }
+    }
+
+    /// What the device lost since it was opened.
+    pub(super) fn faults(&self) -> Faults {
+        let (now, before) = (self.totals(), self.before);
+        Faults {
+            rx_missed: now.rx_missed.saturating_sub(before.rx_missed),
+            rx_errors: now.rx_errors.saturating_sub(before.rx_errors),
+            tx_errors: now.tx_errors.saturating_sub(before.tx_errors),
+            rx_no_buffer: now.rx_no_buffer.saturating_sub(before.rx_no_buffer),
+        }
+    }
+
+    fn totals(&self) -> Faults {
+        let mut stats = MaybeUninit::<dpdk_sys::rte_eth_stats>::zeroed();
+        // SAFETY: plain numbers, for which zeros are a value, so even a refused call leaves some.
+        let stats = unsafe {
+            dpdk_sys::rte_eth_stats_get(self.id, stats.as_mut_ptr());
+            stats.assume_init()
+        };
+        Faults {
+            rx_missed: stats.imissed,
+            rx_errors: stats.ierrors,
+            tx_errors: stats.oerrors,
+            rx_no_buffer: stats.rx_nombuf,
+        }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let mut open = open_ports();
+        // SAFETY: no queue is left to use the port; the pools are dropped after this, when the
+        // rings have given their buffers back.
+        unsafe {
+            if self.started {
+                self.empty();
+                dpdk_sys::rte_eth_dev_stop(self.id);
+            }
+            dpdk_sys::rte_eth_dev_close(self.id);
+            if self.probed {
+                dpdk_sys::rte_dev_remove(self.device);
+            }
+        }
+        open.retain(|&id| id != self.id);
+        pool::let_go(&mut self.pools);
+    }
+}
+
+fn port_named(name: &str) -> Result<Option<u16>> {
+    let name = CString::new(name)?;
+    let mut id = 0;
+    // SAFETY: the string lives through the call, and `id` is ours.
+    let rc = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &mut id) };
+    Ok((rc == 0).then_some(id))
+}
+
+fn info(id: u16) -> Result<dpdk_sys::rte_eth_dev_info> {
+    let mut info = MaybeUninit::<dpdk_sys::rte_eth_dev_info>::zeroed();
+    // SAFETY: plain C data for which zeros are a value; it is filled when the call succeeds.
+    unsafe {
+        let rc = dpdk_sys::rte_eth_dev_info_get(id, info.as_mut_ptr());
+        ensure!(rc == 0, "the device does not describe itself: {}", error_text(-rc));
+        Ok(info.assume_init())
+    }
+}
+
+fn driver_name(info: &dpdk_sys::rte_eth_dev_info) -> String {
+    if info.driver_name.is_null() {
+        return String::new();
+    }
+    // SAFETY: a driver's name is a C string in its static memory.
+    unsafe { CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned()
+}
+
+/// RSS over addresses and ports where a port has several queues, with a key under which both
+/// directions of a flow come to the same queue.
+fn configuration(
+    queues: u16,
+    info: &dpdk_sys::rte_eth_dev_info,
+    key: &mut [u8],
+) -> dpdk_sys::rte_eth_conf {
+    // SAFETY: plain C data for which zeros mean: nothing asked for.
+    let mut conf: dpdk_sys::rte_eth_conf = unsafe { std::mem::zeroed() };
+    let wished = info.flow_type_rss_offloads & dpdk_sys::SHIM_RSS_WISHED;
+    if queues > 1 && wished != 0 {
+        conf.rxmode.mq_mode = dpdk_sys::SHIM_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf.rss_hf = wished;
+        if !key.is_empty() {
+            conf.rx_adv_conf.rss_conf.rss_key = key.as_mut_ptr();
+            conf.rx_adv_conf.rss_conf.rss_key_len = key.len() as u8;
+        }
+    }
+    conf
+}
+
+fn kernel_sees(driver: &str) -> KernelSees {
+    match driver {
+        "net_af_packet" | "net_pcap" => KernelSees::Copy,
+        _ => KernelSees::Nothing,
+    }
+}
+
+/// Queue i of ours is joined to queue i of the peer. A vhost-kernel back end (`/dev/...`) is not a
+/// peer of our kind.
+fn paired(driver: &str, device: &str) -> bool {
+    match driver {
+        "net_memif" | "net_ring" | "net_null" | "net_vhost" => true,
+        "net_virtio_user" => !device.contains("path=/dev/"),
+        _ => false,
+    }
+}
+
+/// Why a PCI address has no port, as far as the kernel can tell.
+fn no_such_nic(address: &str) -> anyhow::Error {
+    let device = std::path::Path::new("/sys/bus/pci/devices").join(address);
+    if !device.exists() {
+        return anyhow!("no such PCI device: see dpdk-devbind.py --status");
+    }
+    let driver = std::fs::read_link(device.join("driver")).ok();
+    let driver = driver.as_deref().and_then(|path| path.file_name()).unwrap_or_default();
+    match driver.to_str() {
+        Some("vfio-pci" | "igb_uio" | "uio_pci_generic") => anyhow!(
+            "DPDK has no driver for it or could not reach it: is it in the EAL's list of devices, \
+             and may this user open /dev/vfio?"
+        ),
+        Some("") | None => anyhow!("no driver holds it: dpdk-devbind.py --bind=vfio-pci {address}"),
+        Some(kernel) => anyhow!(
+            "the kernel's driver {kernel} holds it: dpdk-devbind.py --bind=vfio-pci {address}"
+        ),
+    }
+}

@@ -1,0 +1,96 @@
+//! Ports of the Data Plane Development Kit: any device DPDK drives, real or virtual, one pool of
+//! buffers per queue.
+//!
+//! The order of things: [`start`] the EAL once, [`open`] ports, move each queue to its core, where
+//! [`register`] makes the thread known to DPDK; drop the queues, [`stop`].
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use dperf_core::port::{Offloads, PacketQueue, PortState};
+
+use super::Opened;
+
+mod args;
+mod device;
+mod eal;
+mod pool;
+mod queue;
+mod thread;
+
+#[cfg(test)]
+mod tests;
+
+pub use args::{EalArgs, Memory, pci_address};
+pub use eal::{start, stop};
+pub use queue::DpdkQueue;
+pub use thread::{Registered, register};
+
+/// What a port shall be.
+#[derive(Clone, Debug)]
+pub struct PortWish {
+    /// A PCI address named in [`EalArgs::pci`], or a virtual device with its arguments:
+    /// `net_memif0,role=client,socket=/run/x.sock`.
+    pub device: String,
+    /// Receive and transmit queues, one pair per worker.
+    pub queues: u16,
+    /// Descriptors of each ring; the device may round them.
+    pub descriptors: u16,
+    /// The longest frame: MTU + 14.
+    pub frame_bytes: u16,
+    /// Work the device shall take over if it offers to.
+    pub offloads: Offloads,
+    /// How long to wait for the link; zero does not wait (a peer in this process is still to be
+    /// opened).
+    pub link_wait: Duration,
+}
+
+/// MiB of buffers a port needs: the share of it in [`EalArgs::memory_mb`].
+pub fn memory_mb(wish: &PortWish) -> u32 {
+    let frames = pool::frames(wish.descriptors, wish.descriptors);
+    let bytes = u64::from(wish.queues) * u64::from(frames) * pool::bytes_per_frame(wish.frame_bytes);
+    // A quarter more for the pools' own rings and caches and what pages leave over.
+    ((bytes + bytes / 4) >> 20) as u32 + 8
+}
+
+/// Opens a port: configured, started, with its link up. It stops and closes when the last of its
+/// queues is dropped.
+///
+/// # Errors
+/// One sentence with the fix: no such device, too few queues, frames too long, no memory, no link
+/// within `link_wait`, or `stopped` said so.
+pub fn open(wish: &PortWish, stopped: &dyn Fn() -> bool) -> Result<Opened> {
+    let (facts, queues) = queue::open(wish)?;
+    let queues = queues.into_iter().map(|queue| Box::new(queue) as Box<dyn PacketQueue>);
+    let mut opened = Opened { facts, queues: queues.collect() };
+    if !wish.link_wait.is_zero() {
+        wait_for_link(&mut opened, &wish.device, wish.link_wait, stopped)?;
+    }
+    Ok(opened)
+}
+
+/// Waits until the port's link is up. With several ports in one process: open all, then wait.
+///
+/// # Errors
+/// The link stayed down for `limit`, the device is gone, or `stopped` said so.
+pub fn wait_for_link(
+    port: &mut Opened,
+    name: &str,
+    limit: Duration,
+    stopped: &dyn Fn() -> bool,
+) -> Result<()> {
+    let begun = Instant::now();
+    let Some(first) = port.queues.first_mut() else { return Ok(()) };
+    loop {
+        match first.state() {
+            PortState::Up => return Ok(()),
+            PortState::Gone => bail!("port {name}: the device is gone"),
+            PortState::Down if stopped() => bail!("port {name}: stopped while waiting for the link"),
+            PortState::Down if begun.elapsed() >= limit => bail!(
+                "port {name}: no link within {} s: look at the cable, or start the peer",
+                limit.as_secs_f32()
+            ),
+            PortState::Down => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One pool of packet buffers per queue, freed only when every buffer is back: a frame that
+//! outlives its port still points to memory.
+//!
+//! A pool is foreign memory behind a pointer, so this file needs `unsafe`.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use dperf_core::frame::TRAY_PLACES;
+
+use super::eal;
+
+/// Buffers each thread keeps at hand.
+const CACHE: u32 = 256;
+
+/// What the pool adds to each buffer: the mbuf and the pool's own mark, both in whole cache lines.
+const OBJECT_BYTES: u64 = dpdk_sys::SHIM_MBUF_BYTES as u64 + 64;
+
+/// Buffers for one queue: both rings full, a tray on each side of the worker twice over, and two
+/// threads' caches, which fill to one and a half times their size.
+pub(super) fn frames(rx_descriptors: u16, tx_descriptors: u16) -> u32 {
+    u32::from(rx_descriptors) + u32::from(tx_descriptors) + 4 * TRAY_PLACES as u32 + 3 * CACHE
+}
+
+/// The room for one frame: in whole KiB, as some receive rings count, and never less than 2 KiB,
+/// which packet sockets and memif fill whatever the MTU; with space for two VLAN tags and the FCS.
+pub(super) fn room(frame_bytes: u16) -> u16 {
+    let wanted = u32::from(frame_bytes) + 2 * 4 + 4;
+    let most = u32::from(u16::MAX - dpdk_sys::SHIM_HEADROOM) / 1024 * 1024;
+    wanted.next_multiple_of(1024).clamp(2048, most) as u16
+}
+
+/// Memory one frame takes.
+pub(super) fn bytes_per_frame(frame_bytes: u16) -> u64 {
+    u64::from(room(frame_bytes)) + u64::from(dpdk_sys::SHIM_HEADROOM) + OBJECT_BYTES
+}
+
+/// Where a piece of a pool lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Chunk {
+    from: usize,
+    bytes: usize,
+}
+
+impl Chunk {
+    #[inline]
+    pub(super) fn holds(&self, cookie: usize) -> bool {
+        cookie.wrapping_sub(self.from) < self.bytes
+    }
+}
+
+/// Every piece of every pool that lives.
+static KNOWN: Mutex<Vec<Chunk>> = Mutex::new(Vec::new());
+
+fn known() -> MutexGuard<'static, Vec<Chunk>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The cookie is a buffer of some pool of this process (net_ring hands them from port to port).
+pub(super) fn is_known(cookie: usize) -> bool {
+    known().iter().any(|chunk| chunk.holds(cookie))
+}
+
+/// Pools whose port is closed while frames of theirs were still out.
+static ORPHANS: Mutex<Vec<Pool>> = Mutex::new(Vec::new());
+
+/// No pool is left, so no frame is out. Pools that got their last frames back go now.
+pub(super) fn none_left() -> bool {
+    let mut orphans = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner);
+    orphans.retain(|pool| pool.frames_out() > 0);
+    known().is_empty()
+}
+
+/// The port is closed: frees its pools, or keeps those with frames out until they are back.
+pub(super) fn let_go(pools: &mut Vec<Pool>) {
+    let out = pools.extract_if(.., |pool| pool.frames_out() > 0);
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).extend(out);
+    pools.clear();
+}
+
+/// A pool of mbufs.
+pub(super) struct Pool {
+    raw: NonNull<dpdk_sys::rte_mempool>,
+    chunks: Vec<Chunk>,
+}
+
+// SAFETY: DPDK's pools are made for use by many threads; the pointer is freed once, in drop.
+unsafe impl Send for Pool {}
+// SAFETY: as above; `&Pool` only gives out the pointer.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// A pool named `name` with `frames` buffers of `room` bytes, near NUMA node `node` if there is
+    /// memory, elsewhere if not.
+    pub(super) fn new(name: &str, frames: u32, room: u16, node: i32) -> Result<Pool> {
+        const ANY_NODE: i32 = -1;
+        let c_name = CString::new(name)?;
+        let create = |node| {
+            // SAFETY: the EAL runs; the name lives through the call and is copied.
+            NonNull::new(unsafe {
+                dpdk_sys::rte_pktmbuf_pool_create(
+                    c_name.as_ptr(),
+                    frames,
+                    CACHE,
+                    0,
+                    room + dpdk_sys::SHIM_HEADROOM,
+                    node,
+                )
+            })
+        };
+        let raw = create(node).or_else(|| create(ANY_NODE)).with_context(|| {
+            let mb = (u64::from(frames) * (u64::from(room) + OBJECT_BYTES)) >> 20;
+            let reason = eal::error_text(eal::last_error());
+            format!(
+                "no memory for {frames} packet buffers ({mb} MiB): {reason}: set more huge pages \
+                 aside, raise socket_mem, or use shorter rings"
+            )
+        })?;
+        let pool = Pool { raw, chunks: chunks(raw) };
+        known().extend(&pool.chunks);
+        Ok(pool)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut dpdk_sys::rte_mempool {
+        self.raw.as_ptr()
+    }
+
+    pub(super) fn as_non_null(&self) -> NonNull<dpdk_sys::rte_mempool> {
+        self.raw
+    }
+
+    /// Buffers that are with somebody else: a ring, a tray, a device.
+    fn frames_out(&self) -> u32 {
+        // SAFETY: the pool lives as long as `self`.
+        unsafe { dpdk_sys::rte_mempool_in_use_count(self.raw.as_ptr()) }
+    }
+
+    /// The cookie is one of this pool's buffers.
+    pub(super) fn holds(&self, cookie: usize) -> bool {
+        self.chunks.iter().any(|chunk| chunk.holds(cookie))
+    }
+
+    pub(super) fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if self.frames_out() > 0 {
+            // Only a port that failed half-way gets here with frames out: their memory stays.
+            return;
+        }
+        known().retain(|chunk| !self.chunks.contains(chunk));
+        // SAFETY: every buffer is back, the port is closed, and nobody else has the pointer.
+        unsafe { dpdk_sys::rte_mempool_free(self.raw.as_ptr()) };
+    }
+}
+
+/// The pieces of a pool's memory.
+fn chunks(pool: NonNull<dpdk_sys::rte_mempool>) -> Vec<Chunk> {
+    let mut room = 16;
+    loop {
+        let mut found = vec![dpdk_sys::shim_chunk { from: 0, to: 0 }; room as usize];
+        // SAFETY: the pool lives, and `found` has `room` places.
+        let count = unsafe { dpdk_sys::shim_pool_chunks(pool.as_ptr(), found.as_mut_ptr(), room) };
+        if count <= room {
+            found.truncate(count as usize);
+            let chunk = |c: dpdk_sys::shim_chunk| Chunk { from: c.from, bytes: c.to - c.from };
+            return found.into_iter().map(chunk).collect();
+        }
+        room = count;
+    }
+}
