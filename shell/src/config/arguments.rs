@@ -1,0 +1,230 @@
+//! The arguments of the keywords that take more than one plain number.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use dperf_core::plan::PortRange;
+
+use super::error::{Complaint, ConfigError};
+use super::number::{interval_us, scaled, whole};
+use super::value::{
+    address, address_range, cores, header_text, host_address, kernel_interface, mac,
+    node_megabytes, not_longer, nth,
+};
+use super::words::Word;
+use super::{Addresses, Config, Keepalive, Port, PortName, Vxlan};
+
+/// Ports of TCP and UDP.
+const PORTS: RangeInclusive<u64> = 1..=65535;
+/// More workers than this on one machine are a slip of the pen.
+const MAX_WORKERS: usize = 1024;
+
+type Done = Result<(), ConfigError>;
+
+pub(super) fn cpu(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    for word in arguments {
+        config.cpus.extend(word.read(cores)?);
+        if config.cpus.len() > MAX_WORKERS {
+            let why = format!("more than {MAX_WORKERS} cores are named up to '{}'", word.text);
+            return Err(word.error(Complaint::new(why, "")));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn port(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    let [name, local, gateway, rest @ ..] = arguments else {
+        return Ok(());
+    };
+    let port = Port {
+        name: name.read(PortName::parse)?,
+        local: local.read(host_address)?,
+        gateway: gateway.read(host_address)?,
+        gateway_mac: rest.first().map(|word| word.read(mac)).transpose()?,
+        place: first.place.clone(),
+    };
+    if port.local == port.gateway {
+        let why = format!("'{}' is the port's own address", gateway.text);
+        return Err(gateway.error(Complaint::new(why, "the gateway is another station")));
+    }
+    if port.local.is_ipv6() != port.gateway.is_ipv6() {
+        let why = format!("'{}' is not of the family of {}", gateway.text, local.text);
+        return Err(gateway.error(Complaint::new(why, "both are IPv4 or both are IPv6")));
+    }
+    config.ports.push(port);
+    Ok(())
+}
+
+pub(super) fn client(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    let [lowest, count, more @ ..] = arguments else {
+        return Ok(());
+    };
+    let mut list = address_range(lowest, count)?;
+    for word in more {
+        let address = word.read(host_address)?;
+        if address.is_ipv6() != list[0].is_ipv6() {
+            let why = format!("'{}' is not of the family of {}", word.text, lowest.text);
+            return Err(word.error(Complaint::new(why, "")));
+        }
+        if list.contains(&address) {
+            let why = format!("'{}' stands in this line already", word.text);
+            return Err(word.error(Complaint::new(why, "name it once")));
+        }
+        list.push(address);
+    }
+    config.clients.push(Addresses { list, place: first.place.clone() });
+    Ok(())
+}
+
+pub(super) fn server(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    if let [lowest, count] = arguments {
+        let list = address_range(lowest, count)?;
+        config.servers.push(Addresses { list, place: first.place.clone() });
+    }
+    Ok(())
+}
+
+pub(super) fn listen(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    if let [first, rest @ ..] = arguments {
+        let lowest = first.read(|text| whole(text, &PORTS))?;
+        let room = 65536 - lowest;
+        let count = rest.first().map(|word| word.read(|text| whole(text, &(1..=room))));
+        let count = count.transpose()?.unwrap_or(1);
+        config.listen = PortRange { first: lowest as u16, count: count as u32 };
+    }
+    Ok(())
+}
+
+pub(super) fn client_ports(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    let port = |text: &str| whole(text, &PORTS);
+    let (word, lowest, highest) = match arguments {
+        [both] => match both.text.split_once('-') {
+            Some((low, high)) => (both, both.read(|_| port(low))?, both.read(|_| port(high))?),
+            None => (both, both.read(port)?, *PORTS.end()),
+        },
+        [low, high] => (high, low.read(port)?, high.read(port)?),
+        _ => return Ok(()),
+    };
+    if lowest > highest {
+        let why = format!("the last port {highest} is lower than the first, {lowest}");
+        return Err(word.error(Complaint::new(why, format!("write {highest} {lowest}"))));
+    }
+    let count = (highest - lowest + 1) as u32;
+    config.client_ports = PortRange { first: lowest as u16, count };
+    Ok(())
+}
+
+pub(super) fn keepalive(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    let [interval, rest @ ..] = arguments else {
+        return Ok(());
+    };
+    let interval_us = interval.read(interval_us)?;
+    let requests = match rest.first() {
+        None => 0,
+        Some(word) => word.read(|text| scaled(text, &(0..=32767)))?,
+    };
+    if let (0, true, Some(word)) = (interval_us, requests > 0, rest.first()) {
+        let why = "an interval of 0 cannot be combined with a number of requests";
+        let hint = "leave the number out, or give an interval";
+        return Err(word.error(Complaint::new(why, hint)));
+    }
+    config.keepalive = Some(Keepalive { interval_us, requests: requests as u16 });
+    Ok(())
+}
+
+pub(super) fn payload_size(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    let size = |word: &Word| word.read(|text| scaled(text, &(0..=1 << 30))).map(|n| n as u32);
+    config.payload_sizes = arguments.iter().map(size).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+pub(super) fn payload_file(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    if let [path] = arguments {
+        config.payload_path = path.read(|text| not_longer(text, 255))?;
+    }
+    Ok(())
+}
+
+pub(super) fn http_host(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    if let [host] = arguments {
+        config.http_host = host.read(|text| header_text(text, 127))?;
+    }
+    Ok(())
+}
+
+pub(super) fn http_path(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    if let [path] = arguments {
+        if !path.text.starts_with('/') {
+            let why = format!("'{}' does not begin with a slash", path.text);
+            return Err(path.error(Complaint::new(why, format!("write /{}", path.text))));
+        }
+        config.http_path = path.read(|text| header_text(text, 255))?;
+    }
+    Ok(())
+}
+
+pub(super) fn jumbo(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    config.mtu = match arguments.first() {
+        None => 9710,
+        Some(word) => word.read(|text| whole(text, &(9000..=9710)))? as u16,
+    };
+    Ok(())
+}
+
+pub(super) fn rss(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    config.rss = true;
+    config.rss_words.extend(arguments.iter().map(|word| word.text.to_owned()));
+    Ok(())
+}
+
+pub(super) fn kni(_: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    arguments.first().map(|word| word.read(kernel_interface)).transpose()?;
+    Ok(())
+}
+
+pub(super) fn vxlan(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    let [vni, source, destination, local, locals, remote, remotes] = arguments else {
+        return Ok(());
+    };
+    let vxlan = Vxlan {
+        vni: vni.read(|text| whole(text, &(1..=0xff_ffff)))? as u32,
+        inner: (source.read(mac)?, destination.read(mac)?),
+        local: address_range(local, locals)?,
+        remote: address_range(remote, remotes)?,
+        place: first.place.clone(),
+    };
+    for (word, end) in [(local, &vxlan.local), (remote, &vxlan.remote)] {
+        if end.iter().any(IpAddr::is_ipv6) {
+            let why = format!("'{}' is not an IPv4 address", word.text);
+            return Err(word.error(Complaint::new(why, "tunnels run over IPv4")));
+        }
+    }
+    config.vxlans.push(vxlan);
+    Ok(())
+}
+
+pub(super) fn change_dip(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    let [lowest, step, count] = arguments else {
+        return Ok(());
+    };
+    let from = lowest.read(address)?;
+    let step = step.read(|text| whole(text, &(1..=0xffff_ffff)))?;
+    let taken: usize = config.change_dips.iter().map(|dips| dips.list.len()).sum();
+    let room = 65536 - taken as u64;
+    let count = count.read(|text| whole(text, &(1..=room)))?;
+    let list = (0..count).map(|place| nth(from, (place * step) as u32)).collect();
+    config.change_dips.push(Addresses { list, place: first.place.clone() });
+    Ok(())
+}
+
+pub(super) fn socket_mem(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    if let [megabytes] = arguments {
+        config.socket_mem = megabytes.read(node_megabytes)?;
+    }
+    Ok(())
+}
+
+pub(super) fn eal(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    config.eal.extend(arguments.iter().map(|word| word.text.to_owned()));
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The table of keywords as text for a terminal and as docs/CONFIG.md.
+
+use std::fmt::Write;
+
+use super::keyword::{GROUPS, Keyword, Otherwise, Reads, Side};
+use super::number::span;
+
+/// Every keyword with its form and a few words, for a terminal.
+pub fn manual() -> String {
+    let mut text = String::new();
+    for group in GROUPS {
+        text += group.title;
+        text += "\n";
+        for keyword in group.keywords {
+            let usage = format!("{} {}", keyword.name, keyword.form);
+            let brief = match keyword.built {
+                true => keyword.brief.to_owned(),
+                false => format!("{} (not supported yet)", keyword.brief),
+            };
+            text += &match usage.len() {
+                0..32 => format!("  {usage:<32}{brief}\n"),
+                _ => format!("  {usage}\n  {:<32}{brief}\n", ""),
+            };
+        }
+        text += "\n";
+    }
+    text + "A line is a keyword and its arguments; # starts a comment. Further: docs/CONFIG.md\n"
+}
+
+/// Every keyword with all there is to know, as Markdown.
+pub fn markdown() -> String {
+    let mut text = PREFACE.to_owned();
+    for group in GROUPS {
+        text += &format!("\n## {}\n\n{}\n", group.title, group.about);
+        for keyword in group.keywords {
+            text += &entry(keyword);
+        }
+    }
+    text
+}
+
+fn entry(keyword: &Keyword) -> String {
+    let usage = format!("{} {}", keyword.name, keyword.form);
+    let mut text = format!("\n### {}\n\n    {}\n\n", keyword.name, usage.trim_end());
+    let brief = capitalised(keyword.brief);
+    text += &format!("{brief}. {}", keyword.help);
+    text.truncate(text.trim_end().len());
+    text += "\n\n";
+    for (name, value) in facts(keyword) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "- {name}: {value}");
+    }
+    text
+}
+
+fn facts(keyword: &Keyword) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if !keyword.built {
+        facts.push(("state", "**not supported yet**; it is understood and refused".to_owned()));
+    }
+    if let Some(range) = range(&keyword.reads) {
+        facts.push(("range", range));
+    }
+    if !keyword.default.is_empty() {
+        facts.push(("default", keyword.default.to_owned()));
+    }
+    let side = match keyword.side {
+        Side::Both => "client and server",
+        Side::Client(Otherwise::Ignored) => "client; ignored with a note on a server",
+        Side::Client(Otherwise::Refused) => "client; an error on a server",
+        Side::Server(Otherwise::Ignored) => "server; ignored with a note on a client",
+        Side::Server(Otherwise::Refused) => "server; an error on a client",
+    };
+    facts.push(("for", side.to_owned()));
+    if keyword.repeats {
+        facts.push(("repeats", "yes".to_owned()));
+    }
+    facts.push(("example", format!("`{}`", keyword.example)));
+    facts
+}
+
+fn range(reads: &Reads) -> Option<String> {
+    match reads {
+        Reads::Whole(range, _) | Reads::Hex(range, _) | Reads::Scaled(range, _) => {
+            Some(span(range))
+        }
+        _ => None,
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+const PREFACE: &str = "\
+# Configuration
+
+This file is made from the table in `shell/src/config/keyword.rs`; `UPDATE_GOLDEN=1 cargo test -p
+dperf-shell` writes it anew.
+
+A configuration is text, line by line: a keyword and its arguments, separated by spaces or tabs.
+`#` starts a comment that goes on to the end of the line, at the start of a line or behind white
+space; within a word it is a character like any other. The order of lines does not matter, except
+among `port`, `client` and `server` lines. Several files are read as one. Unless it says that it
+repeats, a keyword is given once. Nothing is rounded, cut off or guessed: what cannot be read
+exactly is refused, with its line and column.
+
+The language is dperf's. What dperf accepts and we read differently, or ignore, is said when the
+file is read.
+
+| value | examples | |
+|---|---|---|
+| number | `80` | digits |
+| number with a scale | `2.4m`, `.5k`, `4g` | k is 1000, m is 1000k, g is 1000m; in either case |
+| TIME | `60`, `60s`, `4.5m`, `10.1d` | s, m (minutes), h or d; seconds if left out |
+| INTERVAL | `10us`, `6.25ms`, `1s` | us, ms or s; never left out |
+| ADDRESS | `10.0.1.1`, `2001:db8::1` | IPv4 or IPv6 (not supported yet) |
+| MAC | `b4:a9:fc:ab:7a:85` | six pairs of hexadecimal digits |
+";

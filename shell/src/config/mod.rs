@@ -1,0 +1,298 @@
+//! Text to a configuration in which nothing is left to doubt: every word is read exactly, every
+//! rule is checked, and what is not built yet is refused by its name and line.
+//!
+//! The language is dperf's, widened: [`words`] tells how text becomes words, [`keyword`] is the
+//! table of all keywords, [`check`] holds what must be true across keywords.
+
+mod arguments;
+mod check;
+mod error;
+mod keyword;
+mod manual;
+mod number;
+mod port_name;
+mod read;
+mod unsupported;
+mod value;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use dperf_core::plan::{PortRange, Role};
+use dperf_core::wire::ethernet::MacAddr;
+
+pub use error::{Complaint, ConfigError, Note, Place};
+
+pub use manual::{manual, markdown};
+pub use port_name::PortName;
+
+/// A named piece of configuration text, usually a file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What errors call it.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A configuration that passed every check.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// What to do.
+    pub config: Config,
+    /// Whatever is ignored, or means something else than in dperf.
+    pub notes: Vec<Note>,
+}
+
+/// Reads `sources` in order as one configuration.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn read(sources: &[Source]) -> Result<Read, ConfigError> {
+    let (mut config, mut notes) = read::words(sources)?;
+    check::all(&mut config, &mut notes)?;
+    unsupported::refuse(&config)?;
+    Ok(Read { config, notes })
+}
+
+/// A port: one network device and our address on it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Port {
+    /// The device.
+    pub name: PortName,
+    /// Our address.
+    pub local: IpAddr,
+    /// The next hop of everything sent.
+    pub gateway: IpAddr,
+    /// The gateway's MAC address, if it need not be asked for.
+    pub gateway_mac: Option<MacAddr>,
+    /// Where it is configured.
+    pub place: Place,
+}
+
+/// One line of addresses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Addresses {
+    /// The addresses in the order of the line.
+    pub list: Vec<IpAddr>,
+    /// Where they are configured.
+    pub place: Place,
+}
+
+/// What connections carry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// TCP; messages are not looked into more than needed.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// HTTP/1.1 over TCP: every message is followed to its end.
+    Http,
+}
+
+/// Requests on a connection that stays open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keepalive {
+    /// From one request to the next, in microseconds.
+    pub interval_us: u64,
+    /// Requests on one connection; 0: no end.
+    pub requests: u16,
+}
+
+/// A tunnel of one port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Vxlan {
+    /// The network identifier.
+    pub vni: u32,
+    /// MAC addresses of the inner frames: source, destination.
+    pub inner: (MacAddr, MacAddr),
+    /// The tunnel's ends here.
+    pub local: Vec<IpAddr>,
+    /// The tunnel's ends there.
+    pub remote: Vec<IpAddr>,
+    /// Where it is configured.
+    pub place: Place,
+}
+
+/// Everything the configuration says, with defaults filled in. Lists are in the order of the file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which side we play.
+    pub role: Role,
+    /// One core per worker.
+    pub cpus: Vec<u16>,
+    /// The ports.
+    pub ports: Vec<Port>,
+    /// Client addresses: on a client one line per port, on a server any number of lines.
+    pub clients: Vec<Addresses>,
+    /// Server addresses: one line per port.
+    pub servers: Vec<Addresses>,
+    /// Server ports.
+    pub listen: PortRange,
+    /// Client ports.
+    pub client_ports: PortRange,
+    /// Seconds at full rate.
+    pub duration_s: u32,
+    /// Connections opened a second, by all workers.
+    pub cps: u64,
+    /// Connections open at once, by all workers; 0: no limit.
+    pub cc: u64,
+    /// Connections that stay open.
+    pub keepalive: Option<Keepalive>,
+    /// Connections opened at one instant; 0: chosen per worker.
+    pub launch_num: u32,
+    /// Seconds of the ramp.
+    pub slow_start_s: u32,
+    /// Seconds without traffic at its start.
+    pub wait_s: u32,
+    /// Frames handed to the device at once, at most.
+    pub tx_burst: u16,
+    /// What connections carry.
+    pub protocol: Protocol,
+    /// Bytes of a message; several: one per worker; 0: the default message.
+    pub payload_sizes: Vec<u32>,
+    /// The message itself, from `payload_file`; empty if there is none.
+    pub payload_file: Vec<u8>,
+    /// Filler is random letters.
+    pub payload_random: bool,
+    /// Largest segment in bytes of TCP payload.
+    pub mss: u16,
+    /// Segments in flight.
+    pub send_window: u16,
+    /// Longest IP packet in bytes: 1500 or what `jumbo` says.
+    pub mtu: u16,
+    /// The Host header field.
+    pub http_host: String,
+    /// The request target.
+    pub http_path: String,
+    /// POST instead of GET.
+    pub http_post: bool,
+    /// Close with RST.
+    pub fast_close: bool,
+    /// Do without ACKs that only keep the server from retransmitting.
+    pub disable_ack: bool,
+    /// First retransmission time-out.
+    pub retransmit_timeout_s: u32,
+    /// Answer stray segments to our addresses with RST.
+    pub tcp_rst: bool,
+    /// Type of service or traffic class.
+    pub tos: u8,
+    /// Workers of a port share its flows by their hash.
+    pub rss: bool,
+    /// Do not answer for the addresses of the load.
+    pub neigh_ignore: bool,
+    /// DPDK's memory per NUMA node, as DPDK reads it; empty: DPDK's default.
+    pub socket_mem: String,
+    /// DPDK may use 512-bit vectors.
+    pub simd512: bool,
+    /// DPDK's log level: 4 error, 5 warning, 7 info, 8 debug.
+    pub dpdk_log_level: u8,
+    /// Further arguments of DPDK's EAL.
+    pub eal: Vec<String>,
+    /// No output each second.
+    pub quiet: bool,
+    /// Clear the screen before each output.
+    pub clear_screen: bool,
+    /// Start of everything random.
+    pub seed: u64,
+    /// Datagrams per instant (not supported yet).
+    pub pipeline: u8,
+    /// Tunnels (not supported yet).
+    pub vxlans: Vec<Vxlan>,
+    /// Changed addresses (not supported yet).
+    pub change_dips: Vec<Addresses>,
+    /// The file that `payload_file` names.
+    payload_path: String,
+    /// What older dperf versions say behind `rss`.
+    rss_words: Vec<String>,
+    /// Which keywords were given, and where first.
+    given: Vec<(&'static str, Place)>,
+    /// The end of the last source: where something missing is reported.
+    end: Place,
+}
+
+impl Config {
+    /// Where `keyword` was given first.
+    pub fn given(&self, keyword: &str) -> Option<&Place> {
+        self.given.iter().find(|(name, _)| *name == keyword).map(|(_, place)| place)
+    }
+
+    /// Workers of each port.
+    pub fn queues(&self) -> usize {
+        self.cpus.len() / self.ports.len().max(1)
+    }
+
+    /// Some address of the load is an IPv6 address.
+    pub fn is_ipv6(&self) -> bool {
+        self.servers.iter().any(|servers| servers.list.iter().any(IpAddr::is_ipv6))
+    }
+
+    /// The refusal of `keyword`, at its line if it was given and else at the end.
+    pub fn refuse(
+        &self,
+        keyword: &'static str,
+        why: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ConfigError {
+        let place = self.given(keyword).unwrap_or(&self.end);
+        ConfigError::new(place, keyword, Complaint::new(why, hint))
+    }
+
+    /// What is true before the first word is read.
+    fn new(end: Place) -> Config {
+        Config {
+            role: Role::Client,
+            cpus: Vec::new(),
+            ports: Vec::new(),
+            clients: Vec::new(),
+            servers: Vec::new(),
+            listen: PortRange { first: 80, count: 1 },
+            client_ports: PortRange { first: 1, count: 65535 },
+            duration_s: 60,
+            cps: 0,
+            cc: 0,
+            keepalive: None,
+            launch_num: 0,
+            slow_start_s: 30,
+            wait_s: 3,
+            tx_burst: 8,
+            protocol: Protocol::Tcp,
+            payload_sizes: vec![0],
+            payload_file: Vec::new(),
+            payload_random: false,
+            mss: 0,
+            send_window: 4,
+            mtu: MTU,
+            http_host: dperf_core::http::DEFAULT_HOST.to_owned(),
+            http_path: dperf_core::http::DEFAULT_PATH.to_owned(),
+            http_post: false,
+            fast_close: false,
+            disable_ack: false,
+            retransmit_timeout_s: 2,
+            tcp_rst: true,
+            tos: 0,
+            rss: false,
+            neigh_ignore: false,
+            socket_mem: String::new(),
+            simd512: false,
+            dpdk_log_level: 4,
+            eal: Vec::new(),
+            quiet: false,
+            clear_screen: false,
+            seed: 1,
+            pipeline: 0,
+            vxlans: Vec::new(),
+            change_dips: Vec::new(),
+            payload_path: String::new(),
+            rss_words: Vec::new(),
+            given: Vec::new(),
+            end,
+        }
+    }
+}
+
+/// Bytes of the longest IP packet on plain Ethernet.
+const MTU: u16 = 1500;

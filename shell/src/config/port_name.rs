@@ -1,0 +1,155 @@
+//! Which device a port is: told by the form of its name alone, without looking at the machine.
+
+use std::fmt;
+
+use super::error::Complaint;
+
+/// A device for a port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PortName {
+    /// A PCI device driven by DPDK: `0000:03:00.1`.
+    Pci(String),
+    /// PCI devices bonded by DPDK: `bond4:2(0000:81:10.0,0000:81:10.1)`.
+    Bond {
+        /// The bonding mode, 0 to 6.
+        mode: u8,
+        /// The transmit policy: 0 layer 2, 1 layers 2 and 3, 2 layers 3 and 4.
+        policy: u8,
+        /// The PCI devices, one to four.
+        members: Vec<String>,
+    },
+    /// One end of a link within this process: `link:NAME`.
+    Link(String),
+    /// A Linux network interface, by packet sockets: `af_packet:IFNAME`.
+    AfPacket(String),
+    /// A DPDK virtual device with its arguments: `net_memif0,role=server`.
+    Vdev(String),
+}
+
+impl PortName {
+    /// Reads a port's name.
+    pub fn parse(text: &str) -> Result<PortName, Complaint> {
+        if let Some(name) = text.strip_prefix("link:") {
+            let sound = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            return named(text, name, 32, sound).map(PortName::Link);
+        }
+        if let Some(name) = text.strip_prefix("af_packet:") {
+            let sound = |c: char| c.is_ascii_graphic() && !"/:".contains(c);
+            return named(text, name, 15, sound).map(PortName::AfPacket);
+        }
+        if text.starts_with("bond") {
+            return bond(text);
+        }
+        if text.starts_with("net_") || text.starts_with("virtio_user") {
+            return vdev(text);
+        }
+        pci(text).map(PortName::Pci)
+    }
+
+    /// Queue i of such a port talks to queue i of its peer and to no other.
+    pub fn pairs_queues(&self) -> bool {
+        match self {
+            PortName::Link(_) => true,
+            PortName::Vdev(device) => device.starts_with("net_memif"),
+            PortName::Pci(_) | PortName::Bond { .. } | PortName::AfPacket(_) => false,
+        }
+    }
+
+    /// DPDK drives such a port.
+    pub fn is_dpdk(&self) -> bool {
+        !matches!(self, PortName::Link(_) | PortName::AfPacket(_))
+    }
+
+    /// The devices it takes; none may be taken twice.
+    pub fn devices(&self) -> Vec<&str> {
+        match self {
+            PortName::Bond { members, .. } => members.iter().map(String::as_str).collect(),
+            PortName::Vdev(device) => vec![device.split(',').next().unwrap_or(device)],
+            PortName::Pci(name) | PortName::Link(name) | PortName::AfPacket(name) => vec![name],
+        }
+    }
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PortName::Pci(name) | PortName::Vdev(name) => f.write_str(name),
+            PortName::Link(name) => write!(f, "link:{name}"),
+            PortName::AfPacket(name) => write!(f, "af_packet:{name}"),
+            PortName::Bond { mode, policy, members } => {
+                write!(f, "bond{mode}:{policy}({})", members.join(","))
+            }
+        }
+    }
+}
+
+fn named(
+    text: &str,
+    name: &str,
+    longest: usize,
+    sound: impl Fn(char) -> bool,
+) -> Result<String, Complaint> {
+    if name.is_empty() || name.len() > longest || !name.chars().all(sound) {
+        let why = format!("'{text}' has no proper name behind the colon");
+        return Err(Complaint::new(why, format!("1 to {longest} letters, digits, '-' or '_'")));
+    }
+    Ok(name.to_owned())
+}
+
+fn vdev(text: &str) -> Result<PortName, Complaint> {
+    let name = text.split(',').next().unwrap_or(text);
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        let why = format!("'{name}' is not the name of a DPDK virtual device");
+        return Err(Complaint::new(why, "for example net_memif0,role=server,socket=/run/demo"));
+    }
+    if !text.chars().all(|c| c.is_ascii_graphic()) {
+        let why = format!("'{text}' contains other characters than printable ASCII");
+        return Err(Complaint::new(why, ""));
+    }
+    Ok(PortName::Vdev(text.to_owned()))
+}
+
+/// `domain:bus:device.function` in hexadecimal; domains have four digits, behind some controllers
+/// five or more.
+fn pci(text: &str) -> Result<String, Complaint> {
+    let sound = || -> Option<()> {
+        let (domain, rest) = text.split_once(':')?;
+        let (bus, rest) = rest.split_once(':')?;
+        let (device, function) = rest.split_once('.')?;
+        let hex = |part: &str, digits: std::ops::RangeInclusive<usize>| {
+            digits.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit())
+        };
+        let sound = hex(domain, 4..=8)
+            && hex(bus, 2..=2)
+            && hex(device, 2..=2)
+            && matches!(function.as_bytes(), [b'0'..=b'7']);
+        sound.then_some(())
+    };
+    if sound().is_none() {
+        return Err(Complaint::new(
+            format!("'{text}' is not the name of a port"),
+            "a PCI address (0000:03:00.1), bondM:P(PCI,..), link:NAME, af_packet:INTERFACE or a \
+             DPDK virtual device (net_memif0,role=server)",
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn bond(text: &str) -> Result<PortName, Complaint> {
+    let wrong = |why: &str| {
+        let hint = "bondMODE:POLICY(PCI[,PCI]...), for example bond4:2(0000:81:10.0,0000:81:10.1)";
+        Complaint::new(format!("'{text}' is not a bond: {why}"), hint)
+    };
+    let body = text.strip_prefix("bond").and_then(|rest| rest.strip_suffix(')'));
+    let (head, members) = body
+        .and_then(|body| body.split_once('('))
+        .ok_or_else(|| wrong("its members stand in parentheses, without spaces"))?;
+    let &[mode @ b'0'..=b'6', b':', policy @ b'0'..=b'2'] = head.as_bytes() else {
+        return Err(wrong("the mode is 0 to 6 and the policy 0 to 2"));
+    };
+    let members = members.split(',').map(pci).collect::<Result<Vec<_>, _>>()?;
+    if members.len() > 4 {
+        return Err(wrong("it has more than four members"));
+    }
+    Ok(PortName::Bond { mode: mode - b'0', policy: policy - b'0', members })
+}

@@ -1,0 +1,112 @@
+//! Words to values: each line goes to the keyword of the table that its first word names.
+
+use std::sync::Arc;
+
+use super::error::{Complaint, ConfigError, Note, Place};
+use super::keyword::{self, Keyword};
+use super::words::{self, Word};
+use super::{Config, Source};
+
+/// Reads every line of every source; nothing is compared across lines yet except repetition.
+pub(super) fn words(sources: &[Source]) -> Result<(Config, Vec<Note>), ConfigError> {
+    let mut config = Config::new(end(sources));
+    let mut notes = Vec::new();
+    for source in sources {
+        for line in words::lines(source) {
+            let line = line?;
+            if let [first, arguments @ ..] = line.as_slice() {
+                one_line(&mut config, &mut notes, first, arguments)?;
+            }
+        }
+    }
+    Ok((config, notes))
+}
+
+fn one_line(
+    config: &mut Config,
+    notes: &mut Vec<Note>,
+    first: &Word,
+    arguments: &[Word],
+) -> Result<(), ConfigError> {
+    let Some(keyword) = keyword::find(first.text) else {
+        return Err(unknown(first));
+    };
+    not_repeated(config, keyword, first)?;
+    let named = |error| ConfigError { keyword: keyword.name, ..error };
+    right_count(keyword, first, arguments).map_err(named)?;
+    keyword.reads.read(config, first, arguments).map_err(named)?;
+    if !keyword.remark.is_empty() {
+        let text = format!("{} {}", keyword.name, keyword.remark);
+        notes.push(Note { place: first.place.clone(), text });
+    }
+    if config.given(keyword.name).is_none() {
+        config.given.push((keyword.name, first.place.clone()));
+    }
+    Ok(())
+}
+
+fn not_repeated(config: &Config, keyword: &Keyword, first: &Word) -> Result<(), ConfigError> {
+    let twins = [keyword.name, keyword.alias_of];
+    let aliases = keyword::all().filter(|other| other.alias_of == keyword.name);
+    let mut names = twins.into_iter().chain(aliases.map(|other| other.name));
+    let earlier = names.find_map(|name| Some((name, config.given(name)?)));
+    match earlier {
+        Some((name, place)) if !keyword.repeats => {
+            let why = format!("'{}' is given twice", first.text);
+            let hint = format!("'{name}' stands at {place} already; keep one of them");
+            Err(ConfigError { keyword: keyword.name, ..first.error(Complaint::new(why, hint)) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn right_count(keyword: &Keyword, first: &Word, arguments: &[Word]) -> Result<(), ConfigError> {
+    let (least, most) = keyword.argument_counts();
+    let hint = format!("write: {} {}", keyword.name, keyword.form);
+    if arguments.len() < least {
+        let why = match arguments.len() {
+            0 => "its argument is missing".to_owned(),
+            _ => format!("{} arguments are too few", arguments.len()),
+        };
+        return Err(first.error(Complaint::new(why, hint)));
+    }
+    match arguments.get(most) {
+        None => Ok(()),
+        Some(extra) => {
+            let why = format!("'{}' is one argument too many", extra.text);
+            Err(extra.error(Complaint::new(why, hint.trim_end().to_owned())))
+        }
+    }
+}
+
+fn unknown(word: &Word) -> ConfigError {
+    let why = format!("unknown keyword '{}'", word.text);
+    let near = keyword::all().map(|k| (distance(word.text, k.name), k.name)).min();
+    let hint = match near {
+        Some((changes, name)) if changes <= 1 + name.len() / 4 => format!("did you mean '{name}'?"),
+        _ => "'dperf-shell keywords' lists all of them".to_owned(),
+    };
+    word.error(Complaint::new(why, hint))
+}
+
+/// How many letters must be changed, added or removed to turn `from` into `to` (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in to.bytes().enumerate() {
+            let exchange = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
+            diagonal = row[j + 1];
+            row[j + 1] = exchange.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+fn end(sources: &[Source]) -> Place {
+    let (file, line) = match sources.last() {
+        Some(source) => (source.name.as_str(), words::last_line(source)),
+        None => ("configuration", 1),
+    };
+    Place { file: Arc::from(file), line, column: 1 }
+}

@@ -1,0 +1,360 @@
+//! Configuration and facts to work: what each worker is to do, complete and checked. Pure.
+//!
+//! Worker i drives port i / n with n workers per port, on that port's queue i % n. Rates are
+//! divided without a remainder. A worker's part of the tuple space is told by one rule
+//! ([`Split`]), so client and server agree without talking to each other.
+
+mod assumed;
+mod explain;
+mod list;
+mod message;
+mod record;
+mod share;
+
+#[cfg(test)]
+mod tests;
+
+use dperf_core::plan::{
+    AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
+};
+use dperf_core::time::TickRate;
+
+use crate::config::{Complaint, Config, ConfigError, Note, Port, Protocol};
+use crate::port::Facts;
+
+pub use explain::explain;
+pub use list::OwnedList;
+pub use message::Message;
+pub use record::PlanRecord;
+
+/// Bytes of an Ethernet header.
+const ETHERNET_BYTES: u16 = 14;
+/// Bytes of a TCP header without options.
+const TCP_BYTES: u16 = 20;
+/// Connections one worker can number: ids are 32 bits, and 0 is none.
+const MAX_SLOTS: u64 = u32::MAX as u64 - 1;
+
+/// What everybody is to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In the order of the configuration's cores.
+    pub workers: Vec<Worker>,
+    /// What we send, the same on every worker.
+    pub message: Message,
+    /// No port was opened: facts are assumed.
+    pub assumed: bool,
+    /// What planning found worth saying.
+    pub notes: Vec<Note>,
+}
+
+/// What one worker is to do.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// A name for its thread.
+    pub name: String,
+    /// Its core.
+    pub cpu: u16,
+    /// The index of its port.
+    pub port: usize,
+    /// Its queue of that port.
+    pub queue: usize,
+    /// Client addresses.
+    pub clients: OwnedList,
+    /// Server addresses.
+    pub servers: OwnedList,
+    /// Everything else; its address lists and payload are empty until they are lent.
+    pub core: CorePlan<'static>,
+}
+
+/// A worker's plan for as long as the process lives.
+#[derive(Clone, Debug)]
+pub struct WorkerPlan {
+    /// A name for its thread.
+    pub name: String,
+    /// Its core.
+    pub cpu: u16,
+    /// The index of its port.
+    pub port: usize,
+    /// Its queue of that port.
+    pub queue: usize,
+    /// What the core is to do.
+    pub core: CorePlan<'static>,
+    /// Connections it must be able to hold.
+    pub slots: u64,
+}
+
+/// How the workers of a port divide its tuples.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Split {
+    /// There is one worker.
+    Whole,
+    /// Worker q has the q-th server address.
+    ByServer,
+    /// A client's worker q has the q-th part of the client ports; a server's worker has all, since
+    /// what queue q of the client sends arrives on queue q.
+    ByClientPort,
+}
+
+impl Plan {
+    /// The plan for ports that turned out to be as `facts` say, one for each port.
+    ///
+    /// # Errors
+    /// The configuration does not fit the ports, or one worker has too few or too many tuples.
+    pub fn new(config: &Config, facts: &[Facts], rate: TickRate) -> Result<Plan, ConfigError> {
+        if facts.len() != config.ports.len() {
+            let why = format!("{} of {} ports are open", facts.len(), config.ports.len());
+            return Err(config.refuse("port", why, ""));
+        }
+        let message = message::build(config)?;
+        let shares = share::Shares::new(config);
+        let mut workers = Vec::with_capacity(config.cpus.len());
+        for (index, cpu) in config.cpus.iter().enumerate() {
+            let port = index / config.queues();
+            let draft = Draft { config, facts: &facts[port], port, queue: index % config.queues() };
+            let mut core = draft.core(&message, rate)?;
+            core.pace = shares.pace(config, index);
+            core.seed = share::scramble(config.seed, index as u64);
+            let worker = draft.worker(*cpu, core);
+            enough_tuples(config, &worker)?;
+            workers.push(worker);
+        }
+        let notes = shares.notes(config);
+        Ok(Plan { workers, message, assumed: false, notes })
+    }
+
+    /// The plan without opening a port: facts are assumed.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn assumed(config: &Config) -> Result<Plan, ConfigError> {
+        let ports = 0..config.ports.len();
+        let facts: Vec<Facts> = ports.map(|port| Facts::assumed(config, port)).collect();
+        let plan = Plan::new(config, &facts, TickRate::NANOSECONDS)?;
+        Ok(Plan { assumed: true, ..plan })
+    }
+
+    /// Lends the lists and the message for ever, and hands out one plan per worker.
+    pub fn lend(self) -> Vec<WorkerPlan> {
+        let Message { head, total_bytes } = self.message;
+        let payload = Payload { head: Vec::leak(head), total_bytes };
+        let lend = |worker: Worker| WorkerPlan {
+            slots: worker.slots(),
+            core: CorePlan {
+                clients: worker.clients.lend(),
+                servers: worker.servers.lend(),
+                payload,
+                ..worker.core
+            },
+            name: worker.name,
+            cpu: worker.cpu,
+            port: worker.port,
+            queue: worker.queue,
+        };
+        self.workers.into_iter().map(lend).collect()
+    }
+}
+
+impl Worker {
+    /// Connections it can tell apart: its part of the tuple space.
+    pub fn slots(&self) -> u64 {
+        let ports = u64::from(self.core.client_ports.count) * u64::from(self.core.listen.count);
+        let addresses = u64::from(self.clients.count()) * u64::from(self.servers.count());
+        ports.saturating_mul(addresses)
+    }
+}
+
+/// One worker while it is being planned.
+struct Draft<'c> {
+    config: &'c Config,
+    facts: &'c Facts,
+    port: usize,
+    queue: usize,
+}
+
+impl Draft<'_> {
+    fn configured(&self) -> &Port {
+        &self.config.ports[self.port]
+    }
+
+    fn refuse_port(&self, why: String, hint: &str) -> ConfigError {
+        ConfigError::new(&self.configured().place, "port", Complaint::new(why, hint))
+    }
+
+    fn worker(&self, cpu: u16, core: CorePlan<'static>) -> Worker {
+        let config = self.config;
+        let clients = match config.role {
+            Role::Client => config.clients[self.port].list.clone(),
+            Role::Server => config.clients.iter().flat_map(|line| line.list.clone()).collect(),
+        };
+        let servers = &config.servers[self.port].list;
+        let servers = match split(config, self.port) {
+            Split::ByServer => vec![servers[self.queue]],
+            Split::Whole | Split::ByClientPort => servers.clone(),
+        };
+        let role = match config.role {
+            Role::Client => "client",
+            Role::Server => "server",
+        };
+        Worker {
+            name: format!("{role}-{}.{}", self.port, self.queue),
+            cpu,
+            port: self.port,
+            queue: self.queue,
+            clients: OwnedList::new(clients),
+            servers: OwnedList::new(servers),
+            core,
+        }
+    }
+
+    fn core(&self, message: &Message, rate: TickRate) -> Result<CorePlan<'static>, ConfigError> {
+        let config = self.config;
+        let none = AddressList::new(&[], &[]);
+        Ok(CorePlan {
+            role: config.role,
+            rate,
+            mac: self.facts.mac,
+            host: self.configured().local,
+            gateway: self.configured().gateway,
+            announces: self.queue == 0,
+            clients: none,
+            servers: none,
+            client_ports: self.client_ports()?,
+            listen: config.listen,
+            neigh_ignore: config.neigh_ignore,
+            tos: config.tos,
+            mss: self.mss(message)?,
+            send_window: config.send_window,
+            payload: Payload { head: &[], total_bytes: message.total_bytes },
+            messages: messages(config),
+            keepalive: keepalive(config),
+            pace: PacePlan { cps: 0, cc: 0, launch: 0, slow_start_s: 0, wait_s: 0 },
+            retransmit_timeout_us: config.retransmit_timeout_s * 1_000_000,
+            idle_timeout_us: idle_timeout_us(config),
+            tcp_rst: config.tcp_rst,
+            fast_close: config.fast_close,
+            tx_burst: config.tx_burst,
+            seed: 0,
+        })
+    }
+
+    /// Largest segment: as configured, or else the most that the device can send.
+    fn mss(&self, message: &Message) -> Result<u16, ConfigError> {
+        let config = self.config;
+        let device = self.facts.frame_bytes;
+        if config.given("jumbo").is_some() && device < config.mtu + ETHERNET_BYTES {
+            let mtu = device.saturating_sub(ETHERNET_BYTES);
+            let why = format!("{} sends packets of {mtu} bytes at most", self.configured().name);
+            return Err(config.refuse("jumbo", why, "lower the MTU here or raise the device's"));
+        }
+        let most = device.saturating_sub(ETHERNET_BYTES + ip_bytes(config) + TCP_BYTES);
+        if config.given("mss").is_some() && config.mss > most {
+            let why = format!("{} sends segments of {most} bytes at most", self.configured().name);
+            return Err(config.refuse("mss", why, "lower it"));
+        }
+        let mss = config.mss.min(most);
+        if mss == 0 {
+            let why = format!("{} has no room for a segment", self.configured().name);
+            return Err(self.refuse_port(why, "raise the device's MTU"));
+        }
+        let size = message.total_bytes;
+        if config.role == Role::Client && size > u32::from(mss) {
+            let why = format!("a request of {size} bytes does not fit one segment, {mss}");
+            let keyword = if config.given("payload_file").is_some() {
+                "payload_file"
+            } else if config.given("payload_size").is_some() {
+                "payload_size"
+            } else {
+                "mss"
+            };
+            return Err(config.refuse(keyword, why, "shorten the request or raise mss"));
+        }
+        Ok(mss)
+    }
+
+    fn client_ports(&self) -> Result<PortRange, ConfigError> {
+        let config = self.config;
+        let (all, queues) = (config.client_ports, config.queues());
+        if queues > 1 && !self.facts.paired_queues {
+            let why = format!("{} does not pair its queues", self.configured().name);
+            return Err(self.refuse_port(why, "give it one core"));
+        }
+        if config.role == Role::Server || split(config, self.port) != Split::ByClientPort {
+            return Ok(all);
+        }
+        if (all.count as usize) < queues {
+            let why = format!("{} ports are too few for {queues} workers", all.count);
+            return Err(config.refuse("client_port_range", why, "each worker needs one"));
+        }
+        let from = |queue: usize| share::before(queue as u64, u64::from(all.count), queues as u64);
+        let (first, end) = (from(self.queue) as u32, from(self.queue + 1) as u32);
+        Ok(PortRange { first: all.at(first), count: end - first })
+    }
+}
+
+/// How the workers of `port` divide its tuples.
+pub fn split(config: &Config, port: usize) -> Split {
+    if config.queues() == 1 {
+        Split::Whole
+    } else if !config.rss && config.servers[port].list.len() == config.queues() {
+        Split::ByServer
+    } else {
+        Split::ByClientPort
+    }
+}
+
+/// What messages are. The plain text `a...a` has no form; HTTP is followed wherever both sides may
+/// speak it; but a server with protocol tcp takes any data for a request, as dperf's does.
+fn messages(config: &Config) -> Messages {
+    let plain = message::is_plain(config);
+    match (config.protocol, config.role, config.http_post) {
+        (Protocol::Tcp | Protocol::Udp, Role::Server, _) => Messages::Raw,
+        (Protocol::Tcp | Protocol::Udp, Role::Client, _) if plain => Messages::Raw,
+        (_, Role::Client, true) => Messages::HttpPost,
+        (_, _, _) => Messages::HttpGet,
+    }
+}
+
+fn keepalive(config: &Config) -> Option<Keepalive> {
+    let keepalive = config.keepalive?;
+    // Intervals above 900 s are refused with the configuration.
+    let interval_us = u32::try_from(keepalive.interval_us).unwrap_or(u32::MAX);
+    Some(Keepalive { interval_us, requests: keepalive.requests })
+}
+
+/// Four retransmission time-outs and a keepalive interval: a client's patience with an answer, a
+/// server's with a silent connection.
+fn idle_timeout_us(config: &Config) -> u32 {
+    let interval_us = keepalive(config).map_or(0, |keepalive| keepalive.interval_us);
+    interval_us.saturating_add(config.retransmit_timeout_s.saturating_mul(4_000_000))
+}
+
+fn ip_bytes(config: &Config) -> u16 {
+    if config.is_ipv6() { 40 } else { 20 }
+}
+
+/// A worker's tuples can be numbered, and last for its share of the load.
+fn enough_tuples(config: &Config, worker: &Worker) -> Result<(), ConfigError> {
+    let slots = worker.slots();
+    if slots > MAX_SLOTS {
+        let why = format!("{} has {slots} tuples, more than {MAX_SLOTS}", worker.name);
+        let hint = "fewer client addresses, client ports or listen ports";
+        return Err(config.refuse("listen", why, hint));
+    }
+    if config.role == Role::Server {
+        return Ok(());
+    }
+    let hint = "more client addresses, client ports or listen ports; or less load";
+    if worker.core.pace.cc > slots {
+        let why = format!("{} has {slots} tuples for {} open", worker.name, worker.core.pace.cc);
+        return Err(config.refuse("cc", why, hint));
+    }
+    let needed = worker.core.pace.cps.saturating_mul(u64::from(config.retransmit_timeout_s));
+    if needed > slots {
+        let why = format!(
+            "{} has {slots} tuples, but {} connections a second may take {needed}",
+            worker.name, worker.core.pace.cps
+        );
+        return Err(config.refuse("cps", why, hint));
+    }
+    Ok(())
+}

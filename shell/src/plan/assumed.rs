@@ -1,0 +1,30 @@
+//! What a port probably is, for plans without a device.
+
+use dperf_core::port::Offloads;
+use dperf_core::wire::ethernet::MacAddr;
+
+use super::ETHERNET_BYTES;
+use crate::config::{Config, PortName};
+use crate::port::{Facts, KernelSees};
+
+impl Facts {
+    /// What the `port`-th port of `config` is like if nothing is amiss with its device.
+    pub fn assumed(config: &Config, port: usize) -> Facts {
+        let name = &config.ports[port].name;
+        let offloads = match name {
+            PortName::Pci(_) | PortName::Bond { .. } => Offloads::all(),
+            PortName::Link(_) | PortName::AfPacket(_) | PortName::Vdev(_) => Offloads::empty(),
+        };
+        let kernel_sees = match name {
+            PortName::AfPacket(_) => KernelSees::Copy,
+            _ => KernelSees::Nothing,
+        };
+        Facts {
+            mac: MacAddr([2, 0, 0, 0, 0, port as u8]),
+            frame_bytes: config.mtu + ETHERNET_BYTES,
+            offloads,
+            kernel_sees,
+            paired_queues: name.pairs_queues(),
+        }
+    }
+}

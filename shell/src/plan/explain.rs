@@ -1,0 +1,164 @@
+//! The plan in words: what will happen, with what, and what is ignored.
+
+use std::fmt::Write;
+
+use super::Plan;
+use super::record::{LoadRecord, PlanRecord, distinct_cores};
+use crate::config::{Config, Note};
+
+/// What `plan` means, for a person. It never looks at this machine.
+pub fn explain(config: &Config, plan: &Plan, notes: &[Note]) -> String {
+    let record = PlanRecord::new(config, plan, notes);
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = write_all(&mut text, &record);
+    text
+}
+
+fn write_all(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
+    let message = &record.message;
+    writeln!(
+        text,
+        "{}: {} on {}, {} {} of {}",
+        record.role,
+        plural(record.workers.len(), "worker"),
+        plural(distinct_cores(record), "core"),
+        message.form,
+        message.name,
+        plural(message.bytes as usize, "byte"),
+    )?;
+    ports(text, record)?;
+    workers(text, record)?;
+    totals(text, record)?;
+    if !record.notes.is_empty() {
+        writeln!(text, "\nnotes")?;
+        for note in &record.notes {
+            writeln!(text, "  {note}")?;
+        }
+    }
+    if record.facts == "assumed" {
+        writeln!(text, "\nNo port was opened: MAC addresses and MTU are assumed.")?;
+    }
+    Ok(())
+}
+
+fn ports(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
+    writeln!(text, "\nports")?;
+    for (index, port) in record.ports.iter().enumerate() {
+        writeln!(
+            text,
+            "  {index}  {}  {} ({}), gateway {}, {}",
+            port.name, port.address, port.mac, port.gateway, port.split
+        )?;
+    }
+    Ok(())
+}
+
+fn workers(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
+    writeln!(text, "\nworkers")?;
+    for worker in &record.workers {
+        writeln!(text, "  {}  core {}, mss {}", worker.name, worker.cpu, worker.mss)?;
+        let (first, last) = worker.client_ports;
+        writeln!(text, "    clients  {}  ports {first} - {last}", worker.clients)?;
+        let (first, last) = worker.listen;
+        writeln!(text, "    servers  {}  ports {first} - {last}", worker.servers)?;
+        writeln!(text, "    tuples   {}", grouped(worker.tuples))?;
+        if record.role == "client" {
+            let open = match worker.cc {
+                0 => "any number open".to_owned(),
+                cc => format!("{} open at most", grouped(cc)),
+            };
+            let (cps, launch) = (grouped(worker.cps), worker.launch);
+            writeln!(text, "    opens    {cps} a second, {launch} at an instant, {open}")?;
+        }
+    }
+    Ok(())
+}
+
+fn totals(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
+    writeln!(text, "\ntotal")?;
+    writeln!(text, "  tuples   {}", grouped(record.tuples))?;
+    writeln!(
+        text,
+        "  memory   {} for connections and timers, touched as connections open, and frame buffers",
+        binary(record.memory_bytes)
+    )?;
+    let time = &record.time;
+    match record.role {
+        "client" => writeln!(
+            text,
+            "  time     first traffic at {} s, full rate at {} s, end at {} s",
+            time.first_traffic_s, time.full_rate_s, time.end_s
+        )?,
+        _ => writeln!(text, "  time     end at {} s", time.end_s)?,
+    }
+    match (&record.load, record.role) {
+        (Some(load), _) => write_load(text, load),
+        (None, "client") => writeln!(text, "  load     depends on how fast answers come"),
+        (None, _) => Ok(()),
+    }
+}
+
+fn write_load(text: &mut String, load: &LoadRecord) -> std::fmt::Result {
+    writeln!(
+        text,
+        "  load     {} connections/s, {} requests/s",
+        scaled(load.connections_per_s),
+        scaled(load.requests_per_s)
+    )?;
+    writeln!(
+        text,
+        "           {} packets/s out, {} packets/s in, {}bit/s out on the wire",
+        scaled(load.tx_packets_per_s),
+        scaled(load.rx_packets_per_s),
+        scaled(load.tx_wire_bits_per_s)
+    )
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{} {what}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `2400000.0` as `2.4 M`: three digits.
+fn scaled(number: f64) -> String {
+    let (value, unit) = match number {
+        n if n >= 1e9 => (n / 1e9, " G"),
+        n if n >= 1e6 => (n / 1e6, " M"),
+        n if n >= 1e3 => (n / 1e3, " k"),
+        n => (n, " "),
+    };
+    let places = match value {
+        v if v >= 100.0 || v == v.round() => 0,
+        v if v >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.places$}{unit}").trim_end().to_owned()
+}
+
+/// Bytes in the largest binary unit that is not above them.
+fn binary(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} bytes"),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}

@@ -1,0 +1,263 @@
+//! The plan in plain numbers: what `check` prints as JSON, and as text.
+
+use std::collections::BTreeSet;
+
+use dperf_core::plan::Role;
+use serde::Serialize;
+
+use super::message::is_plain;
+use super::{Plan, Split, Worker, split};
+use crate::config::{Config, Note};
+
+/// Bytes of a connection's slot.
+const SLOT_BYTES: u64 = 64;
+/// Bytes of timer memory per ten slots.
+const TIMER_BYTES_PER_TEN_SLOTS: u64 = 42;
+/// What a frame takes on the wire beyond its bytes: preamble 8, FCS 4, gap 12.
+const WIRE_EXTRA_BYTES: u64 = 24;
+/// The shortest frame without its FCS.
+const FRAME_MIN_BYTES: u64 = 60;
+/// Bytes of options in a SYN.
+const SYN_OPTION_BYTES: u64 = 8;
+
+/// A plan in plain numbers.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanRecord {
+    /// Always `plan`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `client` or `server`.
+    pub role: &'static str,
+    /// What is sent and how it is framed.
+    pub message: MessageRecord,
+    /// The ports.
+    pub ports: Vec<PortRecord>,
+    /// The workers.
+    pub workers: Vec<WorkerRecord>,
+    /// Different connections in all.
+    pub tuples: u64,
+    /// Bytes of address space for connections and timers; touched only as connections open.
+    pub memory_bytes: u64,
+    /// When what happens.
+    pub time: TimeRecord,
+    /// A client's load once the ramp is over.
+    pub load: Option<LoadRecord>,
+    /// Whether ports were opened for this plan.
+    pub facts: &'static str,
+    /// What is ignored, or different from dperf.
+    pub notes: Vec<String>,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessageRecord {
+    /// `request` or `response`.
+    pub name: &'static str,
+    /// `HTTP GET`, `HTTP POST`, `HTTP`, or `plain`: bytes without a form.
+    pub form: &'static str,
+    /// Its bytes.
+    pub bytes: u32,
+}
+
+/// A port.
+#[derive(Clone, Debug, Serialize)]
+pub struct PortRecord {
+    /// The device.
+    pub name: String,
+    /// Its MAC address.
+    pub mac: String,
+    /// Our address.
+    pub address: String,
+    /// The next hop.
+    pub gateway: String,
+    /// How its workers divide the tuples.
+    pub split: &'static str,
+}
+
+/// A worker.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkerRecord {
+    /// Its name.
+    pub name: String,
+    /// Its core.
+    pub cpu: u16,
+    /// The index of its port.
+    pub port: usize,
+    /// Its queue.
+    pub queue: usize,
+    /// Client addresses.
+    pub clients: String,
+    /// Client ports: first and last.
+    pub client_ports: (u16, u16),
+    /// Server addresses.
+    pub servers: String,
+    /// Server ports: first and last.
+    pub listen: (u16, u16),
+    /// Different connections.
+    pub tuples: u64,
+    /// Connections opened a second.
+    pub cps: u64,
+    /// Connections open at once; 0: no limit.
+    pub cc: u64,
+    /// Connections opened at one instant.
+    pub launch: u32,
+    /// Largest segment.
+    pub mss: u16,
+}
+
+/// Seconds from the start.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TimeRecord {
+    /// First traffic.
+    pub first_traffic_s: u32,
+    /// Full rate.
+    pub full_rate_s: u32,
+    /// End of traffic.
+    pub end_s: u64,
+}
+
+/// A client's load once the ramp is over, if every request is answered at once.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LoadRecord {
+    /// Connections opened a second.
+    pub connections_per_s: f64,
+    /// Requests sent a second.
+    pub requests_per_s: f64,
+    /// Packets sent a second.
+    pub tx_packets_per_s: f64,
+    /// Packets received a second.
+    pub rx_packets_per_s: f64,
+    /// Bits sent a second, as they occupy the wire.
+    pub tx_wire_bits_per_s: f64,
+}
+
+impl PlanRecord {
+    /// The numbers of `plan`, which was made from `config`; `notes` came with the configuration.
+    pub fn new(config: &Config, plan: &Plan, notes: &[Note]) -> PlanRecord {
+        let slots: Vec<u64> = plan.workers.iter().map(Worker::slots).collect();
+        let bytes = |slots: &u64| slots * SLOT_BYTES + slots * TIMER_BYTES_PER_TEN_SLOTS / 10;
+        let client = config.role == Role::Client;
+        let (wait, ramp) = if client { (config.wait_s, config.slow_start_s) } else { (0, 0) };
+        PlanRecord {
+            kind: "plan",
+            role: if client { "client" } else { "server" },
+            message: message(config, plan),
+            ports: (0..config.ports.len()).map(|index| port(config, plan, index)).collect(),
+            workers: plan.workers.iter().map(worker).collect(),
+            tuples: tuples(config, plan),
+            memory_bytes: slots.iter().map(bytes).sum(),
+            time: TimeRecord {
+                first_traffic_s: wait,
+                full_rate_s: ramp,
+                end_s: u64::from(ramp) + u64::from(config.duration_s),
+            },
+            load: load(config, plan),
+            facts: if plan.assumed { "assumed" } else { "opened" },
+            notes: notes.iter().chain(&plan.notes).map(Note::to_string).collect(),
+        }
+    }
+}
+
+/// Different connections in all; workers that share tuples are counted once.
+fn tuples(config: &Config, plan: &Plan) -> u64 {
+    let shared = |worker: &Worker| {
+        config.role == Role::Server
+            && worker.queue > 0
+            && split(config, worker.port) == Split::ByClientPort
+    };
+    plan.workers.iter().filter(|worker| !shared(worker)).map(Worker::slots).sum()
+}
+
+fn message(config: &Config, plan: &Plan) -> MessageRecord {
+    let (name, http) = match (config.role, config.http_post) {
+        (Role::Client, false) => ("request", "HTTP GET"),
+        (Role::Client, true) => ("request", "HTTP POST"),
+        (Role::Server, _) => ("response", "HTTP"),
+    };
+    let form = if is_plain(config) { "plain" } else { http };
+    MessageRecord { name, form, bytes: plan.message.total_bytes }
+}
+
+fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
+    let port = &config.ports[index];
+    let worker = plan.workers.iter().find(|worker| worker.port == index);
+    PortRecord {
+        name: port.name.to_string(),
+        mac: worker.map_or(String::new(), |worker| worker.core.mac.to_string()),
+        address: port.local.to_string(),
+        gateway: port.gateway.to_string(),
+        split: match split(config, index) {
+            Split::Whole => "one worker",
+            Split::ByServer => "by server address",
+            Split::ByClientPort => "by client port",
+        },
+    }
+}
+
+fn worker(worker: &Worker) -> WorkerRecord {
+    let ends =
+        |ports: dperf_core::plan::PortRange| (ports.first, ports.at(ports.count.saturating_sub(1)));
+    WorkerRecord {
+        name: worker.name.clone(),
+        cpu: worker.cpu,
+        port: worker.port,
+        queue: worker.queue,
+        clients: worker.clients.ranges(),
+        client_ports: ends(worker.core.client_ports),
+        servers: worker.servers.ranges(),
+        listen: ends(worker.core.listen),
+        tuples: worker.slots(),
+        cps: worker.core.pace.cps,
+        cc: worker.core.pace.cc,
+        launch: worker.core.pace.launch,
+        mss: worker.core.mss,
+    }
+}
+
+/// Cores that have a worker, each once.
+pub(super) fn distinct_cores(record: &PlanRecord) -> usize {
+    record.workers.iter().map(|worker| worker.cpu).collect::<BTreeSet<_>>().len()
+}
+
+/// Connections and requests a second; `None` if they depend on the other side.
+fn rates(config: &Config) -> Option<(f64, f64)> {
+    let cps = config.cps as f64;
+    let Some(keepalive) = config.keepalive else {
+        return Some((cps, cps));
+    };
+    let interval_s = keepalive.interval_us as f64 / 1e6;
+    if interval_s == 0.0 {
+        return None;
+    }
+    match (config.cc as f64, f64::from(keepalive.requests)) {
+        (0.0, 0.0) => None,
+        (cc, 0.0) => Some((0.0, cc / interval_s)),
+        (0.0, requests) => Some((cps, cps * requests)),
+        (cc, requests) => {
+            let connections = cps.min(cc / (interval_s * requests));
+            Some((connections, connections * requests))
+        }
+    }
+}
+
+fn load(config: &Config, plan: &Plan) -> Option<LoadRecord> {
+    if config.role == Role::Server {
+        return None;
+    }
+    let (connections, requests) = rates(config)?;
+    let head = 14 + if config.is_ipv6() { 40 } else { 20 } + 20;
+    let wire_bits = |frame: u64| (frame.max(FRAME_MIN_BYTES) + WIRE_EXTRA_BYTES) as f64 * 8.0;
+    let retransmit_us = u64::from(config.retransmit_timeout_s) * 1_000_000;
+    let late = config.keepalive.is_some_and(|keepalive| keepalive.interval_us >= retransmit_us);
+    let acks = if late { requests } else { 0.0 };
+    let answers_to_close = if config.fast_close { 0.0 } else { connections };
+    let request_bits = wire_bits(head + u64::from(plan.message.total_bytes));
+    let other_bits = connections * (wire_bits(head + SYN_OPTION_BYTES) + wire_bits(head));
+    Some(LoadRecord {
+        connections_per_s: connections,
+        requests_per_s: requests,
+        tx_packets_per_s: 2.0 * connections + requests + acks,
+        rx_packets_per_s: connections + requests + answers_to_close,
+        tx_wire_bits_per_s: other_bits + requests * request_bits + acks * wire_bits(head),
+    })
+}
