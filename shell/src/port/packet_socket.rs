@@ -26,7 +26,7 @@ use super::{Facts, KernelSees, Opened};
 mod interface;
 mod ring;
 #[cfg(test)]
-mod tests;
+pub(in crate::port) mod tests;
 
 /// Buffers of one queue: what a worker's trays can hold, twice.
 const FRAMES: u32 = 512;

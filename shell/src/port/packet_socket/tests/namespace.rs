@@ -1,7 +1,8 @@
 //! A network namespace for one test: made by a thread of its own, gone with it. Nothing in it has a
 //! name that another test or program could meet.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
 
 /// Runs `test` in a thread with a network namespace of its own. Needs root: else says so and
 /// returns.
@@ -47,36 +48,40 @@ pub(in crate::port) fn cable(a: &str, b: &str) {
     ));
 }
 
-/// A second namespace, held by a process that does nothing.
-pub(in crate::port) struct Peer(Child);
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A second namespace, that of another thread.
+pub(in crate::port) struct Peer {
+    thread: libc::pid_t,
+    jobs: mpsc::Sender<Job>,
+}
 
 impl Peer {
     pub(in crate::port) fn new() -> Peer {
-        let holder = Command::new("unshare").args(["-n", "sleep", "120"]).spawn();
-        let peer = Peer(holder.expect("util-linux has unshare"));
-        let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-        let its = format!("/proc/{}/ns/net", peer.0.id());
-        // Until it has left ours.
-        while std::fs::read_link(&its).is_ok_and(|link| link == own) {
-            std::thread::yield_now();
-        }
-        peer
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (tell, hear) = mpsc::channel();
+        std::thread::spawn(move || {
+            // SAFETY: affects this thread alone; and asks for a number.
+            let (rc, thread) = unsafe { (libc::unshare(libc::CLONE_NEWNET), libc::gettid()) };
+            assert_eq!(rc, 0);
+            tell.send(thread).unwrap();
+            inbox.iter().for_each(|job| job());
+        });
+        Peer { thread: hear.recv().unwrap(), jobs }
     }
 
     /// Moves an interface there.
     pub(in crate::port) fn gets(&self, interface: &str) {
-        sh(&format!("ip link set {interface} netns {}", self.0.id()));
+        sh(&format!("ip link set {interface} netns {}", self.thread));
     }
 
-    /// A command line that runs there.
-    pub(in crate::port) fn line(&self, line: &str) -> String {
-        format!("nsenter -t {} -n sh -c '{line}'", self.0.id())
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+    /// Runs `job` there and waits for it.
+    pub(in crate::port) fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> R + Send + 'static,
+    ) -> R {
+        let (tell, hear) = mpsc::channel();
+        self.jobs.send(Box::new(move || drop(tell.send(job())))).unwrap();
+        hear.recv().expect("the job did not panic")
     }
 }
