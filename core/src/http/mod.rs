@@ -10,6 +10,7 @@ mod fields;
 mod memo;
 mod message;
 mod scanner;
+mod start_line;
 mod words;
 
 #[cfg(test)]

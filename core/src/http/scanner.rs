@@ -5,7 +5,7 @@
 //! never changes what is found. There is no limit on the length of a line or of a header section:
 //! nothing of them is stored, so an endless one costs the peer its own bytes and us no memory.
 
-use super::words::{advance, blank_run, find_below, narrow, token_run, whole};
+use super::words::blank_run;
 use super::{Event, Fault, Kind, Message, Method, Outcome};
 
 /// What the scanner expects next.
@@ -118,16 +118,12 @@ pub(super) const CHUNKED: u8 = 3 << 6;
 pub(super) const TRAILER: u8 = 1 << 7;
 
 /// The shapes a response can have, as indices into [`CLASSES`].
-const INTERIM: u8 = 0;
-const SWITCHING: u8 = 1;
-const NO_CONTENT: u8 = 3;
-const NOT_MODIFIED: u8 = 5;
+pub(super) const INTERIM: u8 = 0;
+pub(super) const SWITCHING: u8 = 1;
+pub(super) const NO_CONTENT: u8 = 3;
+pub(super) const NOT_MODIFIED: u8 = 5;
 /// The class of each shape: interim 1xx, 101, 2xx, 204, 3xx, 304, 4xx, 5xx.
 const CLASSES: [u8; 8] = [1, 1, 2, 2, 3, 3, 4, 5];
-
-/// The methods told apart; they are case-sensitive (RFC 9110 section 9.1).
-static METHODS: [&[u8]; 3] = [b"GET", b"POST", b"HEAD"];
-const VERSION: &[u8] = b"HTTP/1.";
 
 /// The outcome of a step that cannot end a message.
 pub(super) type Stepped = Result<(), Fault>;
@@ -224,111 +220,6 @@ impl Scanner {
             Phase::Broken => Err(self.fault()),
         };
         unended.map(|()| None)
-    }
-
-    fn start(&mut self, kind: Kind, rest: &mut &[u8]) -> Stepped {
-        self.position = 0;
-        match (kind, rest.first()) {
-            (Kind::Response, _) => self.phase = Phase::Version,
-            // Empty lines before a request line are passed over (RFC 9112 section 2.2).
-            (Kind::Request, Some(b'\r')) => self.eat(1, Phase::BlankLf, rest),
-            (Kind::Request, Some(b'\n')) => self.eat(1, Phase::Start, rest),
-            (Kind::Request, _) => {
-                self.candidates = (1 << METHODS.len()) - 1;
-                self.phase = Phase::Method;
-            }
-        }
-        Ok(())
-    }
-
-    fn method(&mut self, rest: &mut &[u8]) -> Stepped {
-        let run = take(rest, token_run(rest));
-        self.candidates = narrow(&METHODS, self.candidates, self.position, run, <[u8]>::eq);
-        self.position = advance(self.position, run.len());
-        match rest.first() {
-            None => return Ok(()),
-            Some(b' ') if self.position > 0 => {}
-            Some(_) => return Err(Fault::StartLine),
-        }
-        self.facts |= match whole(&METHODS, self.candidates, self.position) {
-            0b001 => Method::Get as u8,
-            0b010 => Method::Post as u8,
-            0b100 => Method::Head as u8,
-            _ => Method::Other as u8,
-        };
-        self.candidates = 0;
-        self.position = 0;
-        self.eat(1, Phase::Target, rest);
-        Ok(())
-    }
-
-    fn target(&mut self, rest: &mut &[u8]) -> Stepped {
-        let run = take(rest, find_below::<{ b' ' + 1 }>(rest));
-        self.position = advance(self.position, run.len());
-        match rest.first() {
-            None => {}
-            Some(b' ') if self.position > 0 => {
-                self.position = 0;
-                self.eat(1, Phase::Version, rest);
-            }
-            Some(_) => return Err(Fault::StartLine),
-        }
-        Ok(())
-    }
-
-    /// RFC 9112 section 2.3: the name is case-sensitive, both numbers are one digit.
-    fn version(&mut self, rest: &mut &[u8]) -> Stepped {
-        let wanted = VERSION.get(usize::from(self.position)..).unwrap_or_default();
-        let run = take(rest, wanted.len());
-        if !wanted.starts_with(run) {
-            return Err(Fault::Version);
-        }
-        self.position = advance(self.position, run.len());
-        match rest.first() {
-            None => return Ok(()),
-            Some(b'0') => self.facts |= VERSION_1_0,
-            Some(b'1'..=b'9') => {}
-            Some(_) => return Err(Fault::Version),
-        }
-        self.position = 0;
-        self.eat(1, Phase::VersionEnd, rest);
-        Ok(())
-    }
-
-    fn version_end(&mut self, kind: Kind, rest: &mut &[u8]) -> Stepped {
-        match kind {
-            Kind::Request => self.line_end(Fault::StartLine, rest),
-            Kind::Response => self.expect(b' ', Phase::Status, Fault::StartLine, rest),
-        }
-    }
-
-    fn status(&mut self, rest: &mut &[u8]) -> Stepped {
-        let run = take(rest, 3usize.saturating_sub(usize::from(self.position)));
-        let mut code = self.left();
-        for byte in run {
-            if !byte.is_ascii_digit() {
-                return Err(Fault::StartLine);
-            }
-            code = code * 10 + u64::from(byte - b'0');
-        }
-        self.position = advance(self.position, run.len());
-        if self.position < 3 {
-            self.set_left(code);
-        } else {
-            self.facts |= shape(code);
-            self.set_left(0);
-            self.phase = Phase::StatusEnd;
-        }
-        Ok(())
-    }
-
-    fn status_end(&mut self, rest: &mut &[u8]) -> Stepped {
-        match rest.first() {
-            Some(b' ') => self.eat(1, Phase::Skip, rest),
-            // The space before an empty reason is often left out.
-            _ => return self.line_end(Fault::StartLine, rest),
-        }
-        Ok(())
     }
 
     fn head_lf(&mut self, kind: Kind, rest: &mut &[u8]) -> Result<Option<Message>, Fault> {
@@ -473,21 +364,6 @@ const FAULTS: [Fault; 10] = [
     Fault::Chunk,
     Fault::Truncated,
 ];
-
-/// The shape of a response: an index into [`CLASSES`]. A code outside 100 to 599 counts as 5xx
-/// (RFC 9110 section 15).
-fn shape(status: u64) -> u8 {
-    match status {
-        101 => SWITCHING,
-        204 => NO_CONTENT,
-        304 => NOT_MODIFIED,
-        100..=199 => INTERIM,
-        200..=299 => 2,
-        300..=399 => 4,
-        400..=499 => 6,
-        _ => 7,
-    }
-}
 
 /// Takes up to `count` bytes off the front.
 #[inline]
