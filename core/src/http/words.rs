@@ -53,7 +53,8 @@ const fn token_table() -> [bool; 256] {
     let mut byte = 0;
     while byte < 128u8 {
         table[byte as usize] = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.')
+            || matches!(byte, b'^'..=b'`' | b'|' | b'~');
         byte += 1;
     }
     table
