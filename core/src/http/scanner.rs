@@ -162,8 +162,8 @@ impl Scanner {
     }
 
     /// Takes note that the peer closed: the end of a body that runs until close (RFC 9112 section
-    /// 6.3, rule 8), [`Fault::Truncated`] inside any other message, nothing between two. The scanner
-    /// then stands at a message start, ready for another connection.
+    /// 6.3, rule 8), [`Fault::Truncated`] inside any other message, nothing between two. The
+    /// scanner then stands at a message start, ready for another connection.
     pub fn finish(&mut self, kind: Kind) -> Event {
         let event = match self.phase {
             Phase::Start => Event::More,
