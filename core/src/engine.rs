@@ -30,7 +30,7 @@ pub(crate) struct Engine<'m> {
     template: Template,
     pub(crate) host: Host<'m>,
     gateway: &'m Gateway,
-    gateway_known: bool,
+    pub(crate) gateway_known: bool,
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,

@@ -118,6 +118,10 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         if now - self.second >= Ticks(self.engine.plan.rate.hz() / 8) {
             self.eighth(now);
         }
+        if !self.engine.gateway_known {
+            // A server must not answer its first SYN to nobody.
+            self.engine.learn_gateway();
+        }
         self.refill();
         let mut work = self.receive(now);
         work += self.ring(now);

@@ -1,0 +1,274 @@
+//! What a simulated run is made of: two sides, a load, a network, one seed. Every field is plain
+//! data, so that a failing run is told in one line.
+
+use std::net::IpAddr;
+
+use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
+use dperf_core::plan::{
+    AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
+    number,
+};
+use dperf_core::port::Offloads;
+use dperf_core::time::TickRate;
+use dperf_core::wire::ethernet::MacAddr;
+
+use crate::wire::{Conditions, Random};
+
+/// One nanosecond is one tick.
+pub const MICRO: u64 = 1_000;
+/// A millisecond in nanoseconds.
+pub const MILLI: u64 = 1_000_000;
+/// A second in nanoseconds.
+pub const SECOND: u64 = 1_000_000_000;
+
+/// What both sides do.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// All that is random comes from here.
+    pub seed: u64,
+    /// The network.
+    pub network: Conditions,
+    /// Pairs of a client and a server.
+    pub pairs: usize,
+    /// IPv6 instead of IPv4.
+    pub ipv6: bool,
+    /// Client addresses, server addresses, client ports and server ports of one pair.
+    pub space: [u32; 4],
+    /// Connections a second of each client.
+    pub cps: u64,
+    /// Limit on open connections; 0: none.
+    pub cc: u64,
+    /// Connections opened at one instant.
+    pub launch: u32,
+    /// How long connections are opened, in nanoseconds.
+    pub duration: u64,
+    /// What the messages are.
+    pub messages: Messages,
+    /// Size of one request in bytes; 0: the default.
+    pub request_bytes: u32,
+    /// Size of one response in bytes; 0: the default.
+    pub response_bytes: u32,
+    /// Largest segment of the client and of the server.
+    pub mss: [u16; 2],
+    /// Segments in flight at most.
+    pub send_window: u16,
+    /// Requests on kept connections: interval in microseconds and number (0: no end).
+    pub keepalive: Option<(u32, u16)>,
+    /// First retransmission time-out in microseconds.
+    pub retransmit_us: u32,
+    /// Time-out of an answer and of silence in microseconds.
+    pub idle_us: u32,
+    /// Strangers are answered with RST.
+    pub tcp_rst: bool,
+    /// The client leaves with RST.
+    pub fast_close: bool,
+    /// The gateway is known from the start; else it is asked for.
+    pub gateway_known: bool,
+    /// Work the devices take over.
+    pub offloads: Offloads,
+    /// Frames the transmit ring takes at once.
+    pub ring: usize,
+    /// Time one round of turns takes, in nanoseconds.
+    pub turn: u64,
+}
+
+impl Scenario {
+    /// Short HTTP connections over a good cable.
+    #[must_use]
+    pub fn short(seed: u64) -> Scenario {
+        Scenario {
+            seed,
+            network: Conditions::CABLE,
+            pairs: 1,
+            ipv6: false,
+            space: [2, 2, 5000, 1],
+            cps: 100_000,
+            cc: 0,
+            launch: 1,
+            duration: 20 * MILLI,
+            messages: Messages::HttpGet,
+            request_bytes: 0,
+            response_bytes: 0,
+            mss: [1460, 1460],
+            send_window: 16,
+            keepalive: None,
+            retransmit_us: 200_000,
+            idle_us: 5_000_000,
+            tcp_rst: true,
+            fast_close: false,
+            gateway_known: true,
+            offloads: Offloads::empty(),
+            ring: 64,
+            turn: 500,
+        }
+    }
+
+    /// Anything that can be asked for, drawn from the seed; the network stays a good cable.
+    #[must_use]
+    pub fn drawn(seed: u64) -> Scenario {
+        let mut random = Random::new(seed ^ 0x5ce0_a510);
+        let mut pick = |choices: &[u32]| choices[random.below(choices.len() as u64) as usize];
+        let interval = pick(&[0, 100, 1_000, 15_000, 30_000, 300_000]);
+        let scenario = Scenario {
+            pairs: pick(&[1, 1, 2]) as usize,
+            ipv6: pick(&[0, 1]) == 1,
+            space: [pick(&[1, 2, 5]), pick(&[1, 2]), pick(&[50, 1000, 5000]), pick(&[1, 3])],
+            cps: u64::from(pick(&[500, 5_000, 50_000])),
+            cc: u64::from(pick(&[0, 10, 200])),
+            launch: pick(&[1, 4]),
+            messages: [Messages::HttpGet, Messages::HttpPost][pick(&[0, 0, 1]) as usize],
+            request_bytes: pick(&[0, 0, 300, 1400]),
+            response_bytes: pick(&[0, 0, 100, 1400, 5_000, 60_000]),
+            mss: [pick(&[1440, 536]) as u16, pick(&[1440, 700]) as u16],
+            send_window: pick(&[1, 2, 16, 255]) as u16,
+            keepalive: (pick(&[0, 1]) == 1).then_some((interval, pick(&[1, 3, 10]) as u16)),
+            tcp_rst: pick(&[0, 1]) == 1,
+            offloads: [Offloads::empty(), Offloads::all(), Offloads::RX_CHECKSUM]
+                [pick(&[0, 1, 2]) as usize],
+            ring: pick(&[7, 32, 64]) as usize,
+            turn: u64::from(pick(&[100, 500, 20_000])),
+            ..Scenario::short(seed)
+        };
+        scenario.fitted()
+    }
+
+    /// Kept to a load that a simulation bears: large answers come rarely, kept connections end.
+    fn fitted(mut self) -> Scenario {
+        if self.response_bytes > 10_000 {
+            self.cps = self.cps.min(2_000);
+        }
+        self.request_bytes = self.request_bytes.min(u32::from(self.mss[0].min(self.mss[1])));
+        self
+    }
+
+    /// Tuples of one pair.
+    #[must_use]
+    pub fn tuples(&self) -> usize {
+        self.space.iter().map(|n| *n as usize).product()
+    }
+
+    /// The bytes of one side's messages that are not filler, and their whole length.
+    fn message(&self, role: Role) -> (Vec<u8>, u32) {
+        let mut buffer = vec![0; 4096];
+        if self.messages == Messages::Raw {
+            let total = if role == Role::Client { self.request_bytes } else { self.response_bytes };
+            return (Vec::new(), total.max(1));
+        }
+        if role == Role::Client {
+            let post = self.messages == Messages::HttpPost;
+            let method = if post { Method::Post } else { Method::Get };
+            let payload_size = self.request_bytes as usize;
+            let spec = RequestSpec { method, payload_size, ..RequestSpec::default() };
+            let len = write_request(&mut buffer, &spec).expect("4 KiB are enough");
+            buffer.truncate(len);
+            return (buffer, len as u32);
+        }
+        let body_bytes = match self.response_bytes {
+            0 => 14,
+            total => u64::from(total.max(85) - 85),
+        };
+        let spec = ResponseSpec { body_bytes, close: self.keepalive.is_none() };
+        let len = write_response_header(&mut buffer, &spec).expect("4 KiB are enough");
+        buffer.truncate(len);
+        (buffer, len as u32 + body_bytes as u32)
+    }
+}
+
+/// The memory one side's plan borrows from.
+#[derive(Debug)]
+pub struct Side {
+    role: Role,
+    pair: usize,
+    clients: (Vec<AddressBlock>, Vec<IpAddr>),
+    servers: (Vec<AddressBlock>, Vec<IpAddr>),
+    head: Vec<u8>,
+    total_bytes: u32,
+}
+
+fn address(ipv6: bool, net: u8, pair: usize, place: u32) -> IpAddr {
+    if ipv6 {
+        format!("fd00:{net:x}:{pair:x}::{:x}", place + 2).parse().expect("an IPv6 address")
+    } else {
+        format!("10.{net}.{pair}.{}", place + 2).parse().expect("an IPv4 address")
+    }
+}
+
+fn list(ipv6: bool, net: u8, pair: usize, count: u32) -> (Vec<AddressBlock>, Vec<IpAddr>) {
+    let addresses: Vec<_> = (0..count).map(|place| address(ipv6, net, pair, place)).collect();
+    (vec![AddressBlock { first: number(addresses[0]), count, base: 0 }], addresses)
+}
+
+/// The MAC address of one side of a pair.
+#[must_use]
+pub fn mac(role: Role, pair: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, if role == Role::Client { 1 } else { 2 }, pair as u8])
+}
+
+impl Side {
+    /// One side of pair number `pair`.
+    #[must_use]
+    pub fn new(scenario: &Scenario, role: Role, pair: usize) -> Side {
+        let (head, total_bytes) = scenario.message(role);
+        Side {
+            role,
+            pair,
+            clients: list(scenario.ipv6, 1, pair, scenario.space[0]),
+            servers: list(scenario.ipv6, 2, pair, scenario.space[1]),
+            head,
+            total_bytes,
+        }
+    }
+
+    /// The other side's MAC address.
+    #[must_use]
+    pub fn peer_mac(&self) -> MacAddr {
+        mac(if self.role == Role::Client { Role::Server } else { Role::Client }, self.pair)
+    }
+
+    /// What this side is to do.
+    #[must_use]
+    pub fn plan(&self, scenario: &Scenario) -> CorePlan<'_> {
+        let client = self.role == Role::Client;
+        let host = |net| address(scenario.ipv6, net, self.pair, 200);
+        CorePlan {
+            role: self.role,
+            rate: TickRate::NANOSECONDS,
+            mac: mac(self.role, self.pair),
+            host: host(if client { 3 } else { 4 }),
+            gateway: host(if client { 4 } else { 3 }),
+            announces: !scenario.gateway_known,
+            clients: AddressList::new(&self.clients.0, &self.clients.1),
+            servers: AddressList::new(&self.servers.0, &self.servers.1),
+            client_ports: PortRange { first: 1024, count: scenario.space[2] },
+            listen: PortRange { first: 80, count: scenario.space[3] },
+            neigh_ignore: false,
+            tos: 0,
+            mss: scenario.mss[usize::from(!client)],
+            send_window: scenario.send_window,
+            payload: Payload { head: &self.head, total_bytes: self.total_bytes },
+            messages: scenario.messages,
+            keepalive: scenario
+                .keepalive
+                .map(|(interval_us, requests)| Keepalive { interval_us, requests }),
+            pace: PacePlan {
+                cps: scenario.cps,
+                cc: scenario.cc,
+                launch: scenario.launch,
+                slow_start_s: 0,
+                wait_s: 0,
+            },
+            retransmit_timeout_us: scenario.retransmit_us,
+            idle_timeout_us: scenario.idle_us,
+            tcp_rst: scenario.tcp_rst,
+            fast_close: scenario.fast_close,
+            tx_burst: 32,
+            seed: scenario.seed,
+        }
+    }
+
+    /// Bytes of one whole message of this side.
+    #[must_use]
+    pub fn message_bytes(&self) -> u32 {
+        self.total_bytes
+    }
+}
