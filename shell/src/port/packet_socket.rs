@@ -3,8 +3,8 @@
 //!
 //! One socket per queue. Frames are copied out of the kernel's ring, so its slot is free at once and
 //! the frame is ours to answer in place; they leave from their own buffers, one system call per
-//! burst. A transmit ring would save nothing: its slots are marked free while a receiver on the same
-//! machine still refers to their memory, and a queued packet would change under its hands.
+//! burst. A transmit ring was measured and saves nothing: the kernel copies its slots all the same
+//! when the receiver is on this machine.
 //!
 //! The kernel sees a copy of every frame: see [`super::kernel_silence`].
 #![allow(unsafe_code)]
@@ -20,11 +20,13 @@ use dperf_core::wire::ethernet::{VLAN_BYTES, ethertype};
 
 use self::interface::Interface;
 use self::ring::{Arrived, RxRing};
+pub use self::spread::Spread;
 use super::link::buffers::Buffers;
 use super::{Facts, KernelSees, Opened};
 
 mod interface;
 mod ring;
+mod spread;
 #[cfg(test)]
 pub(in crate::port) mod tests;
 
@@ -37,12 +39,19 @@ const BEFORE_TAG: usize = 12;
 /// What the kernel may say: the checksums of a received frame, frame by frame.
 const OFFLOADS: Offloads = Offloads::RX_CHECKSUM;
 
-/// Opens `queues` sockets on `interface`, which stays as it is. With several of them the kernel
-/// keeps every flow on one queue, chosen by a hash that is its own.
+/// Opens `queues` sockets on `interface`, which stays as it is; frames are spread over them by hash.
 ///
 /// # Errors
 /// One sentence that says what is missing and how to provide it.
 pub fn open(interface: &str, queues: u16) -> Result<Opened> {
+    open_spread(interface, queues, Spread::Hash)
+}
+
+/// As [`open`], with a choice of how frames are spread.
+///
+/// # Errors
+/// One sentence that says what is missing and how to provide it.
+pub fn open_spread(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
     let mut group = None;
     let mut opened = Vec::with_capacity(usize::from(queues));
     let mut facts = None;
@@ -55,7 +64,7 @@ pub fn open(interface: &str, queues: u16) -> Result<Opened> {
         tune(socket.as_fd(), found.index).with_context(failed("cannot set up the socket"))?;
         bind(socket.as_fd(), found.index).with_context(failed("cannot bind the socket"))?;
         if queues > 1 {
-            let joined = join(socket.as_fd(), group)
+            let joined = spread::join(socket.as_fd(), group, spread)
                 .with_context(failed("cannot spread frames over several sockets"))?;
             group = Some(joined);
         }
@@ -73,6 +82,19 @@ pub fn open(interface: &str, queues: u16) -> Result<Opened> {
         Some(facts) => Ok(Opened { facts, queues: opened }),
         None => bail!("interface '{interface}': no queue was asked for"),
     }
+}
+
+/// What should be changed on `interface` before a test, in one sentence; none if all is well. Joined
+/// segments are longer than a frame may be, so they are dropped (and counted as receive errors).
+pub fn advice(interface: &str) -> Option<String> {
+    let socket = socket().ok()?;
+    interface::joins_segments(socket.as_fd(), interface).then(|| {
+        format!(
+            "'{interface}' joins received segments, which are dropped here if they get longer than \
+             a frame: 'ethtool -K {interface} gro off lro off'; a peer on the same machine also \
+             needs 'ethtool -K PEER tso off gso off'"
+        )
+    })
 }
 
 /// One packet socket with its buffers. Minted only by [`open`].
@@ -306,19 +328,6 @@ fn bind(socket: BorrowedFd<'_>, index: i32) -> IoResult<()> {
     // SAFETY: the address is of the family's type and of the length said.
     let rc = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
     if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Joins the sockets of one port; the first one founds the group. Returns its number.
-fn join(socket: BorrowedFd<'_>, group: Option<u16>) -> IoResult<u16> {
-    let how = libc::PACKET_FANOUT_HASH;
-    let unique = if group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
-    let ask = |flags: u32| u32::from(group.unwrap_or(0)) | (how | unique | flags) << 16;
-    // The group has its own switch for outgoing frames, younger than the socket's.
-    set_option(socket, libc::PACKET_FANOUT, &ask(libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING))
-        .or_else(|_| set_option(socket, libc::PACKET_FANOUT, &ask(0)))?;
-    let mut joined = 0u32;
-    get_option(socket, libc::PACKET_FANOUT, &mut joined)?;
-    Ok(joined as u16)
 }
 
 fn set_option<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> IoResult<()> {

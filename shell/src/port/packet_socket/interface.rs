@@ -89,6 +89,23 @@ pub(super) fn state(socket: BorrowedFd<'_>) -> PortState {
     if flags & carries == carries { PortState::Up } else { PortState::Down }
 }
 
+/// Whether the kernel or the device joins received TCP segments before they come to the socket.
+pub(super) fn joins_segments(socket: BorrowedFd<'_>, name: &str) -> bool {
+    // linux/ethtool.h: "struct ethtool_value", and what it is asked for.
+    const RECEIVE_OFFLOAD: u32 = 0x2b;
+    const FLAGS: u32 = 0x25;
+    const LARGE_RECEIVE_OFFLOAD: u32 = 1 << 15;
+    let ask = |command: u32| {
+        let mut value = [command, 0];
+        let mut asked = request(name)?;
+        asked.ifr_ifru.ifru_data = (&raw mut value).cast();
+        ioctl(socket, libc::SIOCETHTOOL, &mut asked).ok()?;
+        Some(value[1])
+    };
+    ask(RECEIVE_OFFLOAD).is_some_and(|on| on != 0)
+        || ask(FLAGS).is_some_and(|flags| flags & LARGE_RECEIVE_OFFLOAD != 0)
+}
+
 /// A request about the interface `name`; none if no interface can have that name.
 fn request(name: &str) -> Option<libc::ifreq> {
     // SAFETY: all-zero is a valid `ifreq`.
@@ -104,7 +121,8 @@ fn request(name: &str) -> Option<libc::ifreq> {
 }
 
 fn ioctl(socket: BorrowedFd<'_>, code: libc::c_ulong, request: &mut libc::ifreq) -> IoResult<()> {
-    // SAFETY: all codes used here read and write one `ifreq`. (musl's codes are `c_int`.)
+    // SAFETY: all codes used here read and write one `ifreq`, and SIOCETHTOOL two words behind its
+    // pointer. (musl's codes are `c_int`.)
     let rc = unsafe { libc::ioctl(socket.as_raw_fd(), code as _, core::ptr::from_mut(request)) };
     if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
 }

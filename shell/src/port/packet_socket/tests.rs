@@ -182,37 +182,73 @@ fn the_ring_counts_what_it_had_no_room_for() {
     });
 }
 
+/// Sends 64 flows twice, which differ in the last byte of the source address, and counts what
+/// arrives of each on both queues.
+fn spread_flows(spread: Spread) -> [[i32; 64]; 2] {
+    cable("va", "vb");
+    let opened = open_spread("va", 2, spread).unwrap();
+    assert!(!opened.facts.paired_queues && opened.queues.len() == 2);
+    let (mut queues, mut b) = (opened.queues, one("vb"));
+    for flow in (0..64u8).chain(0..64) {
+        let mut packet = [0; 44];
+        packet[..24].copy_from_slice(&[
+            8, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, flow, 192, 0, 2, 9, 9, 9,
+        ]);
+        packet[24..28].copy_from_slice(&[0, 80, 0, 20]);
+        assert_eq!(send(&mut b, 60, &packet), 1);
+    }
+    let (mut on, mut tray) = ([[0; 64]; 2], Tray::new());
+    let end = Instant::now() + Duration::from_secs(2);
+    while on.as_flattened().iter().sum::<i32>() < 128 && Instant::now() < end {
+        for (queue, on) in queues.iter_mut().zip(&mut on) {
+            queue.receive(&mut tray);
+            for frame in tray.frames().iter().filter(|frame| is_udp(frame.bytes())) {
+                on[usize::from(frame.bytes()[29])] += 1;
+            }
+            queue.give_back(&mut tray);
+        }
+    }
+    on
+}
+
 #[test]
 fn every_flow_stays_on_one_of_several_queues() {
     alone("every_flow_stays_on_one_of_several_queues", || {
-        cable("va", "vb");
-        let opened = open("va", 2).unwrap();
-        assert!(!opened.facts.paired_queues && opened.queues.len() == 2);
-        let (mut queues, mut b) = (opened.queues, one("vb"));
-        for flow in (0..64u8).chain(0..64) {
-            let mut packet = [0; 44];
-            packet[..24].copy_from_slice(&[
-                8, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 9, 9, flow,
-            ]);
-            packet[24..28].copy_from_slice(&[0, 80, 0, 20]);
-            assert_eq!(send(&mut b, 60, &packet), 1);
-        }
-        let (mut on, mut tray) = ([[0; 64]; 2], Tray::new());
-        let end = Instant::now() + Duration::from_secs(2);
-        while on.as_flattened().iter().sum::<i32>() < 128 && Instant::now() < end {
-            for (queue, on) in queues.iter_mut().zip(&mut on) {
-                queue.receive(&mut tray);
-                for frame in tray.frames().iter().filter(|frame| is_udp(frame.bytes())) {
-                    on[usize::from(frame.bytes()[35])] += 1;
-                }
-                queue.give_back(&mut tray);
-            }
-        }
+        let on = spread_flows(Spread::Hash);
         for (flow, counts) in on[0].iter().zip(&on[1]).enumerate() {
             assert!(matches!(counts, (0, 2) | (2, 0)), "flow {flow}: {counts:?}");
         }
         let first: i32 = on[0].iter().sum();
         assert!((20..108).contains(&first), "{first} of 128 on the first queue");
+    });
+}
+
+#[test]
+fn an_address_chooses_the_queue() {
+    alone("an_address_chooses_the_queue", || {
+        let on = spread_flows(Spread::Source);
+        assert!((0..64).all(|flow| on[flow % 2][flow] == 2 && on[1 - flow % 2][flow] == 0));
+    });
+    alone("an_address_chooses_the_queue", || {
+        assert_eq!(spread_flows(Spread::Destination), [[0; 64], [2; 64]], "192.0.2.9 is odd");
+    });
+    alone("an_address_chooses_the_queue", || {
+        cable("va", "vb");
+        let mut queues = open_spread("va", 2, Spread::Source).unwrap().queues;
+        let mut b = one("vb");
+        for last in [6, 7] {
+            let mut packet = [0; 50];
+            packet[..3].copy_from_slice(&[0x86, 0xdd, 0x60]);
+            // No next header, and a source that is no neighbour of the kernel's.
+            packet[8] = 59;
+            packet[10] = 0x20;
+            packet[25] = last;
+            packet[41] = 9;
+            assert_eq!(send(&mut b, 62, &packet), 1);
+            let ours = |bytes: &[u8]| bytes[12..15] == [0x86, 0xdd, 0x60] && bytes[53] == 9;
+            let queue = &mut queues[usize::from(last % 2)];
+            assert_eq!(await_frame(queue, ours).unwrap().0[37], last);
+        }
     });
 }
 
@@ -239,6 +275,17 @@ fn an_interface_that_goes_down_or_away_is_named() {
         both_are(&mut a, &mut b, PortState::Gone);
         assert_eq!(send(&mut b, 60, &EXPERIMENT), 0);
         a.receive(&mut Tray::new());
+    });
+}
+
+#[test]
+fn an_interface_that_joins_segments_is_named() {
+    alone("an_interface_that_joins_segments_is_named", || {
+        cable("va", "vb");
+        assert_eq!(advice("va"), None);
+        // On by default where packets are not forwarded as they are.
+        assert!(advice("lo").unwrap().contains("'ethtool -K lo gro off"));
+        assert_eq!(advice("absent"), None);
     });
 }
 
