@@ -395,7 +395,8 @@ const LOAD: &[Keyword] = &[
         side: Client(Refused),
         default: "30s",
         brief: "length of the ramp from nothing to full rate",
-        help: "0 to 600 s; dperf has no less than 10. The ramp comes before duration.",
+        help: "0 to 600 s; dperf has no less than 10. The ramp comes before duration; the rate rises \
+               once a second.",
         example: "slow_start 10",
         reads: Seconds(0..=600, |c, n| c.slow_start_s = n as u32),
         ..KEYWORD
@@ -559,9 +560,9 @@ const TCP: &[Keyword] = &[
         side: Server(Ignored),
         default: "4",
         brief: "segments of one response in flight at most",
-        help: "2 to 16. Matters when a response is longer than one segment.",
+        help: "Matters when a response is longer than one segment. dperf allows 2 to 16.",
         example: "send_window 16",
-        reads: Scaled(2..=16, |c, n| c.send_window = n as u16),
+        reads: Scaled(1..=255, |c, n| c.send_window = n as u16),
         ..KEYWORD
     },
     Keyword {
@@ -598,10 +599,11 @@ const TCP: &[Keyword] = &[
         name: "disable_ack",
         side: Client(Ignored),
         brief: "no ACK that only keeps a server from retransmitting",
-        help: "Accepted for dperf's sake: no ACK is sent that could be left out.",
+        help: "Accepted for dperf's sake and without effect: an answer is acknowledged by the next \
+               request, or at once if that is more than 20 ms away.",
         example: "disable_ack",
-        remark: "has no effect: no ACK is sent that could be left out",
-        reads: Flag(|c| c.disable_ack = true),
+        remark: "has no effect: answers are acknowledged as TCP demands",
+        reads: Flag(|_| ()),
         ..KEYWORD
     },
 ];

@@ -172,8 +172,6 @@ pub struct Config {
     pub http_post: bool,
     /// Close with RST.
     pub fast_close: bool,
-    /// Do without ACKs that only keep the server from retransmitting.
-    pub disable_ack: bool,
     /// First retransmission time-out.
     pub retransmit_timeout_s: u32,
     /// Answer stray segments to our addresses with RST.
@@ -270,7 +268,6 @@ impl Config {
             http_path: dperf_core::http::DEFAULT_PATH.to_owned(),
             http_post: false,
             fast_close: false,
-            disable_ack: false,
             retransmit_timeout_s: 2,
             tcp_rst: true,
             tos: 0,

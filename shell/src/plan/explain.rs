@@ -92,6 +92,10 @@ fn totals(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
         )?,
         _ => writeln!(text, "  time     end at {} s", time.end_s)?,
     }
+    if let Some(all_open_s) = time.all_open_s {
+        let late = if all_open_s > time.end_s { ", which is after the end" } else { "" };
+        writeln!(text, "           all connections open at {all_open_s} s{late}")?;
+    }
     match (&record.load, record.role) {
         (Some(load), _) => write_load(text, load),
         (None, "client") => writeln!(text, "  load     depends on how fast answers come"),

@@ -17,6 +17,8 @@ const TIMER_BYTES_PER_TEN_SLOTS: u64 = 42;
 const WIRE_EXTRA_BYTES: u64 = 24;
 /// The shortest frame without its FCS.
 const FRAME_MIN_BYTES: u64 = 60;
+/// An answer is acknowledged by the next request, unless that is further away than this.
+const ACK_WAIT_US: u64 = 20_000;
 /// Bytes of options in a SYN.
 const SYN_OPTION_BYTES: u64 = 8;
 
@@ -112,6 +114,8 @@ pub struct TimeRecord {
     pub first_traffic_s: u32,
     /// Full rate.
     pub full_rate_s: u32,
+    /// All connections of `cc` open, at the earliest.
+    pub all_open_s: Option<u64>,
     /// End of traffic.
     pub end_s: u64,
 }
@@ -149,6 +153,7 @@ impl PlanRecord {
             time: TimeRecord {
                 first_traffic_s: wait,
                 full_rate_s: ramp,
+                all_open_s: all_open_s(config),
                 end_s: u64::from(ramp) + u64::from(config.duration_s),
             },
             load: load(config, plan),
@@ -240,6 +245,24 @@ fn rates(config: &Config) -> Option<(f64, f64)> {
     }
 }
 
+/// When as many connections have been opened as `cc` asks for.
+fn all_open_s(config: &Config) -> Option<u64> {
+    if config.role == Role::Server || config.cc == 0 {
+        return None;
+    }
+    let (cps, ramp) = (config.cps, u64::from(config.slow_start_s));
+    let mut opened: u64 = 0;
+    for second in 0..ramp {
+        let waiting = second < u64::from(config.wait_s);
+        let rate = if waiting { 0 } else { second.saturating_mul((cps / ramp).max(1)).min(cps) };
+        opened = opened.saturating_add(rate);
+        if opened >= config.cc {
+            return Some(second + 1);
+        }
+    }
+    Some(ramp + (config.cc - opened).div_ceil(cps))
+}
+
 fn load(config: &Config, plan: &Plan) -> Option<LoadRecord> {
     if config.role == Role::Server {
         return None;
@@ -247,17 +270,22 @@ fn load(config: &Config, plan: &Plan) -> Option<LoadRecord> {
     let (connections, requests) = rates(config)?;
     let head = 14 + if config.is_ipv6() { 40 } else { 20 } + 20;
     let wire_bits = |frame: u64| (frame.max(FRAME_MIN_BYTES) + WIRE_EXTRA_BYTES) as f64 * 8.0;
-    let retransmit_us = u64::from(config.retransmit_timeout_s) * 1_000_000;
-    let late = config.keepalive.is_some_and(|keepalive| keepalive.interval_us >= retransmit_us);
-    let acks = if late { requests } else { 0.0 };
+    let spaced = config.keepalive.is_some_and(|keepalive| keepalive.interval_us > ACK_WAIT_US);
+    let acks = if spaced { (requests - connections).max(0.0) } else { 0.0 };
+    // Who closes a kept connection acknowledges the other's FIN as well.
+    let last_acks = match (config.keepalive, config.fast_close) {
+        (Some(_), false) => connections,
+        _ => 0.0,
+    };
     let answers_to_close = if config.fast_close { 0.0 } else { connections };
     let request_bits = wire_bits(head + u64::from(plan.message.total_bytes));
-    let other_bits = connections * (wire_bits(head + SYN_OPTION_BYTES) + wire_bits(head));
+    let syn_bits = connections * wire_bits(head + SYN_OPTION_BYTES);
+    let bare = connections + acks + last_acks;
     Some(LoadRecord {
         connections_per_s: connections,
         requests_per_s: requests,
-        tx_packets_per_s: 2.0 * connections + requests + acks,
+        tx_packets_per_s: connections + requests + bare,
         rx_packets_per_s: connections + requests + answers_to_close,
-        tx_wire_bits_per_s: other_bits + requests * request_bits + acks * wire_bits(head),
+        tx_wire_bits_per_s: syn_bits + requests * request_bits + bare * wire_bits(head),
     })
 }

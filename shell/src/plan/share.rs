@@ -53,10 +53,12 @@ impl Shares {
         let rank = before(index, self.busy, self.workers);
         pace.cps = part(rank, config.cps, self.busy);
         pace.cc = part(rank, config.cc, self.busy);
-        pace.launch = match config.launch_num {
+        let launch = match config.launch_num {
             0 => launch(pace.cps),
             given => given,
         };
+        // Less than a launch a second is opened once a second.
+        pace.launch = u64::from(launch).min(pace.cps) as u32;
         pace.slow_start_s = config.slow_start_s;
         pace.wait_s = config.wait_s;
         pace

@@ -1,1 +1,273 @@
+//! Plans are exact: every connection has one owner, every share of the load adds up.
 
+mod dperf_files;
+mod golden;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use dperf_core::plan::{Messages, number};
+use dperf_core::time::TickRate;
+
+use super::share::{Shares, scramble};
+use super::{OwnedList, Plan, PlanRecord, WorkerPlan};
+use crate::config::{Config, Read, Source, read};
+use crate::port::Facts;
+
+fn config(text: &str) -> Read {
+    read(&[Source { name: "p.conf".to_owned(), bytes: text.into() }]).unwrap()
+}
+
+fn plan(text: &str) -> Result<Plan, String> {
+    Plan::assumed(&config(text).config).map_err(|error| error.to_string())
+}
+
+fn client(cpus: &str, servers: u32, lines: &str) -> String {
+    format!(
+        "mode client\ncpu {cpus}\nport link:a 10.0.1.1 10.0.2.1\nclient 10.0.1.1 3 10.0.1.9\n\
+         server 10.0.2.1 {servers}\n{lines}\n"
+    )
+}
+
+fn server(cpus: &str, servers: u32, lines: &str) -> String {
+    client(cpus, servers, lines)
+        .replace("mode client", "mode server")
+        .replace("port link:a 10.0.1.1 10.0.2.1", "port link:a 10.0.2.1 10.0.1.1")
+}
+
+/// The tuples of a worker, written out.
+fn tuples(worker: &WorkerPlan) -> Vec<(IpAddr, u16, IpAddr, u16)> {
+    let core = &worker.core;
+    let mut all = Vec::new();
+    for client in (0..core.clients.count()).map(|index| core.clients.at(index)) {
+        for client_port in (0..core.client_ports.count).map(|place| core.client_ports.at(place)) {
+            for port in (0..core.listen.count).map(|place| core.listen.at(place)) {
+                for server in (0..core.servers.count()).map(|index| core.servers.at(index)) {
+                    all.push((client, client_port, server, port));
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn every_tuple_has_one_client_and_the_server_of_the_same_queue_knows_it() {
+    let ports = "client_port_range 65000 65100\nlisten 80 2\nrss";
+    for (cpus, servers) in [("0", 1), ("0", 3), ("0-2", 1), ("0-2", 2), ("0-2", 3), ("0-6", 2)] {
+        for extra in [ports, &ports.replace("\nrss", "")] {
+            let clients =
+                plan(&client(cpus, servers, &format!("cps 100\n{extra}"))).unwrap().lend();
+            let serving = plan(&server(cpus, servers, extra)).unwrap().lend();
+            let mut seen = HashSet::new();
+            for (client, server) in clients.iter().zip(&serving) {
+                assert_eq!(client.slots, client.core.tuples());
+                assert_eq!(server.slots, server.core.tuples());
+                assert_eq!((client.port, client.queue), (server.port, server.queue));
+                let known: HashSet<_> = tuples(server).into_iter().collect();
+                for tuple in tuples(client) {
+                    assert!(known.contains(&tuple), "{cpus} {servers}: {tuple:?}");
+                    assert!(seen.insert(tuple), "{cpus} {servers}: {tuple:?} has two owners");
+                }
+            }
+            assert_eq!(seen.len(), 4 * 101 * 2 * servers as usize);
+        }
+    }
+}
+
+#[test]
+fn as_many_servers_as_workers_are_divided_by_server() {
+    let by_server = plan(&client("0 1", 2, "cps 1k")).unwrap();
+    let servers: Vec<String> = by_server.workers.iter().map(|w| w.servers.ranges()).collect();
+    assert_eq!(servers, ["10.0.2.1", "10.0.2.2"]);
+    let by_port = plan(&client("0 1", 2, "cps 1k\nrss")).unwrap();
+    let ports: Vec<_> = by_port.workers.iter().map(|w| w.core.client_ports).collect();
+    assert_eq!((ports[0].first, ports[0].count), (1, 32767));
+    assert_eq!((ports[1].first, ports[1].count), (32768, 32768));
+}
+
+#[test]
+fn shares_add_up_and_nobody_has_half_a_share() {
+    for workers in 1..=9 {
+        for cps in [1, 2, 3, 7, 11, 1000, u64::MAX] {
+            for cc in [0, 1, 2, 5, 9, 1000, 999_999_999_999] {
+                let text = client(&format!("0-{}", workers - 1), 1, "cps 1\nrss");
+                let mut config = config(&text).config;
+                (config.cps, config.cc) = (cps, cc);
+                let shares = Shares::new(&config);
+                let paces: Vec<_> = (0..workers).map(|i| shares.pace(&config, i)).collect();
+                let case = format!("{workers} workers, cps {cps}, cc {cc}: {paces:?}");
+                let sum = |of: fn(&dperf_core::plan::PacePlan) -> u64| {
+                    paces.iter().map(of).map(u128::from).sum::<u128>()
+                };
+                assert_eq!(sum(|pace| pace.cps), u128::from(cps), "{case}");
+                assert_eq!(sum(|pace| pace.cc), u128::from(cc), "{case}");
+                for pace in &paces {
+                    assert!(cc == 0 || (pace.cc == 0) == (pace.cps == 0), "{case}");
+                    assert!(u64::from(pace.launch) <= pace.cps.max(1), "{case}");
+                }
+                let rates = paces.iter().map(|pace| pace.cps).filter(|rate| *rate > 0);
+                let (low, high) = (rates.clone().min().unwrap(), rates.max().unwrap());
+                assert!(high - low <= 1, "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fewer_connections_than_workers_leave_some_idle_and_say_so() {
+    let plan = plan(&client("0-3", 1, "cps 1000\ncc 2\nkeepalive 1s")).unwrap();
+    let paces: Vec<_> = plan.workers.iter().map(|w| (w.core.pace.cps, w.core.pace.cc)).collect();
+    assert_eq!(paces, [(0, 0), (500, 1), (0, 0), (500, 1)]);
+    assert_eq!(plan.notes[0].text, "cc is less than the number of workers: 2 stay idle");
+}
+
+#[test]
+fn launches_are_dperfs() {
+    let launch = |lines: &str| plan(&client("0", 1, lines)).unwrap().workers[0].core.pace.launch;
+    assert_eq!([launch("cps 1000"), launch("cps 35"), launch("cps 11")], [4, 5, 4]);
+    assert_eq!([launch("cps 2"), launch("cps 7"), launch("cps 9")], [2, 7, 9]);
+    assert_eq!([launch("cps 5\nlaunch_num 8"), launch("cps 50\nlaunch_num 8")], [5, 8]);
+}
+
+#[test]
+fn a_worker_needs_tuples_for_its_share() {
+    let few = "client_port_range 1 10\n";
+    let refused = |lines: &str| plan(&client("0", 1, &format!("{few}{lines}"))).unwrap_err();
+    let cc = refused("keepalive 1s\ncc 41");
+    assert!(cc.starts_with("p.conf:8:1: cc: client-0.0 has 40 tuples for 41 open"), "{cc}");
+    let cps = refused("cps 21");
+    assert!(cps.starts_with("p.conf:7:1: cps: client-0.0 has 40 tuples, but 21 con"), "{cps}");
+    assert!(plan(&client("0", 1, &format!("{few}cps 20"))).is_ok());
+    let ports = plan(&client("0-2", 1, "cps 1\nclient_port_range 1 2")).unwrap_err();
+    assert!(ports.starts_with("p.conf:7:1: client_port_range: 2 ports are too few for 3 workers"));
+    let huge = client("0", 254, "cps 1\nlisten 1 65535");
+    assert!(plan(&huge).unwrap_err().contains("p.conf:7:1: listen: client-0.0 has 436"));
+}
+
+#[test]
+fn ports_decide_what_fits() {
+    let lines = "cps 1\njumbo 9000\npayload_size 8960";
+    let config: Config = config(&client("0", 1, lines)).config;
+    let with = |frame_bytes: u16, paired_queues: bool| {
+        let facts = Facts { frame_bytes, paired_queues, ..Facts::assumed(&config, 0) };
+        Plan::new(&config, &[facts], TickRate::NANOSECONDS).map_err(|error| error.to_string())
+    };
+    assert_eq!(with(9014, true).unwrap().workers[0].core.mss, 8960);
+    let small = with(1514, true).unwrap_err();
+    assert!(small.starts_with("p.conf:7:1: jumbo: link:a sends packets of 1500 bytes"), "{small}");
+    assert!(Plan::new(&config, &[], TickRate::NANOSECONDS).is_err());
+
+    let config: Config = super::tests::config(&client("0 1", 1, "cps 2\npayload_size 1400")).config;
+    let with = |frame_bytes: u16, paired_queues: bool| {
+        let facts = Facts { frame_bytes, paired_queues, ..Facts::assumed(&config, 0) };
+        Plan::new(&config, &[facts], TickRate::NANOSECONDS).map_err(|error| error.to_string())
+    };
+    assert_eq!(with(1464, true).unwrap().workers[0].core.mss, 1410);
+    let size = with(1414, true).unwrap_err();
+    assert!(size.starts_with("p.conf:7:1: payload_size: a request of 1400 bytes"), "{size}");
+    let queues = with(1514, false).unwrap_err();
+    assert!(queues.starts_with("p.conf:3:1: port: link:a does not pair its queues"), "{queues}");
+    assert!(with(54, true).unwrap_err().contains("no room for a segment"));
+}
+
+fn message(text: &str) -> (Messages, usize, Vec<u8>) {
+    let plan = plan(text).unwrap();
+    let core = plan.workers[0].core;
+    (core.messages, plan.message.total_bytes as usize, plan.message.head)
+}
+
+#[test]
+fn messages_are_to_the_byte() {
+    let ours = |lines: &str| message(&client("0", 1, &format!("cps 1\n{lines}")));
+    let theirs = |lines: &str| message(&server("0", 1, lines));
+    let (form, bytes, head) = ours("");
+    assert_eq!((form, bytes, head.len()), (Messages::HttpGet, 85, 85));
+    assert!(head.starts_with(b"GET / HTTP/1.1\r\n") && head.ends_with(b"\r\n\r\n"));
+    assert_eq!(ours("payload_size 1"), (Messages::Raw, 1, b"a".to_vec()));
+    assert_eq!(ours("protocol http\npayload_size 3"), (Messages::HttpGet, 3, b"aa\n".to_vec()));
+    for size in [85, 86, 500, 1460] {
+        assert_eq!(ours(&format!("payload_size {size}")).1, size);
+        let (form, bytes, head) = ours(&format!("http_method POST\npayload_size {size}"));
+        assert_eq!((form, bytes, head.len()), (Messages::HttpPost, size, size));
+        let (form, bytes, head) = theirs(&format!("payload_size {size}\nprotocol http"));
+        assert_eq!((form, bytes, head.len()), (Messages::HttpGet, size, size));
+    }
+    let (form, bytes, head) = theirs("");
+    assert_eq!((form, bytes), (Messages::Raw, 99));
+    assert!(head.ends_with(b"\r\n\r\nhello dperf!\r\n"));
+    assert!(find(&head, b"Connection:close"));
+    assert!(find(&theirs("keepalive 1s").2, b"Connection:keep-alive"));
+    let (_, bytes, head) = theirs("payload_size 1g");
+    assert!((bytes, head.len()) == (1_000_000_000, 85) && find(&head, b":  999999915\r\n"));
+}
+
+fn find(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn random_filler_depends_on_the_seed_alone() {
+    let filler = |lines: &str| message(&server("0", 1, &format!("payload_random\n{lines}"))).2;
+    let one = filler("payload_size 100k");
+    assert_eq!(one.len(), 100_000);
+    assert_eq!(one, filler("payload_size 100k"));
+    assert_ne!(one, filler("payload_size 100k\nseed 2"));
+    assert!(one[85..99_999].iter().all(u8::is_ascii_lowercase));
+    let letters: HashSet<u8> = one[85..].iter().copied().collect();
+    assert!(letters.len() >= 26);
+    let get = message(&client("0", 1, "cps 1\npayload_random\npayload_size 200")).2;
+    let plain = message(&client("0", 1, "cps 1\npayload_size 200")).2;
+    let pad = plain.windows(5).position(|window| window == b"Pad: ").unwrap() + 5;
+    assert!(get[..pad] == plain[..pad] && get[pad..196] != plain[pad..196]);
+    assert_eq!(get[196..], plain[196..]);
+}
+
+#[test]
+fn a_request_that_cannot_be_so_short_is_refused() {
+    let lines = "cps 1\nprotocol http\nhttp_path /a/long/way/to/go\npayload_size 85";
+    let refused = plan(&client("0", 1, lines)).unwrap_err();
+    let expected = "p.conf:9:1: payload_size: the request with this path and host has 86 bytes";
+    assert!(refused.starts_with(expected), "{refused}");
+    let mss = plan(&client("0", 1, "cps 1\nmss 84")).unwrap_err();
+    assert!(mss.starts_with("p.conf:7:1: mss: a request of 85 bytes does not fit"), "{mss}");
+}
+
+#[test]
+fn time_outs_and_seeds_are_as_agreed() {
+    let plan = plan(&client("0 1", 1, "cps 5\nkeepalive 60s 7\nretransmit_timeout 3")).unwrap();
+    let core = plan.workers[0].core;
+    assert_eq!((core.retransmit_timeout_us, core.idle_timeout_us), (3_000_000, 72_000_000));
+    assert_eq!(core.keepalive.map(|kept| (kept.interval_us, kept.requests)), Some((60_000_000, 7)));
+    assert_eq!((core.seed, plan.workers[1].core.seed), (scramble(1, 0), scramble(1, 1)));
+    assert!(core.announces && !plan.workers[1].core.announces);
+    assert_eq!(plan.workers[1].name, "client-0.1");
+}
+
+#[test]
+fn lists_find_what_they_hold() {
+    let addresses: Vec<IpAddr> = ["10.0.1.5", "10.0.1.6", "10.0.1.1", "10.0.1.9", "10.0.1.2"]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    let list = OwnedList::new(addresses.clone());
+    assert_eq!(list.ranges(), "10.0.1.5 - 10.0.1.6, 10.0.1.1, 10.0.1.9, 10.0.1.2");
+    for (index, address) in addresses.iter().enumerate() {
+        assert_eq!(list.as_list().find(number(*address)), Some(index as u32));
+    }
+    assert_eq!(list.as_list().find(number("10.0.1.3".parse().unwrap())), None);
+}
+
+#[test]
+fn the_record_says_when_and_how_much() {
+    let read = config(&client("0", 1, "cps 100\ncc 1000\nkeepalive 10ms\nslow_start 10\nwait 3"));
+    let plan = Plan::assumed(&read.config).unwrap();
+    let record = PlanRecord::new(&read.config, &plan, &read.notes);
+    let json = serde_json::to_value(&record).unwrap();
+    assert_eq!(json["type"], "plan");
+    assert_eq!(json["facts"], "assumed");
+    // 30 + 40 + .. + 90 in the ramp, the other 580 at 100 a second.
+    assert_eq!(json["time"]["all_open_s"], 16);
+    assert_eq!(json["load"]["requests_per_s"], 100_000.0);
+    assert_eq!(json["workers"][0]["cps"], 100);
+}

@@ -47,10 +47,9 @@ pub(super) fn pipeline(config: &Config) -> Done {
 
 pub(super) fn ramp(config: &mut Config, notes: &mut Vec<Note>) {
     let (ramp, wait) = (config.slow_start_s, config.wait_s);
-    if config.given("wait").is_none() {
-        config.wait_s = wait.min(ramp);
-    } else if wait > ramp {
-        let text = format!("wait {wait} ends {} s after the ramp of {ramp} s", wait - ramp);
+    config.wait_s = wait.min(ramp);
+    if wait > ramp {
+        let text = format!("wait {wait} ends with the ramp, after {ramp} s; dperf waits on");
         note(config, notes, "wait", text);
     }
     if ramp < 10 {
