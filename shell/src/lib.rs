@@ -1,1 +1,19 @@
-//! The thin std side of dperf-shell.
+//! The thin std side of dperf-shell: it reads what is wanted, opens ports, gives each core its
+//! queue, its memory and its plan, reads time, and reports.
+//!
+//! Data flows one way: [`config`] (text to meaning) → [`ports`] (devices to facts) → [`plan`]
+//! (meaning and facts to one plan per core) → [`run`] (plans to threads, phases, a verdict) →
+//! [`report`] (counters to text).
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod crew;
+pub mod demo;
+pub mod memory;
+pub mod plan;
+pub mod port;
+pub mod ports;
+pub mod report;
+pub mod run;
+pub mod signals;

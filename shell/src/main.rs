@@ -1,2 +1,7 @@
 //! `dperf-shell`: the command line.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dperf_shell::cli::main()
+}

@@ -1,5 +1,11 @@
 //! Packet I/O back ends: each opens a port and mints its queues, once, to be moved to their cores.
 
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
+pub mod kernel_silence;
+pub mod link;
+pub mod packet_socket;
+
 use dperf_core::port::{Offloads, PacketQueue};
 use dperf_core::wire::ethernet::MacAddr;
 

@@ -1,0 +1,204 @@
+//! The command line: what people type, and what exit status they get.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Read, Source};
+use crate::demo::{self, Demo};
+use crate::plan::{Plan, PlanRecord, explain};
+use crate::report::{Report, Style};
+use crate::run::{self, Limits};
+
+/// Everything was met.
+const PASSED: u8 = 0;
+/// It ran, with errors or short of its target.
+const NOT_PASSED: u8 = 1;
+/// It could not start, or the input was bad.
+const NOT_STARTED: u8 = 2;
+
+/// A network load tester: HTTP connections by the million, over DPDK, packet sockets or an
+/// in-process link.
+#[derive(Parser, Debug)]
+#[command(
+    name = "dperf-shell",
+    version,
+    disable_version_flag = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit status: 0 every target was met, 1 it ran with errors or short of its \
+                        target, 2 it could not start or the input was bad."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Run FILE, as dperf does; several files add up to one configuration
+    #[arg(short = 'c', long = "conf", value_name = "FILE")]
+    conf: Vec<PathBuf>,
+    /// Only check the configuration, as dperf does
+    #[arg(short = 't', long)]
+    test: bool,
+    /// Print every keyword, as dperf does
+    #[arg(short, long)]
+    manual: bool,
+    /// Print the version
+    #[arg(short = 'v', long)]
+    version: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a client, a server, or both in one process (one FILE each)
+    Run {
+        /// Configuration files: each is one role
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Check a configuration and explain what it would do; needs no device and no privilege
+    Check {
+        /// Configuration files: each is one role
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Print the plan as JSON, one object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every keyword with its form, default and help
+    Keywords {
+        /// Print them as Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Run client and server in one process, without any device
+    Demo {
+        /// Connections opened a second
+        #[arg(long, default_value_t = 100_000)]
+        cps: u64,
+        /// Seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+        duration: u32,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+struct Output {
+    /// Records for programs on stdout, one JSON object per line; text for people on stderr
+    #[arg(long)]
+    json: bool,
+    /// Words for DPDK's EAL, as one argument: --eal '--no-huge -m 512'
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    eal: Option<String>,
+    /// Percent of the asked rate that must be reached
+    #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
+    target: f64,
+    /// Let a counter come to COUNT without failing the run, for example skErr=10
+    #[arg(long, value_name = "COUNTER=COUNT")]
+    allow: Vec<String>,
+}
+
+/// Does what the command line says; the result is the process's exit status.
+pub fn main() -> ExitCode {
+    let status = match act(Cli::parse()) {
+        Ok(status) => status,
+        Err(error) => {
+            // One sentence with its causes behind it.
+            eprintln!("dperf-shell: {error:#}");
+            NOT_STARTED
+        }
+    };
+    ExitCode::from(status)
+}
+
+fn act(cli: Cli) -> Result<u8> {
+    match cli.command {
+        Some(Command::Run { files, output }) => {
+            run(read_roles(&files, &output)?, Style::Blocks, &output)
+        }
+        Some(Command::Check { files, json }) => check(&files, json),
+        Some(Command::Keywords { markdown }) => {
+            print(&if markdown { config::markdown() } else { config::manual() })
+        }
+        Some(Command::Demo { cps, duration, output }) => {
+            let demo = Demo { cps, duration_s: duration };
+            run(demo::reads(&demo)?, Style::Lines, &output)
+        }
+        None => as_dperf(&cli),
+    }
+}
+
+/// dperf's own flags.
+fn as_dperf(cli: &Cli) -> Result<u8> {
+    if cli.version {
+        return print(&format!("{}\n", env!("CARGO_PKG_VERSION")));
+    }
+    if cli.manual {
+        return print(&config::manual());
+    }
+    if cli.conf.is_empty() {
+        bail!("no configuration file: dperf-shell run FILE, or -c FILE");
+    }
+    let sources = cli.conf.iter().map(|path| source(path)).collect::<Result<Vec<_>>>()?;
+    let read = read(&sources, &cli.output)?;
+    if cli.test {
+        Plan::assumed(&read.config)?;
+        return print("Config file OK\n");
+    }
+    run(vec![read], Style::Blocks, &cli.output)
+}
+
+fn run(reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
+    let mut limits = Limits { target_percent: output.target, ..Limits::default() };
+    for text in &output.allow {
+        limits.allow(text)?;
+    }
+    let mut report = Report::new(style, output.json);
+    let verdict = run::run(reads, &limits, &mut report)?;
+    Ok(if verdict.passed() { PASSED } else { NOT_PASSED })
+}
+
+fn check(files: &[PathBuf], json: bool) -> Result<u8> {
+    for path in files {
+        let read = config::read(&[source(path)?])?;
+        let plan = Plan::assumed(&read.config)?;
+        if json {
+            let record = PlanRecord::new(&read.config, &plan, &read.notes);
+            print(&format!("{}\n", serde_json::to_string(&record)?))?;
+        } else {
+            print(&explain(&read.config, &plan, &read.notes))?;
+        }
+    }
+    Ok(PASSED)
+}
+
+/// One role per file.
+fn read_roles(files: &[PathBuf], output: &Output) -> Result<Vec<Read>> {
+    files.iter().map(|path| read(&[source(path)?], output)).collect()
+}
+
+fn read(sources: &[Source], output: &Output) -> Result<Read> {
+    let mut read = config::read(sources)?;
+    read.config.eal.extend(output.eal.iter().cloned());
+    Ok(read)
+}
+
+fn source(path: &Path) -> Result<Source> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    Ok(Source { name: path.display().to_string(), bytes })
+}
+
+/// Writes to stdout; a reader that has gone is not an error.
+fn print(text: &str) -> Result<u8> {
+    use std::io::Write;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(PASSED)
+}

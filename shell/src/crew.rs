@@ -1,0 +1,177 @@
+//! Threads and their workers: each worker is built on the thread it stays on, from parts that may
+//! travel, and turned until the run says stop.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dperf_core::plan::CorePlan;
+use dperf_core::port::{PacketQueue, PortState};
+use dperf_core::stats::{Page, Reader, Writer};
+use dperf_core::sync::{Control, Gateway, Phase};
+use dperf_core::time::{Instant, Ticks};
+use dperf_core::worker::{Lent, Worker};
+
+use crate::clock::Clock;
+use crate::memory::Arena;
+
+/// Without work, a thread goes on polling this long.
+const SPIN_US: u64 = 1000;
+/// The longest sleep between two looks at the port.
+const NAP: Duration = Duration::from_micros(500);
+
+/// How much later than asked a sleep may end (the kernel's default timer slack), in nanoseconds.
+const SLACK_NS: u64 = 50_000;
+
+/// Everything one worker is built from; it may still move to its thread.
+pub struct Parts {
+    /// What it does.
+    pub plan: CorePlan<'static>,
+    /// Its queue, owned by it alone from here on.
+    pub queue: Box<dyn PacketQueue>,
+    /// Where its connections lie.
+    pub arena: Arena,
+    /// The pen of its statistics page.
+    pub stats: Writer<'static>,
+    /// Its port's gateway.
+    pub gateway: &'static Gateway,
+    /// Its run's phase.
+    pub control: &'static Control,
+    /// What others see of it.
+    pub watch: Arc<Watch>,
+}
+
+/// What a worker shows while it turns.
+#[derive(Debug, Default)]
+pub struct Watch {
+    port: AtomicU32,
+}
+
+impl Watch {
+    /// What the worker's port is doing.
+    pub fn port_state(&self) -> PortState {
+        match self.port.load(Relaxed) {
+            0 => PortState::Up,
+            1 => PortState::Down,
+            _ => PortState::Gone,
+        }
+    }
+
+    fn show(&self, state: PortState) {
+        self.port.store(state as u32, Relaxed);
+    }
+}
+
+/// A fresh statistics page that lives as long as the process.
+pub fn page() -> (Writer<'static>, Reader<'static>) {
+    Box::leak(Box::<Page>::default()).open()
+}
+
+/// Starts one thread for all workers of one core, tied to it.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start(cpu: u16, parts: Vec<Parts>, clock: &Clock) -> Result<JoinHandle<Result<()>>> {
+    let clock = clock.clone();
+    std::thread::Builder::new()
+        .name(format!("worker-{cpu}"))
+        .spawn(move || {
+            pin(cpu)?;
+            // Unknown to DPDK, a thread has no buffer cache; without DPDK there is none to know.
+            #[cfg(feature = "dpdk")]
+            let _registered = crate::port::dpdk::register().ok();
+            run(parts, &clock)
+        })
+        .context("the system refuses another thread: see ulimit -u")
+}
+
+/// The processors this process may use.
+///
+/// # Errors
+/// The system does not say.
+pub fn processors() -> Result<Vec<u16>> {
+    let given = rustix::thread::sched_getaffinity(None).context("cannot ask for processors")?;
+    let cpus = 0..rustix::thread::CpuSet::MAX_CPU;
+    Ok(cpus.filter(|cpu| given.is_set(*cpu)).map(|cpu| cpu as u16).collect())
+}
+
+/// Ties the calling thread to one processor.
+fn pin(cpu: u16) -> Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(usize::from(cpu));
+    rustix::thread::sched_setaffinity(None, &set)
+        .with_context(|| format!("cpu {cpu} is not given to this process"))
+}
+
+fn run(parts: Vec<Parts>, clock: &Clock) -> Result<()> {
+    let mut queues = Vec::new();
+    let mut rest = Vec::new();
+    for part in parts {
+        queues.push(part.queue);
+        rest.push((part.plan, part.arena, part.stats, part.gateway, part.control, part.watch));
+    }
+    let mut crew = Vec::new();
+    for (queue, (plan, arena, stats, gateway, control, watch)) in queues.iter_mut().zip(rest) {
+        let Arena { slots, chunks } = arena;
+        let lent = Lent { slots, chunks, stats, gateway, control };
+        let worker = Worker::new(plan, &mut **queue, lent, clock.now()).context(
+            "a worker's memory is smaller than its plan: this is a fault of the program",
+        )?;
+        crew.push((worker, control, watch));
+    }
+    let mut idle = Idle::new(clock);
+    while crew.iter().any(|(_, control, _)| control.phase() != Phase::Stop) {
+        let now = clock.now();
+        let mut work = 0;
+        for (worker, control, watch) in &mut crew {
+            if control.phase() != Phase::Stop {
+                work += worker.run_once(now).work;
+            }
+            watch.show(worker.port_state());
+        }
+        if work > 0 {
+            idle.since = None;
+        } else {
+            let deadline = || crew.iter().filter_map(|(worker, ..)| worker.next_deadline()).min();
+            idle.rest(clock, now, deadline);
+        }
+    }
+    Ok(())
+}
+
+/// What a thread does when there is nothing to do: polls on for a while, then sleeps until the next
+/// deadline, at most a nap at a time.
+struct Idle {
+    since: Option<Instant>,
+    spin: Ticks,
+    nap: Ticks,
+}
+
+impl Idle {
+    fn new(clock: &Clock) -> Idle {
+        Idle {
+            since: None,
+            spin: clock.rate().ticks_from_us(SPIN_US),
+            nap: clock.rate().ticks_from_us(NAP.as_micros() as u64),
+        }
+    }
+
+    fn rest(&mut self, clock: &Clock, now: Instant, deadline: impl Fn() -> Option<Instant>) {
+        let since = *self.since.get_or_insert(now);
+        if now - since < self.spin {
+            std::hint::spin_loop();
+            return;
+        }
+        let until = deadline().map_or(self.nap, |deadline| (deadline - now).min(self.nap));
+        let nanos = clock.rate().ns_from_ticks(until);
+        // Below the kernel's timer slack a sleep only makes late.
+        if nanos > 2 * SLACK_NS {
+            std::thread::sleep(Duration::from_nanos(nanos - SLACK_NS));
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Memory lent to the workers for as long as the process lives: zeroed, touched only when used.
+#![allow(unsafe_code)]
+
+use anyhow::{Context, Result};
+use dperf_core::conn::{Chunk, Slot, timers::chunks_for};
+
+/// What one worker's connections lie in.
+#[derive(Debug)]
+pub struct Arena {
+    /// One slot per tuple.
+    pub slots: &'static mut [Slot],
+    /// Room for their timers.
+    pub chunks: &'static mut [Chunk],
+}
+
+impl Arena {
+    /// Room for `slots` connections.
+    ///
+    /// # Errors
+    /// The machine has not that much address space or memory.
+    pub fn map(slots: u64) -> Result<Arena> {
+        // SAFETY: all zero is a closed `Slot` and an empty `Chunk`; both are plain numbers.
+        let (slots, chunks) = unsafe { (zeroed(slots)?, zeroed(chunks_for(slots))?) };
+        Ok(Arena { slots, chunks })
+    }
+}
+
+/// A zeroed array of `count` items, mapped apart, in huge pages where the kernel has some.
+///
+/// # Safety
+/// All bytes zero is a valid `T`.
+unsafe fn zeroed<T>(count: u64) -> Result<&'static mut [T]> {
+    let count = usize::try_from(count).context("more connections than this machine can address")?;
+    let bytes = count.checked_mul(size_of::<T>()).context("more memory than can be addressed")?;
+    if bytes == 0 {
+        return Ok(&mut []);
+    }
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+    );
+    // SAFETY: a new anonymous mapping touches no memory in use.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
+    if start == libc::MAP_FAILED {
+        let error = std::io::Error::last_os_error();
+        anyhow::bail!(
+            "no room for {} MiB of connections ({error}): use fewer addresses or ports, or a \
+             machine with more memory",
+            bytes >> 20
+        );
+    }
+    // SAFETY: the range is the mapping just made; the advice changes no contents. It may be
+    // refused: then pages stay small.
+    unsafe { libc::madvise(start, bytes, libc::MADV_HUGEPAGE) };
+    // SAFETY: the mapping is zeroed, page-aligned (slots need 64 bytes, chunks 128), `bytes` long,
+    // never unmapped and reachable through this reference alone; zero is valid by contract.
+    Ok(unsafe { std::slice::from_raw_parts_mut(start.cast(), count) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_million_connections_cost_nothing_until_used() {
+        let arena = Arena::map(100_000_000).unwrap();
+        assert_eq!(arena.slots.len(), 100_000_000);
+        assert!(arena.slots[99_999_999].is_closed());
+        assert!(Arena::map(u64::MAX / 2).is_err());
+        assert!(Arena::map(0).unwrap().slots.is_empty());
+    }
+}

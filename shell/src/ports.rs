@@ -1,0 +1,266 @@
+//! Opens the ports of every role: the one place that knows which back end a name stands for.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, bail};
+use dperf_core::plan::Role;
+
+use crate::config::{Config, PortName};
+use crate::port::kernel_silence::{IpRange, Silence, silence};
+use crate::port::{Facts, KernelSees, Opened, link, packet_socket};
+
+/// Opened ports, the roles in their order and each role's ports in theirs, and what must be kept
+/// for as long as they are used.
+pub struct Ports {
+    /// One list per role.
+    pub of_role: Vec<Vec<Opened>>,
+    /// Keeps the kernel from answering for the addresses of the load.
+    silences: Vec<Silence>,
+    #[cfg(feature = "dpdk")]
+    dpdk: Option<dpdk_ports::Running>,
+}
+
+impl Ports {
+    /// Opens every port of every role.
+    ///
+    /// # Errors
+    /// The first port that cannot be opened, in one sentence with the fix. What was opened before
+    /// is closed again.
+    pub fn open(roles: &[&Config], stopped: &dyn Fn() -> bool) -> Result<Ports> {
+        let mut links = Links::join(roles)?;
+        #[cfg(feature = "dpdk")]
+        let dpdk = dpdk_ports::start(roles)?;
+        let mut silences = Vec::new();
+        let mut of_role = Vec::new();
+        for config in roles {
+            let mut opened = Vec::new();
+            for (index, port) in config.ports.iter().enumerate() {
+                let queues = config.queues() as u16;
+                let device = match &port.name {
+                    PortName::Link(name) => links.take_end(name)?,
+                    PortName::AfPacket(interface) => packet_socket::open(interface, queues)?,
+                    #[cfg(feature = "dpdk")]
+                    name => dpdk_ports::open(config, name)
+                        .with_context(|| format!("{}: port {name}", port.place))?,
+                    #[cfg(not(feature = "dpdk"))]
+                    name => bail!(
+                        "{}: port {name} needs DPDK, and this program was built without it: build \
+                         with `cargo build --release --features dpdk`, or use af_packet:IFNAME",
+                        port.place
+                    ),
+                };
+                if let (KernelSees::Copy, PortName::AfPacket(interface)) =
+                    (device.facts.kernel_sees, &port.name)
+                {
+                    silences.push(silence(interface, &own_ranges(config, index))?);
+                }
+                opened.push(device);
+            }
+            of_role.push(opened);
+        }
+        #[cfg(feature = "dpdk")]
+        dpdk_ports::wait_for_links(roles, &mut of_role, stopped)?;
+        let _ = stopped;
+        Ok(Ports {
+            of_role,
+            silences,
+            #[cfg(feature = "dpdk")]
+            dpdk,
+        })
+    }
+
+    /// The facts of one role's ports.
+    pub fn facts(&self, role: usize) -> Vec<Facts> {
+        self.of_role[role].iter().map(|port| port.facts).collect()
+    }
+
+    /// What the user should know: how to undo a silence if this process is killed.
+    pub fn remedies(&self) -> Vec<String> {
+        self.silences.iter().filter_map(Silence::remedy).collect()
+    }
+
+    /// Ends what must end in order, after every queue was dropped.
+    ///
+    /// # Errors
+    /// DPDK did not stop cleanly.
+    pub fn close(self) -> Result<()> {
+        drop(self.of_role);
+        drop(self.silences);
+        #[cfg(feature = "dpdk")]
+        if let Some(running) = self.dpdk {
+            running.stop()?;
+        }
+        Ok(())
+    }
+}
+
+/// The addresses for which we answer on a port: its own and our side's, as ranges.
+fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
+    let lists = match config.role {
+        Role::Client => &config.clients,
+        Role::Server => &config.servers,
+    };
+    let mut own = vec![config.ports[port].local];
+    own.extend(lists.get(port).iter().flat_map(|line| line.list.iter().copied()));
+    own.sort_unstable();
+    let mut ranges: Vec<IpRange> = Vec::new();
+    for address in own {
+        match ranges.last_mut() {
+            Some(range) if address == range.last || follows(range.last, address) => {
+                range.last = address;
+            }
+            _ => ranges.push(IpRange { first: address, last: address }),
+        }
+    }
+    ranges
+}
+
+fn follows(before: IpAddr, address: IpAddr) -> bool {
+    use dperf_core::plan::number;
+    before.is_ipv4() == address.is_ipv4() && number(before).checked_add(1) == Some(number(address))
+}
+
+/// In-process links: both ends are opened together, the first role that names one gets its first
+/// end.
+struct Links(HashMap<String, Vec<Opened>>);
+
+impl Links {
+    fn join(roles: &[&Config]) -> Result<Links> {
+        let mut links: HashMap<String, Vec<Opened>> = HashMap::new();
+        let named = |name: &str| {
+            let ports = roles.iter().flat_map(|config| {
+                config.ports.iter().map(move |port| (port, config.queues(), config.mtu))
+            });
+            let ends = ports.filter(|(port, ..)| port.name == PortName::Link(name.to_string()));
+            ends.map(|(port, queues, mtu)| (port.place.clone(), queues, mtu)).collect::<Vec<_>>()
+        };
+        for port in roles.iter().flat_map(|config| &config.ports) {
+            let PortName::Link(name) = &port.name else { continue };
+            if links.contains_key(name) {
+                continue;
+            }
+            let ends = named(name);
+            let [(_, queues, mtu), (other, other_queues, other_mtu)] = &ends[..] else {
+                bail!(
+                    "{}: link:{name} has {} end(s) in this process, it needs two: run the client's \
+                     and the server's file together, `dperf-shell run SERVER.conf CLIENT.conf`",
+                    port.place,
+                    ends.len()
+                );
+            };
+            if queues != other_queues {
+                bail!(
+                    "{other}: link:{name} has {queues} workers on one end and {other_queues} on the \
+                     other: give both files as many cpus"
+                );
+            }
+            let frame_bytes = (*mtu).max(*other_mtu) + 14;
+            let (first, second) = link::open(*queues as u16, frame_bytes, link::FRAMES);
+            links.insert(name.clone(), vec![second, first]);
+        }
+        Ok(Links(links))
+    }
+
+    fn take_end(&mut self, name: &str) -> Result<Opened> {
+        self.0
+            .get_mut(name)
+            .and_then(Vec::pop)
+            .with_context(|| format!("link:{name} has no end left"))
+    }
+}
+
+#[cfg(feature = "dpdk")]
+mod dpdk_ports {
+    //! The DPDK half: one EAL for all roles.
+
+    use std::time::Duration;
+
+    use super::{Config, Opened, PortName, Result};
+    use crate::port::dpdk::{self, EalArgs, PortWish};
+    use anyhow::Context;
+    use dperf_core::port::Offloads;
+
+    /// How long a link may take to come up: a peer may be started by hand.
+    const LINK_WAIT: Duration = Duration::from_secs(30);
+
+    /// DPDK runs until this is stopped.
+    pub(super) struct Running(());
+
+    impl Running {
+        pub(super) fn stop(self) -> Result<()> {
+            dpdk::stop()
+        }
+    }
+
+    fn device(name: &PortName) -> String {
+        match name {
+            PortName::Pci(device) | PortName::Vdev(device) => device.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    fn wish(config: &Config, name: &PortName) -> PortWish {
+        PortWish {
+            device: device(name),
+            queues: config.queues() as u16,
+            descriptors: 2048,
+            frame_bytes: config.mtu + 14,
+            offloads: Offloads::all(),
+            link_wait: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
+        let ports =
+            || roles.iter().flat_map(|config| config.ports.iter().map(move |port| (*config, port)));
+        let of_dpdk = || ports().filter(|(_, port)| port.name.is_dpdk());
+        if of_dpdk().next().is_none() {
+            return Ok(None);
+        }
+        let mut extra = Vec::new();
+        for config in roles {
+            extra.push(format!("--log-level={}", config.dpdk_log_level));
+            extra.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
+            extra.extend(config.eal.iter().cloned());
+        }
+        let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
+        let pci = of_dpdk().filter_map(|(_, port)| match &port.name {
+            PortName::Pci(address) => Some(address.clone()),
+            _ => None,
+        });
+        dpdk::start(&EalArgs {
+            pci: pci.collect(),
+            memory_mb: of_dpdk()
+                .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
+                .sum(),
+            socket_mem: socket_mem.map(|config| config.socket_mem.clone()),
+            worker_cpus: roles
+                .iter()
+                .flat_map(|config| &config.cpus)
+                .map(|&cpu| cpu.into())
+                .collect(),
+            extra: extra.join(" "),
+        })?;
+        Ok(Some(Running(())))
+    }
+
+    pub(super) fn open(config: &Config, name: &PortName) -> Result<Opened> {
+        dpdk::open(&wish(config, name), &|| false).context("it cannot be opened")
+    }
+
+    pub(super) fn wait_for_links(
+        roles: &[&Config],
+        opened: &mut [Vec<Opened>],
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        for (config, ports) in roles.iter().zip(opened) {
+            for (port, opened) in config.ports.iter().zip(ports) {
+                if port.name.is_dpdk() {
+                    dpdk::wait_for_link(opened, &device(&port.name), LINK_WAIT, stopped)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

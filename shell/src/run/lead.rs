@@ -1,0 +1,159 @@
+//! Leads all roles through their phases, second by second.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use dperf_core::plan::Role;
+use dperf_core::sync::Phase;
+use dperf_core::time::{Instant, Ticks};
+
+use crate::clock::Clock;
+use crate::report::Report;
+use crate::signals::Signals;
+
+use super::role::{Mark, RoleRun, Stage};
+
+/// How long a gateway's MAC address may stay unknown (dperf: 60 rounds of one second).
+const GATEWAY_WAIT: Duration = Duration::from_secs(60);
+/// How long open connections may take to end (dperf: 4 s).
+const DRAIN_WAIT: Duration = Duration::from_secs(4);
+/// How often the leading thread looks.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Leads `roles` until every one is over.
+///
+/// # Errors
+/// A gateway was not found, or the run was stopped before it was.
+pub(super) fn lead(
+    roles: &mut [RoleRun],
+    clock: &Clock,
+    signals: &Signals,
+    report: &mut Report,
+) -> Result<()> {
+    find_gateways(roles, signals)?;
+    // Servers first: whoever is called must be there.
+    for wanted in [Role::Server, Role::Client] {
+        for role in roles.iter().filter(|role| role.role() == wanted) {
+            role.control.advance(Phase::Run);
+        }
+    }
+    let start = clock.now();
+    let lead = Lead { clock, signals, start };
+    report.begin(start);
+    let mut reported = start;
+    for second in 1u64.. {
+        let tick = start + Ticks(clock.rate().hz() * second);
+        while clock.now() < tick && !over(roles) {
+            std::thread::sleep(LOOK);
+            lead.step(roles);
+        }
+        let now = clock.now();
+        // A last piece much shorter than a second says nothing.
+        if !over(roles) || now - reported > Ticks(clock.rate().hz() / 2) {
+            for role in roles.iter_mut() {
+                if role.stage == Stage::Full {
+                    role.gauge.0 += role.total().open_connections();
+                    role.gauge.1 += 1;
+                }
+                report.interval(role, clock.rate(), reported, now)?;
+            }
+            reported = now;
+        }
+        if over(roles) {
+            break;
+        }
+    }
+    for port in roles.iter().filter_map(RoleRun::gone_port) {
+        report.note(&format!("port {}: the device is gone; the run ended early", port.name));
+    }
+    Ok(())
+}
+
+fn over(roles: &[RoleRun]) -> bool {
+    roles.iter().all(|role| role.stage == Stage::Over)
+}
+
+/// Waits until every port knows its gateway.
+fn find_gateways(roles: &[RoleRun], signals: &Signals) -> Result<()> {
+    let begun = std::time::Instant::now();
+    while let Some(port) = roles.iter().find_map(RoleRun::lost_port) {
+        if signals.stop_asked() {
+            bail!("stopped before the gateway {} was found", port.gateway);
+        }
+        if begun.elapsed() > GATEWAY_WAIT {
+            bail!(
+                "{}: the gateway {} does not answer on port {} within {} s: check address and \
+                 cabling, or give its MAC address as the last word of the `port` line",
+                port.place,
+                port.gateway,
+                port.name,
+                GATEWAY_WAIT.as_secs()
+            );
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+struct Lead<'a> {
+    clock: &'a Clock,
+    signals: &'a Signals,
+    start: Instant,
+}
+
+impl Lead<'_> {
+    /// Moves each role on that has reached the end of its stage.
+    fn step(&self, roles: &mut [RoleRun]) {
+        let mut clients = roles.iter().filter(|role| role.role() == Role::Client).peekable();
+        let clients_over =
+            clients.peek().is_some().then(|| clients.all(|role| role.stage == Stage::Over));
+        let now = self.clock.now();
+        for role in roles {
+            let gone = role.gone_port().is_some();
+            let stop = self.signals.stop_asked() || gone;
+            let mark = || Mark { at: now, total: role.total() };
+            match role.stage {
+                Stage::Ramp if stop || self.elapsed(now, u64::from(role.ramp_s())) => {
+                    role.full = Some(mark());
+                    role.stage = Stage::Full;
+                }
+                Stage::Full if self.full_ends(role, now, stop, clients_over) => {
+                    role.end = Some(mark());
+                    role.control.advance(Phase::Drain);
+                    role.stage = Stage::Drain(now);
+                }
+                Stage::Drain(since) if gone || self.drained(role, since, now) => {
+                    role.control.advance(Phase::Stop);
+                    role.stage = Stage::Over;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A client ends on time; a server next to clients in one process ends after them.
+    fn full_ends(
+        &self,
+        role: &RoleRun,
+        now: Instant,
+        stop: bool,
+        clients_over: Option<bool>,
+    ) -> bool {
+        match (role.role(), clients_over) {
+            (Role::Server, Some(over)) => over,
+            _ => {
+                let whole_s = u64::from(role.ramp_s()) + u64::from(role.config().duration_s);
+                stop || self.elapsed(now, whole_s)
+            }
+        }
+    }
+
+    fn drained(&self, role: &RoleRun, since: Instant, now: Instant) -> bool {
+        let limit = self.clock.rate().ticks_from_ns(DRAIN_WAIT.as_nanos() as u64);
+        role.total().open_connections() == 0 || now - since > limit
+    }
+
+    fn elapsed(&self, now: Instant, seconds: u64) -> bool {
+        now - self.start >= Ticks(self.clock.rate().hz().saturating_mul(seconds))
+    }
+}

@@ -1,0 +1,140 @@
+//! One run from its first port to its last line: open, plan, wire, lead through the phases, stop in
+//! order, judge.
+
+mod lead;
+mod role;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, bail};
+use dperf_core::sync::{Control, Gateway, Phase};
+
+use crate::clock::Clock;
+use crate::config::{Config, Read};
+use crate::crew::{self, Parts, Watch};
+use crate::memory::Arena;
+use crate::plan::Plan;
+use crate::port::Opened;
+use crate::ports::Ports;
+use crate::report::Report;
+use crate::signals::Signals;
+
+pub use role::{Mark, RoleRun, Stage};
+pub use verdict::{Limits, Target, Verdict};
+
+/// Runs every role to its end. Returns how it went.
+///
+/// # Errors
+/// Nothing could be started: bad plan, missing device, missing privilege, too little memory, no
+/// gateway. Nothing is left behind.
+pub fn run(reads: Vec<Read>, limits: &Limits, report: &mut Report) -> Result<Verdict> {
+    let signals = Signals::catch()?;
+    let configs: Vec<&Config> = reads.iter().map(|read| &read.config).collect();
+    check_cpus(&configs)?;
+    let clock = Clock::start();
+    let mut ports = Ports::open(&configs, &|| signals.stop_asked())?;
+    for remedy in ports.remedies() {
+        report.note(&format!("if this program is killed, undo with: {remedy}"));
+    }
+    let outcome = run_on(reads, &mut ports, &clock, &signals, limits, report);
+    let closed = ports.close();
+    let verdict = outcome?;
+    closed?;
+    Ok(verdict)
+}
+
+fn run_on(
+    reads: Vec<Read>,
+    ports: &mut Ports,
+    clock: &Clock,
+    signals: &Signals,
+    limits: &Limits,
+    report: &mut Report,
+) -> Result<Verdict> {
+    let mut roles = Vec::new();
+    let mut parts = BTreeMap::new();
+    for (index, read) in reads.into_iter().enumerate() {
+        let plan = Plan::new(&read.config, &ports.facts(index), clock.rate())?;
+        report.plan(&read, &plan)?;
+        roles.push(wire(read, plan, &mut ports.of_role[index], &mut parts)?);
+    }
+    let threads = start(parts, clock)?;
+    let led = lead::lead(&mut roles, clock, signals, report);
+    for role in &roles {
+        role.control.advance(Phase::Stop);
+    }
+    join(threads)?;
+    led?;
+    let verdict = Verdict::of(&roles, clock.rate(), limits);
+    report.end(&roles, clock, &verdict)?;
+    Ok(verdict)
+}
+
+/// The processors this process may use must include those the configuration names.
+fn check_cpus(configs: &[&Config]) -> Result<()> {
+    let given = crew::processors()?;
+    for config in configs {
+        if let Some(cpu) = config.cpus.iter().find(|cpu| !given.contains(cpu)) {
+            let have: Vec<String> = given.iter().map(u16::to_string).collect();
+            let why = format!("this process has no cpu {cpu}");
+            return Err(config
+                .refuse("cpu", why, format!("it may use: {}", have.join(" ")))
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// Turns one role's plan into parts for the threads of its cores.
+fn wire(
+    read: Read,
+    plan: Plan,
+    opened: &mut [Opened],
+    parts: &mut BTreeMap<u16, Vec<Parts>>,
+) -> Result<RoleRun> {
+    let gateway = |mac| &*Box::leak(Box::new(Gateway::new(mac)));
+    let gateways: Vec<&'static Gateway> =
+        read.config.ports.iter().map(|port| gateway(port.gateway_mac)).collect();
+    let control: &'static Control = Box::leak(Box::default());
+    let mut role = RoleRun::new(read, gateways, control);
+    let mut queues: Vec<_> =
+        opened.iter_mut().map(|port| std::mem::take(&mut port.queues).into_iter()).collect();
+    for worker in plan.lend() {
+        let queue = queues[worker.port].next().context("a port minted too few queues")?;
+        let (stats, reader) = crew::page();
+        let watch = Arc::new(Watch::default());
+        role.messages = worker.core.messages;
+        role.readers.push(reader);
+        role.watches.push(Arc::clone(&watch));
+        parts.entry(worker.cpu).or_default().push(Parts {
+            plan: worker.core,
+            queue,
+            arena: Arena::map(worker.slots)?,
+            stats,
+            gateway: role.gateways[worker.port],
+            control,
+            watch,
+        });
+    }
+    Ok(role)
+}
+
+type Thread = JoinHandle<Result<()>>;
+
+/// One thread per core; where there are more threads than processors, each gives way when idle.
+fn start(parts: BTreeMap<u16, Vec<Parts>>, clock: &Clock) -> Result<Vec<Thread>> {
+    parts.into_iter().map(|(cpu, parts)| crew::start(cpu, parts, clock)).collect()
+}
+
+fn join(threads: Vec<Thread>) -> Result<()> {
+    for thread in threads {
+        match thread.join() {
+            Ok(ended) => ended?,
+            Err(_) => bail!("a worker thread panicked: this is a fault of the program"),
+        }
+    }
+    Ok(())
+}

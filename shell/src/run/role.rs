@@ -1,0 +1,129 @@
+//! One role of a run: what it was told, where it is, what was measured of it.
+
+use std::sync::Arc;
+
+use dperf_core::plan::{Messages, Role};
+use dperf_core::port::PortState;
+use dperf_core::stats::{Count, Reader, Snapshot};
+use dperf_core::sync::{Control, Gateway};
+use dperf_core::time::Instant;
+
+use crate::config::{Config, Port, Read};
+use crate::crew::Watch;
+
+/// How far a role is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The rate rises.
+    Ramp,
+    /// Full rate: what is measured here counts.
+    Full,
+    /// Nothing new; what is open ends.
+    Drain(Instant),
+    /// Every worker has stopped.
+    Over,
+}
+
+/// Counters at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// When.
+    pub at: Instant,
+    /// The totals then.
+    pub total: Snapshot,
+}
+
+/// One role while it runs.
+pub struct RoleRun {
+    /// Its configuration and what is to be said about it.
+    pub read: Read,
+    /// The statistics page of each worker.
+    pub readers: Vec<Reader<'static>>,
+    /// What each worker shows.
+    pub watches: Vec<Arc<Watch>>,
+    /// The gateway of each port.
+    pub gateways: Vec<&'static Gateway>,
+    /// Its phase.
+    pub control: &'static Control,
+    /// How far it is.
+    pub stage: Stage,
+    /// When full rate began.
+    pub full: Option<Mark>,
+    /// When the load ended.
+    pub end: Option<Mark>,
+    /// Readings of the connection gauge at full rate: their sum and their number.
+    pub gauge: (u64, u64),
+    /// What its connections carry.
+    pub messages: Messages,
+    /// The totals that were last reported, and each worker's busy ticks then.
+    pub reported: (Snapshot, Vec<u64>),
+}
+
+impl RoleRun {
+    pub(super) fn new(
+        read: Read,
+        gateways: Vec<&'static Gateway>,
+        control: &'static Control,
+    ) -> RoleRun {
+        RoleRun {
+            read,
+            readers: Vec::new(),
+            watches: Vec::new(),
+            gateways,
+            control,
+            stage: Stage::Ramp,
+            full: None,
+            end: None,
+            gauge: (0, 0),
+            messages: Messages::HttpGet,
+            reported: (Snapshot::default(), Vec::new()),
+        }
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.read.config
+    }
+
+    /// Client or server.
+    pub fn role(&self) -> Role {
+        self.read.config.role
+    }
+
+    /// Its name in reports.
+    pub fn name(&self) -> &'static str {
+        match self.role() {
+            Role::Client => "client",
+            Role::Server => "server",
+        }
+    }
+
+    /// All workers' counters together.
+    pub fn total(&self) -> Snapshot {
+        let pages = self.readers.iter().map(Reader::snapshot);
+        pages.fold(Snapshot::default(), |sum, page| sum.plus(&page))
+    }
+
+    /// Ticks each worker was busy.
+    pub fn busy_ticks(&self) -> Vec<u64> {
+        self.readers.iter().map(|reader| reader.snapshot().get(Count::BusyTicks)).collect()
+    }
+
+    /// A port whose device has disappeared.
+    pub fn gone_port(&self) -> Option<&Port> {
+        let queues = self.config().queues().max(1);
+        let gone = self.watches.iter().position(|watch| watch.port_state() == PortState::Gone)?;
+        self.config().ports.get(gone / queues)
+    }
+
+    /// A port whose gateway is not known yet.
+    pub fn lost_port(&self) -> Option<&Port> {
+        let lost = self.gateways.iter().position(|gateway| gateway.load().is_none())?;
+        self.config().ports.get(lost)
+    }
+
+    /// Seconds until full rate.
+    pub fn ramp_s(&self) -> u32 {
+        if self.role() == Role::Client { self.config().slow_start_s } else { 0 }
+    }
+}

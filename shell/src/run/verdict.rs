@@ -1,0 +1,164 @@
+//! Whether a run met its targets: the exit status follows from this alone.
+
+use std::collections::BTreeMap;
+
+use dperf_core::plan::Role;
+use dperf_core::stats::{Count, Snapshot};
+use dperf_core::time::TickRate;
+
+use crate::config::PortName;
+
+use super::role::RoleRun;
+
+/// Counters that must stay zero, unless a limit allows more.
+const FAULTS: [Count; 4] = [Count::SkErr, Count::HttpErr, Count::UdpRt, Count::DropTx];
+
+/// What a run must meet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Limits {
+    /// Percent of the asked rate or number of connections that must be reached.
+    pub target_percent: f64,
+    /// Most that these counters may come to, by name; the others of dperf's fault counters may
+    /// not count anything.
+    pub allow: BTreeMap<String, u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { target_percent: 99.0, allow: BTreeMap::new() }
+    }
+}
+
+impl Limits {
+    /// Allows `text`, a `NAME=COUNT`.
+    ///
+    /// # Errors
+    /// There is no such counter, or no number.
+    pub fn allow(&mut self, text: &str) -> anyhow::Result<()> {
+        let parts = text.split_once('=').and_then(|(name, most)| Some((name, most.parse().ok()?)));
+        let Some((name, most)) = parts else {
+            anyhow::bail!("'{text}' is no limit: write COUNTER=NUMBER, for example skErr=10");
+        };
+        if !Count::ALL.iter().any(|count| count.name() == name) {
+            anyhow::bail!("there is no counter '{name}': see docs/COUNTERS.md");
+        }
+        self.allow.insert(name.to_string(), most);
+        Ok(())
+    }
+}
+
+/// What a client was asked for and came to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Target {
+    /// `cps` or `cc`.
+    pub name: &'static str,
+    /// What was asked for.
+    pub asked: u64,
+    /// What was reached: the mean at full rate.
+    pub reached: f64,
+}
+
+/// How a run went.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Verdict {
+    /// One sentence for each thing that went wrong.
+    pub faults: Vec<String>,
+    /// The target of each role; servers have none.
+    pub targets: Vec<Option<Target>>,
+}
+
+impl Verdict {
+    /// Judges the roles of a run.
+    pub fn of(roles: &[RoleRun], rate: TickRate, limits: &Limits) -> Verdict {
+        let mut verdict = Verdict::default();
+        for role in roles {
+            let target = target(role, rate);
+            verdict.faults.extend(short(role, target, limits));
+            verdict.faults.extend(faults(role, limits));
+            if let Some(port) = role.gone_port() {
+                verdict.faults.push(format!("{}: port {} is gone", role.name(), port.name));
+            }
+            verdict.targets.push(target);
+        }
+        verdict.faults.extend(disagreement(roles));
+        verdict
+    }
+
+    /// Every target was met and nothing failed.
+    pub fn passed(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// A client's mean at full rate.
+fn target(role: &RoleRun, rate: TickRate) -> Option<Target> {
+    let config = role.config();
+    if role.role() != Role::Client {
+        return None;
+    }
+    if config.cc > 0 {
+        let (sum, readings) = role.gauge;
+        let reached = if readings == 0 { 0.0 } else { sum as f64 / readings as f64 };
+        return Some(Target { name: "cc", asked: config.cc, reached });
+    }
+    let (full, end) = (role.full?, role.end?);
+    let seconds = rate.ns_from_ticks(end.at - full.at) as f64 / 1e9;
+    let opened = end.total.since(&full.total).get(Count::SkOpen);
+    let reached = if seconds > 0.0 { opened as f64 / seconds } else { 0.0 };
+    Some(Target { name: "cps", asked: config.cps, reached })
+}
+
+fn short(role: &RoleRun, target: Option<Target>, limits: &Limits) -> Option<String> {
+    let target = target?;
+    let percent = 100.0 * target.reached / target.asked.max(1) as f64;
+    (percent < limits.target_percent).then(|| {
+        format!(
+            "{}: {} reached {:.0} of {} ({percent:.1} %, asked for at least {} %)",
+            role.name(),
+            target.name,
+            target.reached,
+            target.asked,
+            limits.target_percent
+        )
+    })
+}
+
+fn faults(role: &RoleRun, limits: &Limits) -> Vec<String> {
+    let total = role.total();
+    let limited =
+        |count: &&Count| FAULTS.contains(count) || limits.allow.contains_key(count.name());
+    let over = |count: &Count| {
+        let most = limits.allow.get(count.name()).copied().unwrap_or(0);
+        let is = total.get(*count);
+        (is > most).then(|| format!("{}: {} is {is}, allowed {most}", role.name(), count.name()))
+    };
+    Count::ALL.iter().filter(limited).filter_map(over).collect()
+}
+
+/// Where all ports are links within this process nothing can get lost: what one side sent the
+/// other has received.
+fn disagreement(roles: &[RoleRun]) -> Vec<String> {
+    let linked = |role: &RoleRun| {
+        role.config().ports.iter().all(|port| matches!(port.name, PortName::Link(_)))
+    };
+    if !roles.iter().all(linked) {
+        return Vec::new();
+    }
+    let side = |wanted: Role| {
+        let roles = roles.iter().filter(|role| role.role() == wanted);
+        roles.fold(Snapshot::default(), |sum, role| sum.plus(&role.total()))
+    };
+    let (client, server) = (side(Role::Client), side(Role::Server));
+    let pairs = [
+        (Count::TcpTx, Count::TcpRx),
+        (Count::TcpRx, Count::TcpTx),
+        (Count::Http2xx, Count::Http2xx),
+        (Count::SkOpen, Count::SkOpen),
+    ];
+    let differs = |(one, other): &(Count, Count)| client.get(*one) != server.get(*other);
+    let say = |(one, other): &(Count, Count)| {
+        let (ours, theirs) = (client.get(*one), server.get(*other));
+        format!("the client's {} is {ours}, the server's {} {theirs}", one.name(), other.name())
+    };
+    pairs.iter().filter(|pair| differs(pair)).map(say).collect()
+}
