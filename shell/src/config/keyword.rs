@@ -191,8 +191,8 @@ const ADDRESSES: &[Keyword] = &[
         brief: "a network device, our address on it and the next hop",
         help: "NAME is a PCI address (`0000:03:00.1`), `link:NAME` (a link within this process), \
                `af_packet:INTERFACE` (a Linux interface), a DPDK virtual device with its arguments \
-               (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. Everything \
-               is sent to the gateway, also to addresses of the same network. Without MAC the \
+               (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
+               sent to the gateway, also to addresses of the same network. Without MAC the \
                gateway is asked for it.",
         example: "port 0000:03:00.1 10.0.1.1 10.0.1.254",
         reads: Words(arguments::port),
@@ -395,8 +395,8 @@ const LOAD: &[Keyword] = &[
         side: Client(Refused),
         default: "30s",
         brief: "length of the ramp from nothing to full rate",
-        help: "0 to 600 s; dperf has no less than 10. The ramp comes before duration; the rate rises \
-               once a second.",
+        help: "0 to 600 s; dperf has no less than 10. The ramp comes before duration; its rate \
+               rises once a second.",
         example: "slow_start 10",
         reads: Seconds(0..=600, |c, n| c.slow_start_s = n as u32),
         ..KEYWORD

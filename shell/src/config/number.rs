@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | whole | `80` | digits |
 //! | scaled | `2.4m`, `.5k`, `4g` | a decimal and k (10^3), m (10^6) or g (10^9), in either case |
-//! | seconds | `60`, `60s`, `4.5m`, `10.1d` | a decimal and s, m (minutes), h or d; whole in the end |
+//! | seconds | `60`, `60s`, `4.5m`, `10.1d` | a decimal and s, m (minutes), h or d; whole at last |
 //! | interval | `10us`, `6.25ms`, `1s` | a decimal and us, ms or s; the unit is never left out |
 
 use std::ops::RangeInclusive;

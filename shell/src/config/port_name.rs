@@ -50,7 +50,12 @@ impl PortName {
     pub fn pairs_queues(&self) -> bool {
         match self {
             PortName::Link(_) => true,
-            PortName::Vdev(device) => device.starts_with("net_memif"),
+            PortName::Vdev(device) => {
+                const PAIRED: [&str; 4] = ["net_memif", "net_ring", "net_null", "net_vhost"];
+                // A virtio_user device is a vhost-user socket, or else the kernel's vhost.
+                let vhost_user = device.contains("virtio_user") && !device.contains("path=/dev/");
+                vhost_user || PAIRED.iter().any(|driver| device.starts_with(driver))
+            }
             PortName::Pci(_) | PortName::Bond { .. } | PortName::AfPacket(_) => false,
         }
     }

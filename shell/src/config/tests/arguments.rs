@@ -6,8 +6,8 @@ use crate::config::keyword::{self, Keyword, Side};
 /// dperf's 48 keywords.
 const DPERF: &str = "\
     mode cpu port duration cps cc flood keepalive pipeline launch_num client server change_dip \
-    listen payload_random payload_size packet_size mss jumbo protocol tx_burst slow_start wait vlan \
-    kni tos tcp_rst http_host http_path http_method lport_range client_port_range client_hop \
+    listen payload_random payload_size packet_size mss jumbo protocol tx_burst slow_start wait \
+    vlan kni tos tcp_rst http_host http_path http_method lport_range client_port_range client_hop \
     neigh_ignore vxlan rss quiet daemon socket_mem simd512 fast_close flow_isolate \
     retransmit_timeout send_window clear_screen payload_file log_level disable_ack";
 

@@ -188,3 +188,16 @@ fn port_names_tell_the_device() {
         assert!(PortName::parse(name).is_err(), "{name}");
     }
 }
+
+#[test]
+fn devices_that_pair_queues_are_known_by_name() {
+    let pairs = |name: &str| PortName::parse(name).unwrap().pairs_queues();
+    for name in ["link:a", "net_memif0,role=client", "net_ring1", "virtio_user0,path=/tmp/sock"] {
+        assert!(pairs(name), "{name}");
+    }
+    let others =
+        ["0000:01:00.0", "af_packet:eth0", "net_tap0", "net_virtio_user0,path=/dev/vhost-net"];
+    for name in others {
+        assert!(!pairs(name), "{name}");
+    }
+}
