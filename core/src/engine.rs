@@ -12,7 +12,7 @@ use crate::plan::{AddressList, CorePlan, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
-use crate::tcp::{Reply, Segment, Tcp};
+use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
 use crate::template::{Endpoints, Template, tuple_sum};
 use crate::time::{Instant, Stamp};
 use crate::wire::checksum::sum;
@@ -50,7 +50,8 @@ impl<'m> Engine<'m> {
         let tick_shift = plan.rate.shift();
         let units = |us: u32| plan.rate.units_from_us(u64::from(us));
         let pace_units = plan.keepalive.map_or(0, |kept| units(kept.interval_us));
-        let timeout_units = units(plan.retransmit_timeout_us.min(plan.idle_timeout_us));
+        let timeout_units =
+            units(plan.retransmit_timeout_us.min(plan.idle_timeout_us)).min(LONGEST_WAIT);
         let table = Table::new(&plan, slots)?;
         if (chunks.len() as u64) < crate::conn::timers::chunks_for(table.len() as u64) {
             return None;
@@ -141,11 +142,10 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return };
         let (wheel, place) = match slot.timer {
-            Timer::None => return,
             Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
             _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
         };
-        if !slot.flags.contains(place) {
+        if slot.timer != Timer::None && !slot.flags.contains(place) {
             slot.flags.insert(place);
             self.timers.arm(wheel, id, slot.due.since(stamp), now);
         }

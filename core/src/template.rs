@@ -93,7 +93,8 @@ pub struct Template {
     ipv4: bool,
     /// Sum of the constant words of the IPv4 header.
     ip_sum: u64,
-    syn_options: [u8; SYN_OPTIONS],
+    /// Options of a SYN without and with our window scale.
+    syn_options: [[u8; SYN_OPTIONS]; 2],
     /// The device fills in checksums.
     offload: bool,
     ip_id: u16,
@@ -128,7 +129,7 @@ impl Template {
             head,
             ipv4,
             ip_sum: sum(&head[ETHERNET_BYTES..ETHERNET_BYTES + IPV4_BYTES]),
-            syn_options: [2, 4, m0, m1, 1, 3, 3, WINDOW_SCALE],
+            syn_options: [[2, 4, m0, m1, 1, 1, 1, 1], [2, 4, m0, m1, 1, 3, 3, WINDOW_SCALE]],
             offload: (offloads | Offloads::RX_CHECKSUM).contains(needed),
             ip_id: 0,
         }
@@ -239,8 +240,8 @@ impl Template {
                 header[18..20].copy_from_slice(&[0, 0]);
                 match options.first_chunk_mut::<SYN_OPTIONS>() {
                     Some(options) => {
-                        *options = self.syn_options;
-                        sum(&self.syn_options)
+                        *options = self.syn_options[usize::from(reply.scaled)];
+                        sum(options)
                     }
                     None => 0,
                 }

@@ -79,6 +79,9 @@ impl SlotFlags {
         SlotFlags::IN_FINE_WHEEL.union(SlotFlags::IN_COARSE_WHEEL).union(SlotFlags::READY);
 }
 
+/// The peer offered no window scale: its low bits shift by nothing.
+pub const NO_SCALE: u8 = 16;
+
 /// All that is known of one connection.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
@@ -123,7 +126,7 @@ pub struct Slot {
     pub retries: u8,
     /// Small facts.
     pub flags: SlotFlags,
-    /// The peer's window scale (RFC 7323).
+    /// The peer's window scale (RFC 7323), or [`NO_SCALE`].
     pub wscale: u8,
     /// Duplicate ACKs in a row.
     pub dup_acks: u8,
@@ -138,6 +141,12 @@ impl Slot {
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
+    }
+
+    /// A window field of the peer in bytes.
+    #[inline]
+    pub fn scale(&self, window: u16) -> u32 {
+        u32::from(window) << (self.wscale & 15)
     }
 
     /// Bytes and flags in flight.

@@ -2,7 +2,7 @@
 
 use crate::conn::{Slot, SlotFlags, State, Timer};
 use crate::http::{Event, Kind, Message};
-use crate::plan::Messages;
+use crate::plan::{Messages, Role};
 use crate::stats::Count;
 use crate::time::Stamp;
 use crate::wire::tcp::TcpFlags;
@@ -109,7 +109,24 @@ impl Tcp<'_> {
         } else {
             self.request(slot, now);
         }
-        self.output(slot, now)
+        // The answer's ACK may have waited for this.
+        self.output(slot, now).or_else(|| Some(self.acknowledge(slot)))
+    }
+
+    /// Nothing is in flight any more. A client whose answer came before all of its request was
+    /// acknowledged returns to its pace; false for any other.
+    #[inline]
+    pub(super) fn pace_again(&mut self, slot: &mut Slot, now: Stamp) -> bool {
+        let facts = SlotFlags::AWAITING | SlotFlags::SERVED | SlotFlags::FIN_QUEUED;
+        let waits = slot.flags & facts == SlotFlags::SERVED && slot.state == State::Established;
+        match self.settings.keepalive {
+            Some((interval_units, _)) if waits && self.settings.role == Role::Client => {
+                let waited = now.since(slot.sent_at).min(interval_units);
+                self.arm(slot, Timer::Pace, interval_units - waited, now);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The run ends: a connection that only waits for its next request is closed now.

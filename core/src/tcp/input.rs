@@ -1,10 +1,11 @@
 //! What a segment does to a connection (RFC 9293, 3.10.7, with RFC 5961's care).
 
+use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, State, Timer};
 use crate::plan::Role;
 use crate::stats::Count;
 use crate::time::Stamp;
-use crate::wire::tcp::TcpFlags;
+use crate::wire::tcp::{MAX_WINDOW_SCALE, TcpFlags};
 
 use super::sequence::{after, before, within};
 use super::{Reply, Segment, Tcp, WINDOW, WINDOW_SCALE};
@@ -59,18 +60,21 @@ impl Tcp<'_> {
             if segment.is_empty() {
                 return None; // the last ACK, once more
             }
+            if self.settings.fast_close {
+                return Reply::reset_for(segment); // the peer missed our RST
+            }
             self.stats.inc(Count::AckRt);
             return Some(self.acknowledge(slot)); // the peer missed our last ACK
         }
         self.drop_segment(Count::DropNoConnection);
-        Reply::reset_for(segment)
+        if self.settings.tcp_rst { Reply::reset_for(segment) } else { None }
     }
 
     /// A SYN for a closed tuple of the server: SYN-ACK.
     fn accept(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) -> Reply {
         self.begin(slot, State::SynReceived, now);
         self.take_offer(slot, segment);
-        Reply::bare(slot.snd_una, slot.rcv_nxt, TcpFlags::SYN | TcpFlags::ACK)
+        Tcp::syn_ack(slot)
     }
 
     /// What the peer's SYN says: where it starts, its MSS, scale and window.
@@ -79,7 +83,7 @@ impl Tcp<'_> {
         let offered = if segment.mss == 0 { self.settings.default_mss } else { segment.mss };
         slot.rcv_nxt = segment.seq.wrapping_add(1);
         slot.mss = self.settings.mss.min(offered).max(1);
-        slot.wscale = segment.wscale.unwrap_or(0);
+        slot.wscale = segment.wscale.map_or(NO_SCALE, |shift| shift.min(MAX_WINDOW_SCALE));
         slot.snd_wnd = u32::from(segment.window);
     }
 
@@ -259,7 +263,7 @@ impl Tcp<'_> {
         } else {
             return Ok(()); // an old ACK: its data may still be new, its window is not
         }
-        slot.snd_wnd = u32::from(segment.window) << slot.wscale;
+        slot.snd_wnd = slot.scale(segment.window);
         if slot.timer == Timer::Persist && slot.snd_wnd > 0 {
             slot.timer = Timer::None;
             slot.retries = 0;
@@ -278,11 +282,13 @@ impl Tcp<'_> {
         slot.dup_acks = 0;
         slot.cwnd = slot.cwnd.saturating_add(1).min(self.settings.send_window);
         if slot.in_flight() > 0 {
-            self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
+            if slot.timer != Timer::Pace {
+                self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
+            }
             return;
         }
         slot.flags.remove(SlotFlags::RETRANSMITTED);
-        if slot.timer != Timer::Pace {
+        if slot.timer != Timer::Pace && !self.pace_again(slot, now) {
             self.arm(slot, Timer::Idle, self.settings.idle_units, now);
         }
         if slot.flags.contains(SlotFlags::FIN_QUEUED) && ack == slot.snd_last() {
@@ -304,10 +310,11 @@ impl Tcp<'_> {
     ) -> Result<(), Option<Reply>> {
         if slot.timer == Timer::Persist {
             slot.retries = 0; // the peer is there, its window is just closed
+            return Ok(());
         }
         let duplicate = slot.in_flight() > 0
             && segment.is_empty()
-            && u32::from(segment.window) << slot.wscale == slot.snd_wnd;
+            && slot.scale(segment.window) == slot.snd_wnd;
         if !duplicate {
             return Ok(());
         }
@@ -331,6 +338,10 @@ impl Tcp<'_> {
     ) -> bool {
         let known = slot.rcv_nxt.wrapping_sub(segment.seq);
         if (known as i32) < 0 {
+            if segment.is_empty() {
+                // A bare ACK behind a hole: to answer it would be a duel of two that miss bytes.
+                return true;
+            }
             self.drop_segment(Count::DropOutOfOrder);
             return false;
         }
@@ -343,10 +354,19 @@ impl Tcp<'_> {
             return true; // behind the peer's own FIN: nothing can be there
         }
         slot.rcv_nxt = slot.rcv_nxt.wrapping_add(fresh.len() as u32);
+        if slot.timer == Timer::Idle {
+            slot.due = now.after(self.settings.idle_units);
+        }
+        let second = slot.flags.contains(SlotFlags::ACK_OWED);
         slot.flags.insert(SlotFlags::ACK_OWED);
         match self.settings.role {
             Role::Client => self.on_response_bytes(slot, fresh, now),
             Role::Server => self.on_request_bytes(slot, fresh, now),
+        }
+        if second {
+            // Two segments at least: they are acknowledged now, whatever may come soon (RFC 5681,
+            // 4.2), else their sender's tail loss probe is quicker (RFC 8985, 7.2).
+            slot.flags.insert(SlotFlags::ACK_OWED);
         }
         true
     }

@@ -16,6 +16,7 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
+use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, State, Timer};
 use crate::http::Memo;
 use crate::plan::{CorePlan, Messages, Role};
@@ -74,13 +75,15 @@ pub struct Reply {
     pub payload_bytes: u16,
     /// Where in the message those bytes begin.
     pub payload_at: u32,
+    /// A SYN offers our window scale.
+    pub scaled: bool,
 }
 
 impl Reply {
     /// A segment without payload.
     #[inline]
     pub fn bare(seq: u32, ack: u32, flags: TcpFlags) -> Reply {
-        Reply { seq, ack, flags, payload_bytes: 0, payload_at: 0 }
+        Reply { seq, ack, flags, payload_bytes: 0, payload_at: 0, scaled: true }
     }
 
     /// The RST that answers a segment without a connection (RFC 9293, 3.10.7.1); a RST is never
@@ -109,6 +112,13 @@ pub const PROBES_MAX: u8 = 8;
 /// must not keep each other busy.
 pub const CHALLENGES_PER_SECOND: u32 = 1000;
 
+/// The longest time-out there is, in stamp units: doubled for every retransmission it still
+/// compares without doubt.
+pub const LONGEST_WAIT: u32 = 1 << 27;
+/// The longest row of answers to pipelined requests, in bytes: half of it is never in doubt which
+/// sequence number comes first.
+const LONGEST_QUEUE: u32 = 1 << 30;
+
 /// What does not change while a worker lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -129,6 +139,8 @@ pub struct Settings {
     /// An answer is acknowledged at once when the next request is further away than this.
     ack_wait_units: u32,
     fast_close: bool,
+    /// What has no connection is answered with RST.
+    tcp_rst: bool,
     seed: u64,
 }
 
@@ -136,6 +148,9 @@ impl Settings {
     /// The plan's numbers in stamp units.
     pub fn new(plan: &CorePlan<'_>) -> Settings {
         let units = |us: u32| plan.rate.units_from_us(u64::from(us));
+        let wait = |us: u32| units(us).clamp(1, LONGEST_WAIT);
+        // The buckets of a long interval are too wide for an ACK to wait in them.
+        let fine = plan.keepalive.is_some_and(|kept| kept.interval_us <= 5_000_000);
         Settings {
             role: plan.role,
             messages: plan.messages,
@@ -143,11 +158,12 @@ impl Settings {
             default_mss: if plan.host.is_ipv4() { 536 } else { 1220 },
             send_window: plan.send_window.clamp(1, 255) as u8,
             message_bytes: plan.payload.total_bytes,
-            retransmit_units: units(plan.retransmit_timeout_us).max(1),
-            idle_units: units(plan.idle_timeout_us).max(1),
+            retransmit_units: wait(plan.retransmit_timeout_us),
+            idle_units: wait(plan.idle_timeout_us),
             keepalive: plan.keepalive.map(|kept| (units(kept.interval_us), kept.requests)),
-            ack_wait_units: units(20_000),
+            ack_wait_units: if fine { units(20_000) } else { 0 },
             fast_close: plan.fast_close,
+            tcp_rst: plan.tcp_rst,
             seed: plan.seed,
         }
     }
@@ -209,7 +225,7 @@ impl<'m> Tcp<'m> {
         slot.flags &= SlotFlags::PLACES;
         slot.retries = 0;
         slot.dup_acks = 0;
-        slot.wscale = 0;
+        slot.wscale = NO_SCALE;
         slot.http = crate::http::Scanner::default();
         slot.requests_left = self.settings.keepalive.map_or(1, |(_, requests)| requests);
         slot.mss = self.settings.mss;

@@ -1,5 +1,6 @@
 //! Which segment goes next, and what a timer does.
 
+use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, State, Timer};
 use crate::stats::Count;
 use crate::time::Stamp;
@@ -22,16 +23,19 @@ impl Tcp<'_> {
         }
         let payload_bytes = self.sendable(slot, left);
         if left > 0 && payload_bytes == 0 {
-            if slot.in_flight() == 0 && slot.timer != Timer::Persist {
+            // Nothing fits although nothing is out (any more): the window is closed.
+            let closed = slot.snd_nxt == slot.snd_una;
+            let timer = if closed { Timer::Persist } else { Timer::Retransmit };
+            if slot.timer != timer {
                 slot.retries = 0;
-                self.arm(slot, Timer::Persist, self.settings.retransmit_units, now);
+                self.arm(slot, timer, self.settings.retransmit_units, now);
             }
             return None;
         }
         let last = payload_bytes == left;
         let fin = last && slot.flags.contains(SlotFlags::FIN_QUEUED);
         let mut flags = TcpFlags::ACK;
-        flags.set(TcpFlags::PSH, last && payload_bytes > 0);
+        flags.set(TcpFlags::PSH, payload_bytes > 0 && payload_bytes == self.message_left(slot));
         flags.set(TcpFlags::FIN, fin);
         let reply = self.data(slot, payload_bytes as u16, flags);
         if before(slot.snd_nxt, slot.snd_max) {
@@ -54,14 +58,27 @@ impl Tcp<'_> {
         Reply::bare(slot.snd_max, slot.rcv_nxt, TcpFlags::RST | TcpFlags::ACK)
     }
 
-    /// How many of the `left` bytes may go out now, in one segment: the smallest of the peer's MSS,
-    /// its window and ours; a sliver only when nothing is in flight (RFC 9293, 3.8.6.2.1).
+    /// Bytes from `snd_nxt` to the end of the message it lies in. Messages are equal, so they are
+    /// told apart from behind.
+    #[inline]
+    fn message_left(&self, slot: &Slot) -> u32 {
+        let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
+        if left > self.settings.message_bytes {
+            (left - 1) % self.settings.message_bytes.max(1) + 1
+        } else {
+            left
+        }
+    }
+
+    /// How many of the `left` bytes may go out now, in one segment and of one message: the smallest
+    /// of the peer's MSS, its window and ours; a sliver only when nothing is in flight (RFC 9293,
+    /// 3.8.6.2.1).
     #[inline]
     fn sendable(&self, slot: &Slot, left: u32) -> u32 {
         let mss = u32::from(slot.mss);
         let window = slot.snd_wnd.min(u32::from(slot.cwnd) * mss);
         let in_flight = slot.snd_nxt.wrapping_sub(slot.snd_una);
-        let whole = left.min(mss);
+        let whole = left.min(mss).min(self.message_left(slot));
         let room = window.saturating_sub(in_flight);
         if room >= whole {
             whole
@@ -76,16 +93,13 @@ impl Tcp<'_> {
     #[inline]
     fn data(&mut self, slot: &mut Slot, payload_bytes: u16, flags: TcpFlags) -> Reply {
         slot.flags.remove(SlotFlags::ACK_OWED);
-        let mut behind = slot.snd_end.wrapping_sub(slot.snd_nxt);
-        if behind > self.settings.message_bytes {
-            behind = (behind - 1) % self.settings.message_bytes.max(1) + 1;
-        }
         Reply {
             seq: slot.snd_nxt,
             ack: slot.rcv_nxt,
             flags,
             payload_bytes,
-            payload_at: self.settings.message_bytes.wrapping_sub(behind),
+            payload_at: self.settings.message_bytes.wrapping_sub(self.message_left(slot)),
+            scaled: true,
         }
     }
 
@@ -172,7 +186,14 @@ impl Tcp<'_> {
     pub(super) fn repeat_syn_ack(&mut self, slot: &mut Slot) -> Reply {
         self.stats.inc(Count::SynRt);
         slot.flags.insert(SlotFlags::RETRANSMITTED);
-        Reply::bare(slot.snd_una, slot.rcv_nxt, TcpFlags::SYN | TcpFlags::ACK)
+        Tcp::syn_ack(slot)
+    }
+
+    /// A SYN-ACK; it offers a window scale only if the SYN did (RFC 7323, 2.2).
+    pub(super) fn syn_ack(slot: &Slot) -> Reply {
+        let scaled = slot.wscale != NO_SCALE;
+        let flags = TcpFlags::SYN | TcpFlags::ACK;
+        Reply { scaled, ..Reply::bare(slot.snd_una, slot.rcv_nxt, flags) }
     }
 
     /// The oldest segment once more, after three duplicate ACKs (RFC 5681, 3.2).

@@ -6,13 +6,16 @@ use crate::plan::Messages;
 use crate::stats::Count;
 use crate::time::Stamp;
 
-use super::Tcp;
+use super::{LONGEST_QUEUE, Tcp};
 
 impl Tcp<'_> {
     /// New bytes of requests; every complete one is answered, also several in one segment.
     #[inline]
     pub(super) fn on_request_bytes(&mut self, slot: &mut Slot, bytes: &[u8], _now: Stamp) {
         if self.settings.messages == Messages::Raw {
+            if slot.flags.contains(SlotFlags::FIN_QUEUED) {
+                return; // our last word is said
+            }
             self.stats.inc(Count::TcpReq);
             self.respond(slot, false);
             return;
@@ -44,9 +47,16 @@ impl Tcp<'_> {
     /// Queues one response, and the FIN behind it where the connection is not kept.
     #[inline]
     fn respond(&mut self, slot: &mut Slot, peer_closes: bool) {
+        let queued = slot.snd_end.wrapping_sub(slot.snd_una);
+        if queued.saturating_add(self.settings.message_bytes) > LONGEST_QUEUE && queued > 0 {
+            // Nobody asks for that much at once; the sequence space is finite.
+            self.stats.inc(Count::HttpErr);
+            slot.flags.insert(SlotFlags::FIN_QUEUED);
+            return;
+        }
         slot.snd_end = slot.snd_end.wrapping_add(self.settings.message_bytes);
         slot.flags.insert(SlotFlags::SERVED);
-        if peer_closes || self.settings.keepalive.is_none() {
+        if peer_closes || self.draining || self.settings.keepalive.is_none() {
             slot.flags.insert(SlotFlags::FIN_QUEUED);
         }
         self.stats.inc(match self.settings.messages {
