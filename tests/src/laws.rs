@@ -40,16 +40,23 @@ fn own(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
     let (counts, tally) = (&machine.counts, &machine.tally);
     let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
     let returned = tally.sent + tally.given_back + machine.held as u64;
-    same("frames received + taken = sent + given back + held", tally.received + tally.taken, returned);
+    same(
+        "frames received + taken = sent + given back + held",
+        tally.received + tally.taken,
+        returned,
+    );
     same("pktRx = frames received", counts.get(Count::PktRx), tally.received);
     same("pktTx = frames sent", counts.get(Count::PktTx), tally.sent);
     same("every slot is closed", machine.open as u64, 0);
     same("skOpen = skClose", counts.get(Count::SkOpen), counts.get(Count::SkClose));
-    let kinds =
-        [Count::SkErrTimeout, Count::SkErrResponse, Count::SkErrReset, Count::SkErrIdle];
+    let kinds = [Count::SkErrTimeout, Count::SkErrResponse, Count::SkErrReset, Count::SkErrIdle];
     let kinds = kinds.iter().map(|kind| counts.get(*kind)).sum();
     same("skErr = its kinds", counts.get(Count::SkErr), kinds);
-    same("tcpTx + dropTx = TCP frames on the wire + dropTx", counts.get(Count::TcpTx), machine.fates.sent + counts.get(Count::DropTx));
+    same(
+        "tcpTx + dropTx = TCP frames on the wire + dropTx",
+        counts.get(Count::TcpTx),
+        machine.fates.sent + counts.get(Count::DropTx),
+    );
 }
 
 /// Counters that stay at zero when the network is faithful and both sides behave.
@@ -113,7 +120,8 @@ fn exchange(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, ser
         let (opened, served) = (of(client, Count::SkOpen), of(client, response));
         let errors = of(client, Count::SkErr);
         if served + errors < opened {
-            broken.push(format!("{opened} opened, {served} served, only {errors} counted as failed"));
+            broken
+                .push(format!("{opened} opened, {served} served, only {errors} counted as failed"));
         }
     }
 }

@@ -127,11 +127,7 @@ pub fn run_with(scenario: &Scenario, meddle: impl FnMut(&mut Sim<'_>)) -> Report
 
 /// As [`run_with`]; keeps the capture file if `keep` says so.
 #[must_use]
-pub fn run_kept(
-    scenario: &Scenario,
-    keep: bool,
-    mut meddle: impl FnMut(&mut Sim<'_>),
-) -> Report {
+pub fn run_kept(scenario: &Scenario, keep: bool, mut meddle: impl FnMut(&mut Sim<'_>)) -> Report {
     let wire = SharedWire::new(scenario.seed, scenario.network, keep);
     let control = Control::new();
     let mut memories = Vec::new();

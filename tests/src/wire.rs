@@ -183,7 +183,10 @@ impl Wire {
 
     /// A frame leaves `from`.
     pub fn send(&mut self, from: usize, frame: &[u8]) {
-        assert!(reference::checksums_hold(frame), "a sent frame has a wrong checksum: {frame:02x?}");
+        assert!(
+            reference::checksums_hold(frame),
+            "a sent frame has a wrong checksum: {frame:02x?}"
+        );
         self.capture.add(self.now, frame);
         let tcp = u64::from(reference::is_tcp(frame));
         self.stations[from].fates.sent += tcp;

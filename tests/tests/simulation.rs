@@ -61,7 +61,8 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 fn kept_connections_ask_as_often_as_told() {
     for interval in [0, 1_000, 15_000, 30_000] {
-        let scenario = Scenario { keepalive: Some((interval, 5)), cps: 2_000, ..Scenario::short(3) };
+        let scenario =
+            Scenario { keepalive: Some((interval, 5)), cps: 2_000, ..Scenario::short(3) };
         let report = run(&Scenario { duration: 300 * MILLI, ..scenario });
         let opened = client(&report, Count::SkOpen);
         let asked = client(&report, Count::HttpGet);
@@ -136,7 +137,8 @@ fn every_run_over_a_bad_network_ends_orderly() {
 fn connections_survive_loss_as_often_as_arithmetic_says() {
     for (loss, most_percent) in [(10_000, 0.01), (50_000, 0.1), (200_000, 8.0)] {
         let network = Conditions { loss, ..Conditions::CABLE };
-        let report = run(&Scenario { network, cps: 50_000, duration: 200 * MILLI, ..Scenario::short(9) });
+        let report =
+            run(&Scenario { network, cps: 50_000, duration: 200 * MILLI, ..Scenario::short(9) });
         let (opened, failed) = (client(&report, Count::SkOpen), client(&report, Count::SkErr));
         let percent = 100.0 * failed as f64 / opened as f64;
         println!("loss {loss} ppm: {failed} of {opened} failed, {percent:.3} %");
