@@ -32,6 +32,9 @@ use crate::time::{Instant, Ticks};
 
 /// Timers rung and slots swept in one turn, at most.
 const BUDGET: usize = 32;
+/// A device that takes nothing for one part in so many of a second loses what waits: half a second,
+/// since a peer on a shared processor may well not run for a tenth.
+const STUCK_PER_SECOND: u64 = 2;
 /// Slots looked at in one turn while the run ends.
 const SWEEP: usize = 1024;
 
@@ -367,7 +370,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         sent
     }
 
-    /// Hands everything on; gives up what the device has not taken for 10 ms.
+    /// Hands everything on; gives up what the device takes nothing of for too long.
     #[inline]
     fn transmit(&mut self, now: Instant) -> u32 {
         let mut sent = 0;
@@ -393,7 +396,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
     #[inline(never)]
     fn stuck(&mut self, now: Instant) {
         let since = *self.stuck_since.get_or_insert(now);
-        if now - since > Ticks(self.engine.plan.rate.hz() / 100) {
+        if now - since > Ticks(self.engine.plan.rate.hz() / STUCK_PER_SECOND) {
             let tx = &mut self.trays.tx;
             self.engine.tcp.stats.add(Count::DropTx, tx.len() as u64);
             self.queue.give_back(tx);

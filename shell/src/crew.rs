@@ -65,6 +65,10 @@ impl Watch {
     }
 }
 
+/// A thread; it ends with the queues its workers had, so that no end of a link is cut while the
+/// other still runs.
+pub type Thread = JoinHandle<Result<Vec<Box<dyn PacketQueue>>>>;
+
 /// A fresh statistics page that lives as long as the process.
 pub fn page() -> (Writer<'static>, Reader<'static>) {
     Box::leak(Box::<Page>::default()).open()
@@ -74,7 +78,7 @@ pub fn page() -> (Writer<'static>, Reader<'static>) {
 ///
 /// # Errors
 /// The system gives no thread.
-pub fn start(cpu: u16, parts: Vec<Parts>, clock: &Clock) -> Result<JoinHandle<Result<()>>> {
+pub fn start(cpu: u16, parts: Vec<Parts>, clock: &Clock) -> Result<Thread> {
     let clock = clock.clone();
     std::thread::Builder::new()
         .name(format!("worker-{cpu}"))
@@ -106,7 +110,7 @@ fn pin(cpu: u16) -> Result<()> {
         .with_context(|| format!("cpu {cpu} is not given to this process"))
 }
 
-fn run(parts: Vec<Parts>, clock: &Clock) -> Result<()> {
+fn run(parts: Vec<Parts>, clock: &Clock) -> Result<Vec<Box<dyn PacketQueue>>> {
     let mut queues = Vec::new();
     let mut rest = Vec::new();
     for part in parts {
@@ -139,7 +143,8 @@ fn run(parts: Vec<Parts>, clock: &Clock) -> Result<()> {
             idle.rest(clock, now, deadline);
         }
     }
-    Ok(())
+    drop(crew);
+    Ok(queues)
 }
 
 /// What a thread does when there is nothing to do: polls on for a while, then sleeps until the next

@@ -302,13 +302,11 @@ pub fn split(config: &Config, port: usize) -> Split {
     }
 }
 
-/// What messages are. The plain text `a...a` has no form; HTTP is followed wherever both sides may
-/// speak it; but a server with protocol tcp takes any data for a request, as dperf's does.
+/// What messages are: the plain text `a...a` has no form, everything else is HTTP. (An HTTP server
+/// still takes what does not look like HTTP for a request, as dperf's does.)
 fn messages(config: &Config) -> Messages {
-    let plain = message::is_plain(config);
     match (config.protocol, config.role, config.http_post) {
-        (Protocol::Tcp | Protocol::Udp, Role::Server, _) => Messages::Raw,
-        (Protocol::Tcp | Protocol::Udp, Role::Client, _) if plain => Messages::Raw,
+        (Protocol::Tcp | Protocol::Udp, ..) if message::is_plain(config) => Messages::Raw,
         (_, Role::Client, true) => Messages::HttpPost,
         (_, _, _) => Messages::HttpGet,
     }

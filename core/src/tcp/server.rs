@@ -12,7 +12,9 @@ impl Tcp<'_> {
     /// New bytes of requests; every complete one is answered, also several in one segment.
     #[inline]
     pub(super) fn on_request_bytes(&mut self, slot: &mut Slot, bytes: &[u8], _now: Stamp) {
-        if self.settings.messages == Messages::Raw {
+        // What does not look like HTTP is one request without a form.
+        let formless = slot.http.is_idle() && bytes.first().is_some_and(|first| !begins(*first));
+        if self.settings.messages == Messages::Raw || formless {
             if slot.flags.contains(SlotFlags::FIN_QUEUED) {
                 return; // our last word is said
             }
@@ -72,4 +74,9 @@ impl Tcp<'_> {
         }
         slot.flags.insert(SlotFlags::FIN_QUEUED);
     }
+}
+
+/// An HTTP request may begin with this byte: a method, or an empty line (RFC 9112, 2.2).
+const fn begins(first: u8) -> bool {
+    first.is_ascii_uppercase() || matches!(first, b'\r' | b'\n')
 }

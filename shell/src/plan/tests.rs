@@ -194,7 +194,8 @@ fn messages_are_to_the_byte() {
         assert_eq!((form, bytes, head.len()), (Messages::HttpGet, size, size));
     }
     let (form, bytes, head) = theirs("");
-    assert_eq!((form, bytes), (Messages::Raw, 99));
+    assert_eq!((form, bytes), (Messages::HttpGet, 99));
+    assert_eq!(theirs("payload_size 9").0, Messages::Raw);
     assert!(head.ends_with(b"\r\n\r\nhello dperf!\r\n"));
     assert!(find(&head, b"Connection:close"));
     assert!(find(&theirs("keepalive 1s").2, b"Connection:keep-alive"));

@@ -7,14 +7,13 @@ mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 use dperf_core::sync::{Control, Gateway, Phase};
 
 use crate::clock::Clock;
 use crate::config::{Config, Read};
-use crate::crew::{self, Parts, Watch};
+use crate::crew::{self, Parts, Thread, Watch};
 use crate::memory::Arena;
 use crate::plan::Plan;
 use crate::port::Opened;
@@ -122,17 +121,15 @@ fn wire(
     Ok(role)
 }
 
-type Thread = JoinHandle<Result<()>>;
-
-/// One thread per core; where there are more threads than processors, each gives way when idle.
 fn start(parts: BTreeMap<u16, Vec<Parts>>, clock: &Clock) -> Result<Vec<Thread>> {
     parts.into_iter().map(|(cpu, parts)| crew::start(cpu, parts, clock)).collect()
 }
 
 fn join(threads: Vec<Thread>) -> Result<()> {
+    let mut queues = Vec::new();
     for thread in threads {
         match thread.join() {
-            Ok(ended) => ended?,
+            Ok(ended) => queues.extend(ended?),
             Err(_) => bail!("a worker thread panicked: this is a fault of the program"),
         }
     }
