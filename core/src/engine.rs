@@ -103,7 +103,9 @@ impl<'m> Engine<'m> {
     #[inline]
     pub(crate) fn step(&mut self, frame: &mut Frame, parsed: &Parsed, now: Instant) -> Verdict {
         match parsed {
-            Parsed::Tcp(known, segment) => self.on_tcp(frame, known, segment, now),
+            Parsed::Tcp(known, segment) if self.gateway_known => {
+                self.on_tcp(frame, known, segment, now)
+            }
             rare => self.on_rare(frame, rare),
         }
     }
@@ -121,7 +123,7 @@ impl<'m> Engine<'m> {
         let Some(slot) = self.table.slots.get_mut(known.id.0 as usize) else {
             return Verdict::Done;
         };
-        if slot.is_closed() && segment.flags.contains(TcpFlags::SYN) {
+        if slot.is_closed() {
             describe(&self.plan, frame, known, slot);
         }
         let at = usize::from(segment.payload_at);
@@ -208,7 +210,12 @@ impl<'m> Engine<'m> {
     fn on_rare(&mut self, frame: &mut Frame, parsed: &Parsed) -> Verdict {
         let stats = &mut self.tcp.stats;
         match parsed {
-            Parsed::Tcp(..) => {}
+            // Nobody could be answered yet: the peer will come again.
+            Parsed::Tcp(..) => {
+                stats.inc(Count::TcpRx);
+                stats.inc(Count::TcpDrop);
+                stats.inc(Count::DropNoConnection);
+            }
             Parsed::Arp => return self.host.on_arp(frame, stats),
             Parsed::Icmp => return self.host.on_icmp(frame, stats),
             Parsed::Icmpv6 => stats.inc(Count::IcmpRx),
@@ -233,7 +240,7 @@ impl<'m> Engine<'m> {
         stats.inc(Count::TcpRx);
         stats.inc(Count::TcpDrop);
         stats.inc(Count::DropNoConnection);
-        if !self.plan.tcp_rst {
+        if !self.plan.tcp_rst || !self.gateway_known {
             return Verdict::Done;
         }
         match (Reply::reset_for(segment), turned(frame)) {
@@ -330,18 +337,19 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// A server's slot learns its tuple from the SYN that opens it.
+/// A closed slot learns its tuple from the segment that may be answered in its name.
 #[inline]
 fn describe(plan: &CorePlan<'_>, frame: &Frame, known: &Known, slot: &mut Slot) {
-    if plan.role != Role::Server {
-        return;
-    }
     let Some(ends) = turned(frame) else { return };
+    let (client, server) = match plan.role {
+        Role::Client => (ends.local, ends.remote),
+        Role::Server => (ends.remote, ends.local),
+    };
     let index = |list: &AddressList<'_>, address| {
         list.find(crate::plan::number(address)).unwrap_or_default() as u16
     };
-    slot.client = index(&plan.clients, ends.remote);
-    slot.server = index(&plan.servers, ends.local);
+    slot.client = index(&plan.clients, client);
+    slot.server = index(&plan.servers, server);
     slot.client_port = known.client_port;
     slot.server_port = known.server_port;
     slot.tuple_sum = ends.tuple_sum;

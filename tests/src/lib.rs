@@ -1,12 +1,15 @@
 //! Whole-system test tools: what they promise is that a failure is found again by its number.
 //!
 //! [`sim`] runs real workers over a network made of one seed, [`wire`] is that network,
-//! [`laws`] says what must hold whatever the network did, [`pcap`] writes down what crossed it.
+//! [`laws`] says what must hold whatever the network did, [`pcap`] writes down what crossed it,
+//! [`referee`] reads that again, and [`storm`] throws in what no peer should send.
 
 pub mod laws;
 pub mod pcap;
 pub mod queue;
+pub mod referee;
 pub mod reference;
 pub mod scenario;
 pub mod sim;
+pub mod storm;
 pub mod wire;

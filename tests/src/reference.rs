@@ -4,6 +4,8 @@
 use dperf_core::frame::TxShape;
 
 const ETHERNET: usize = 14;
+/// A TCP header without options.
+const TCP: usize = 20;
 
 /// One's complement sum of `bytes` as big-endian words, folded.
 fn ones_sum(bytes: &[u8]) -> u32 {
@@ -36,7 +38,7 @@ fn place(frame: &[u8]) -> Option<Place> {
         0x0800 => {
             let header = usize::from(frame.get(14)? & 15) * 4;
             let total = usize::from(u16::from_be_bytes([*frame.get(16)?, *frame.get(17)?]));
-            let len = total.checked_sub(header)?;
+            let len = total.checked_sub(header).filter(|len| *len >= TCP)?;
             (frame.get(23)? == &6 && frame.len() >= ETHERNET + total).then(|| Place {
                 at: ETHERNET + header,
                 end: ETHERNET + total,
@@ -46,7 +48,7 @@ fn place(frame: &[u8]) -> Option<Place> {
         }
         0x86dd => {
             let len = usize::from(u16::from_be_bytes([*frame.get(18)?, *frame.get(19)?]));
-            (frame.get(20)? == &6 && frame.len() >= 54 + len).then(|| Place {
+            (frame.get(20)? == &6 && len >= TCP && frame.len() >= 54 + len).then(|| Place {
                 at: 54,
                 end: 54 + len,
                 pseudo: ones_sum(&frame[22..54]) + 6 + len as u32,
@@ -99,9 +101,6 @@ pub fn repair(frame: &mut [u8]) {
         frame[24..26].copy_from_slice(&[0, 0]);
         let sum = !fold(ones_sum(&frame[ETHERNET..at]));
         frame[24..26].copy_from_slice(&sum.to_be_bytes());
-    }
-    if end < at + 18 {
-        return;
     }
     frame[at + 16..at + 18].copy_from_slice(&[0, 0]);
     let sum = !fold(pseudo + ones_sum(&frame[at..end]));

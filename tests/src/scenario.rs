@@ -266,9 +266,11 @@ impl Side {
         }
     }
 
-    /// Bytes of one whole message of this side.
+    /// One whole message of this side, as it shall cross the wire.
     #[must_use]
-    pub fn message_bytes(&self) -> u32 {
-        self.total_bytes
+    pub fn whole_message(&self) -> Vec<u8> {
+        let mut message = self.head.clone();
+        message.resize(self.total_bytes as usize, b'a');
+        message
     }
 }

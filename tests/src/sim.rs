@@ -160,6 +160,12 @@ impl Sim<'_> {
         self.now
     }
 
+    /// Rounds so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// Every slot of one machine.
     #[must_use]
     pub fn slots(&self, machine: usize) -> &[Slot] {

@@ -2,7 +2,7 @@
 //! frames as one seed says, counts everything it does, and forgets nothing.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::pcap::Capture;
@@ -102,6 +102,9 @@ struct Station {
     fates: Fates,
 }
 
+/// Frames remembered for a storm.
+const RECENT: usize = 32;
+
 /// The network and everything that is under way.
 #[derive(Debug)]
 pub struct Wire {
@@ -112,6 +115,8 @@ pub struct Wire {
     buffers: Vec<Vec<u8>>,
     free: Vec<usize>,
     order: u64,
+    /// Frames sent of late: material for a storm.
+    recent: VecDeque<Vec<u8>>,
     /// What crossed it.
     pub capture: Capture,
 }
@@ -132,6 +137,7 @@ impl SharedWire {
             buffers: Vec::new(),
             free: Vec::new(),
             order: 0,
+            recent: VecDeque::new(),
             capture: Capture::new(keep),
         })))
     }
@@ -188,6 +194,7 @@ impl Wire {
             "a sent frame has a wrong checksum: {frame:02x?}"
         );
         self.capture.add(self.now, frame);
+        self.remember(frame);
         let tcp = u64::from(reference::is_tcp(frame));
         self.stations[from].fates.sent += tcp;
         let conditions = self.conditions;
@@ -207,6 +214,28 @@ impl Wire {
                 self.fly(to, frame, conditions.pad);
             }
         }
+    }
+
+    fn remember(&mut self, frame: &[u8]) {
+        let mut oldest = if self.recent.len() < RECENT { None } else { self.recent.pop_front() }
+            .unwrap_or_default();
+        oldest.clear();
+        oldest.extend_from_slice(frame);
+        self.recent.push_back(oldest);
+    }
+
+    /// One of the last frames that were sent.
+    #[must_use]
+    pub fn recent(&self, pick: u64) -> Option<&[u8]> {
+        let count = self.recent.len() as u64;
+        let index = pick.checked_rem(count)? as usize;
+        self.recent.get(index).map(Vec::as_slice)
+    }
+
+    /// The station with the MAC address that `frame` is for.
+    #[must_use]
+    pub fn station_of(&self, frame: &[u8]) -> Option<usize> {
+        self.stations.iter().position(|station| frame.starts_with(&station.mac))
     }
 
     /// Puts a frame in at `to`, as if it came from the network now.

@@ -3,10 +3,12 @@
 
 use dperf_core::plan::Messages;
 use dperf_core::stats::Count;
-use dperf_tests::laws;
+use dperf_tests::referee::Verdict;
 use dperf_tests::scenario::{MILLI, Scenario};
 use dperf_tests::sim::{self, Report};
+use dperf_tests::storm::Storm;
 use dperf_tests::wire::{Conditions, Random};
+use dperf_tests::{laws, referee};
 
 /// Runs the scenario and checks the laws.
 fn run(scenario: &Scenario) -> Report {
@@ -144,4 +146,120 @@ fn connections_survive_loss_as_often_as_arithmetic_says() {
         println!("loss {loss} ppm: {failed} of {opened} failed, {percent:.3} %");
         assert!(percent <= most_percent, "{failed} of {opened} failed");
     }
+}
+
+/// Runs a scenario without checking anything, and keeps what crossed the wire.
+fn judged(scenario: &Scenario) -> referee::Verdict {
+    let report = sim::run_kept(scenario, true, |_| {});
+    referee::judge(scenario, &report.capture.expect("it was asked for"))
+}
+
+#[test]
+fn every_byte_on_the_wire_is_the_one_asked_for() {
+    for seed in seeds(30) {
+        let drawn = Scenario { ipv6: false, pairs: 1, ..Scenario::drawn(seed) };
+        let scenario = Scenario { network: rough(seed), cps: drawn.cps.min(2_000), ..drawn };
+        assert!(judged(&scenario).bytes > 0, "seed {seed}");
+    }
+}
+
+/// A Linux peer repeats what is not acknowledged after 200 ms at the earliest; two segments in
+/// flight after little more than two round trips. We answer within 40 ms, whatever the pace.
+#[test]
+fn data_is_acknowledged_within_40_ms() {
+    for interval in [0, 100, 5_000, 19_000, 21_000, 100_000, 6_000_000] {
+        for response_bytes in [0, 1_460, 5_000, 100_000] {
+            let scenario = Scenario {
+                keepalive: Some((interval, 3)),
+                response_bytes,
+                cps: 1_000,
+                retransmit_us: 2_000_000,
+                duration: 100 * MILLI,
+                ..Scenario::short(5)
+            };
+            let verdict = judged(&scenario);
+            let Verdict { longest_wait, longest_pair_wait, .. } = verdict;
+            let what = format!("{interval} us, {response_bytes} bytes: {verdict:?}");
+            assert!(longest_wait <= 40 * MILLI && longest_pair_wait <= MILLI / 10, "{what}");
+        }
+    }
+}
+
+#[test]
+fn raw_messages_and_fast_closes_come_out_even() {
+    let raw = Scenario { messages: Messages::Raw, request_bytes: 1, ..Scenario::short(6) };
+    let report = run(&raw);
+    assert_eq!(client(&report, Count::TcpTx), 3 * client(&report, Count::SkOpen));
+    assert_eq!(client(&report, Count::TcpRsp), client(&report, Count::SkOpen));
+    let kept = Scenario { keepalive: Some((0, 10)), response_bytes: 1400, ..raw };
+    run(&kept);
+    let report = run(&Scenario { fast_close: true, ..Scenario::short(7) });
+    let opened = client(&report, Count::SkOpen);
+    assert_eq!(
+        (client(&report, Count::TcpTx), server(&report, Count::TcpTx)),
+        (3 * opened, 2 * opened)
+    );
+    assert_eq!(client(&report, Count::RstTx), opened);
+    for seed in seeds(10) {
+        let drawn = Scenario { fast_close: true, ..Scenario::drawn(seed) };
+        run(&Scenario { network: rough(seed), cps: drawn.cps.min(2_000), ..drawn });
+    }
+}
+
+#[test]
+fn the_gateway_is_found_before_anything_is_opened() {
+    for network in [Conditions::CABLE, Conditions { loss: 500_000, ..Conditions::CABLE }] {
+        let faithful = network.is_faithful();
+        let scenario = Scenario {
+            network,
+            gateway_known: false,
+            duration: if faithful { 20 * MILLI } else { 20_000 * MILLI },
+            cps: if faithful { 100_000 } else { 100 },
+            ..Scenario::short(8)
+        };
+        let report = run(&scenario);
+        assert!(client(&report, Count::SkOpen) > 100);
+        assert!(client(&report, Count::ArpTx) > 0);
+    }
+}
+
+/// Bad weather hurts only the connections it hits: no panic, every law of one machine holds, and no
+/// more connections fail than frames were thrown.
+#[test]
+fn a_storm_hits_only_what_it_hits() {
+    for seed in seeds(50) {
+        let drawn = Scenario::drawn(seed);
+        let scenario = Scenario {
+            response_bytes: drawn.response_bytes.min(10_000),
+            cps: drawn.cps.clamp(5_000, 20_000),
+            idle_us: 1_000_000,
+            network: Conditions { delay: 20_000, ..Conditions::CABLE },
+            ..drawn
+        };
+        let mut storm = Storm::new(seed);
+        let report = sim::run_with(&scenario, |sim| {
+            if sim.now() < scenario.duration && sim.steps() % 16 == 0 {
+                storm.throw(&mut sim.wire());
+            }
+        });
+        if let Err(broken) = laws::check(&scenario, &report) {
+            panic!("seed {seed}: {scenario:?}\n{broken}\n{report:?}");
+        }
+        let failed: u64 = (0..scenario.pairs)
+            .map(|pair| report.machines[2 * pair].counts.get(Count::SkErr))
+            .sum();
+        assert!(failed <= storm.thrown, "seed {seed}: {failed} failed of {} thrown", storm.thrown);
+        assert!(client(&report, Count::Http2xx) > 0, "seed {seed}");
+    }
+}
+
+/// Not a gate: what a second of real time simulates.
+#[test]
+fn the_simulator_is_quick() {
+    let scenario =
+        Scenario { duration: 1_000 * MILLI, space: [10, 1, 60_000, 1], ..Scenario::short(1) };
+    let start = std::time::Instant::now();
+    let report = run(&scenario);
+    let opened = client(&report, Count::SkOpen) as f64;
+    println!("{:.0} connections a second", opened / start.elapsed().as_secs_f64());
 }

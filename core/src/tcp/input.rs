@@ -135,10 +135,10 @@ impl Tcp<'_> {
         let flags = segment.flags;
         // The usual segment: exactly the next one, an ACK, neither SYN nor RST.
         let usual = TcpFlags::SYN.union(TcpFlags::RST).union(TcpFlags::ACK);
-        if segment.seq != slot.rcv_nxt || flags & usual != TcpFlags::ACK {
-            if let Err(answer) = self.unusual(slot, segment, now) {
-                return answer;
-            }
+        if (segment.seq != slot.rcv_nxt || flags & usual != TcpFlags::ACK)
+            && let Err(answer) = self.unusual(slot, segment, now)
+        {
+            return answer;
         }
         match self.on_ack(slot, segment, now) {
             Err(answer) => return answer,
