@@ -1,0 +1,389 @@
+//! What a packet costs in the core: time-stamp-counter ticks and instructions per packet event.
+//!
+//! Client and server alternate in one thread over an in-process link; each turn of either worker is
+//! timed, and so is each call into the link, which is printed apart. Turns that moved nothing are
+//! left out and their share is printed. A packet event is one frame received or one frame sent.
+//! Checksums are computed and verified in software; the request has 85 bytes, the answer 99.
+//!
+//! `cargo bench -p dperf-tests --bench core` prints the table; `-- --scenario NAME --turns N` runs
+//! one scenario (what callgrind is pointed at), `-- --instructions` counts with callgrind.
+
+#![allow(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
+
+use dperf_core::frame::Tray;
+use dperf_core::plan::{
+    AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
+    number,
+};
+use dperf_core::port::{Capabilities, Faults, PacketQueue, PortState};
+use dperf_core::stats::{Count, Page, Reader, Snapshot};
+use dperf_core::sync::{Control, Gateway, Phase};
+use dperf_core::time::{Instant, TickRate};
+use dperf_core::worker::{Lent, Worker};
+use dperf_shell::clock::Clock;
+use dperf_shell::memory::Arena;
+use dperf_shell::port::link::{self, LinkQueue, MACS};
+
+/// One kind of load.
+#[derive(Clone, Copy)]
+struct Scenario {
+    name: &'static str,
+    /// Tuples, all of which are in use.
+    connections: u32,
+    /// Kept connections; otherwise each carries one request.
+    keepalive: bool,
+}
+
+const SCENARIOS: [Scenario; 8] = [
+    Scenario { name: "short-1k", connections: 1_000, keepalive: false },
+    Scenario { name: "short-100k", connections: 100_000, keepalive: false },
+    Scenario { name: "short-1m", connections: 1_000_000, keepalive: false },
+    Scenario { name: "short-10m", connections: 10_000_000, keepalive: false },
+    Scenario { name: "keepalive-1k", connections: 1_000, keepalive: true },
+    Scenario { name: "keepalive-100k", connections: 100_000, keepalive: true },
+    Scenario { name: "keepalive-1m", connections: 1_000_000, keepalive: true },
+    Scenario { name: "keepalive-10m", connections: 10_000_000, keepalive: true },
+];
+
+/// Requests or connections that begin in one turn of the client.
+const PER_TURN: u64 = 32;
+/// Virtual ticks from one turn to the next.
+const TURN_TICKS: u64 = 64_000;
+/// The clock's rate the plans are made for.
+const RATE: TickRate = TickRate::NANOSECONDS;
+
+/// Reads the processor's counter.
+fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reading the counter changes nothing; every x86-64 processor has it.
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    Clock::start().now().0
+}
+
+/// A queue that times what is done in it.
+struct Timed {
+    queue: LinkQueue,
+    ticks: u64,
+    /// Calls timed.
+    calls: u64,
+}
+
+impl Timed {
+    fn time<T>(&mut self, act: impl FnOnce(&mut LinkQueue) -> T) -> T {
+        let before = ticks();
+        let result = act(&mut self.queue);
+        self.ticks += ticks() - before;
+        self.calls += 1;
+        result
+    }
+}
+
+// SAFETY: every call is handed on to the link's queue, which keeps the promise itself.
+unsafe impl PacketQueue for Timed {
+    fn capabilities(&self) -> Capabilities {
+        self.queue.capabilities()
+    }
+    fn receive(&mut self, into: &mut Tray) {
+        self.time(|queue| queue.receive(into));
+    }
+    fn take(&mut self, want: usize, into: &mut Tray) -> usize {
+        self.time(|queue| queue.take(want, into))
+    }
+    fn transmit(&mut self, from: &mut Tray) -> usize {
+        self.time(|queue| queue.transmit(from))
+    }
+    fn give_back(&mut self, from: &mut Tray) {
+        self.time(|queue| queue.give_back(from));
+    }
+    fn state(&mut self) -> PortState {
+        self.queue.state()
+    }
+    fn faults(&mut self) -> Faults {
+        self.queue.faults()
+    }
+}
+
+/// What was measured of one side.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    /// Ticks in `run_once`, the link included.
+    turn_ticks: u64,
+    link_ticks: u64,
+    link_calls: u64,
+    turns: u64,
+    idle_turns: u64,
+    counts: Snapshot,
+}
+
+impl Cost {
+    fn events(&self) -> u64 {
+        self.counts.get(Count::PktRx) + self.counts.get(Count::PktTx)
+    }
+
+    /// Ticks per packet event outside the link, the timing's own cost taken off.
+    fn core_cycles(&self, tick_cost: u64) -> f64 {
+        let own = self.turn_ticks.saturating_sub(self.link_ticks);
+        let timing = (self.turns + self.link_calls) * tick_cost;
+        own.saturating_sub(timing) as f64 / self.events().max(1) as f64
+    }
+
+    fn link_cycles(&self) -> f64 {
+        self.link_ticks as f64 / self.events().max(1) as f64
+    }
+}
+
+/// One side with its worker.
+struct Side {
+    worker: Worker<'static, &'static mut Timed>,
+    timed: *const Timed,
+    reader: Reader<'static>,
+    before: Snapshot,
+    cost: Cost,
+}
+
+impl Side {
+    fn link(&self) -> (u64, u64) {
+        // SAFETY: the queue is leaked and lives for ever; the worker is not in a call.
+        unsafe { ((*self.timed).ticks, (*self.timed).calls) }
+    }
+
+    fn turn(&mut self, now: u64) {
+        let (link_before, calls_before) = self.link();
+        let before = ticks();
+        let load = self.worker.run_once(Instant(now));
+        let spent = ticks() - before;
+        let (link_after, calls_after) = self.link();
+        if load.work == 0 {
+            self.cost.idle_turns += 1;
+            return;
+        }
+        self.cost.turns += 1;
+        self.cost.turn_ticks += spent;
+        self.cost.link_ticks += link_after - link_before;
+        self.cost.link_calls += calls_after - calls_before;
+    }
+
+    fn begin(&mut self) {
+        self.before = self.reader.snapshot();
+        self.cost = Cost::default();
+    }
+
+    fn end(&mut self) -> Cost {
+        self.cost.counts = self.reader.snapshot().since(&self.before);
+        self.cost
+    }
+}
+
+fn leak<T>(value: T) -> &'static mut T {
+    Box::leak(Box::new(value))
+}
+
+fn list(first: Ipv4Addr, count: u32) -> AddressList<'static> {
+    let address = |place| IpAddr::V4(Ipv4Addr::from_bits(first.to_bits() + place));
+    let addresses: Vec<IpAddr> = (0..count).map(address).collect();
+    let block = AddressBlock { first: number(addresses[0]), count, base: 0 };
+    AddressList::new(leak([block]), Vec::leak(addresses))
+}
+
+/// The plan of one side: its tuple space holds exactly the scenario's connections.
+fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
+    let hosts = [Ipv4Addr::new(10, 0, 255, 1), Ipv4Addr::new(10, 1, 255, 1)].map(IpAddr::V4);
+    let (own, peer) = if role == Role::Client { (0, 1) } else { (1, 0) };
+    let ports = scenario.connections.min(50_000);
+    let body = b"hello dperf!\r\n";
+    let mut message = vec![0u8; 99];
+    let head = match role {
+        Role::Client => {
+            let spec = dperf_core::http::RequestSpec::default();
+            let bytes = dperf_core::http::write_request(&mut message, &spec).unwrap();
+            message.truncate(bytes);
+            Vec::leak(message)
+        }
+        Role::Server => {
+            dperf_core::http::write_response(&mut message, 0, !scenario.keepalive).unwrap();
+            assert!(message.ends_with(body));
+            Vec::leak(message)
+        }
+    };
+    let turns_per_second = 1_000_000_000 / TURN_TICKS;
+    let per_second = PER_TURN * turns_per_second;
+    // All connections take their turn once per interval.
+    let interval_us = u64::from(scenario.connections) * 1_000_000 / per_second;
+    let keepalive = Keepalive { interval_us: interval_us.max(1) as u32, requests: 0 };
+    CorePlan {
+        role,
+        rate: RATE,
+        mac: MACS[own],
+        host: hosts[own],
+        gateway: hosts[peer],
+        announces: true,
+        clients: list(Ipv4Addr::new(10, 0, 0, 1), scenario.connections.div_ceil(ports)),
+        servers: list(Ipv4Addr::new(10, 1, 0, 1), 1),
+        client_ports: PortRange { first: 1024, count: ports },
+        listen: PortRange { first: 80, count: 1 },
+        neigh_ignore: true,
+        tos: 0,
+        mss: 1460,
+        send_window: 4,
+        payload: Payload { head, total_bytes: head.len() as u32 },
+        messages: Messages::HttpGet,
+        keepalive: scenario.keepalive.then_some(keepalive),
+        pace: PacePlan {
+            cps: per_second,
+            cc: if scenario.keepalive { u64::from(scenario.connections) } else { 0 },
+            launch: 1,
+            slow_start_s: 0,
+            wait_s: 0,
+        },
+        retransmit_timeout_us: 2_000_000,
+        idle_timeout_us: 600_000_000,
+        tcp_rst: true,
+        fast_close: false,
+        tx_burst: 64,
+        seed: 1,
+    }
+}
+
+fn side(scenario: Scenario, role: Role, queue: LinkQueue, control: &'static Control) -> Side {
+    let plan = plan(scenario, role);
+    let timed = leak(Timed { queue, ticks: 0, calls: 0 });
+    let shown = core::ptr::from_ref(timed);
+    let (stats, reader) = leak(Page::new()).open();
+    let Arena { slots, chunks } = Arena::map(plan.tuples()).unwrap();
+    let gateway = leak(Gateway::new(Some(MACS[if role == Role::Client { 1 } else { 0 }])));
+    let lent = Lent { slots, chunks, stats, gateway, control };
+    Side {
+        worker: Worker::new(plan, timed, lent, Instant(0)).unwrap(),
+        timed: shown,
+        reader,
+        before: Snapshot::default(),
+        cost: Cost::default(),
+    }
+}
+
+/// Runs a scenario: warm until every slot was used, then `turns` turns of each side measured.
+fn run(scenario: Scenario, turns: u64) -> [Cost; 2] {
+    let (near, far) = link::pair(1514, 256);
+    let control = leak(Control::new());
+    control.advance(Phase::Run);
+    let mut client = side(scenario, Role::Client, near, control);
+    let mut server = side(scenario, Role::Server, far, control);
+    let mut now = 1_000_000_000;
+    let warm = u64::from(scenario.connections) * 5 / 4 / PER_TURN + 1000;
+    for turn in 0..warm + turns {
+        if turn == warm {
+            client.begin();
+            server.begin();
+        }
+        now += TURN_TICKS;
+        client.turn(now);
+        server.turn(now);
+    }
+    let costs = [client.end(), server.end()];
+    let [c, _] = &costs;
+    assert_eq!(c.counts.get(Count::SkErr) + c.counts.get(Count::HttpErr), 0, "{}", scenario.name);
+    assert!(c.counts.get(Count::Http2xx) >= turns * PER_TURN * 9 / 10, "{}", scenario.name);
+    costs
+}
+
+/// The least cost of reading the counter, back to back.
+fn tick_cost() -> u64 {
+    (0..10_000).map(|_| {
+        let before = ticks();
+        ticks() - before
+    })
+    .min()
+    .unwrap_or(0)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn table(rounds: usize) {
+    let tick_cost = tick_cost();
+    println!("ticks per packet event (one frame received or sent), median of {rounds} runs [least]");
+    println!("counter read: {tick_cost} ticks, taken off; link: its own cost, not in the core's");
+    println!(
+        "{:<16}{:>18}{:>18}{:>14}{:>14}{:>12}{:>8}",
+        "scenario", "client core", "server core", "client link", "server link", "events/conn", "idle"
+    );
+    for scenario in SCENARIOS {
+        let rounds = if scenario.connections >= 1_000_000 { rounds.min(3) } else { rounds };
+        let turns = 60_000;
+        let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, turns)).collect();
+        let cell = |side: usize| {
+            let values: Vec<f64> = runs.iter().map(|run| run[side].core_cycles(tick_cost)).collect();
+            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+            format!("{:.1} [{least:.1}]", median(values))
+        };
+        let link = |side: usize| median(runs.iter().map(|run| run[side].link_cycles()).collect());
+        let [c, s] = runs[0];
+        let per = (c.events() + s.events()) as f64 / c.counts.get(Count::Http2xx).max(1) as f64;
+        let idle = 100 * (c.idle_turns + s.idle_turns) / (2 * turns);
+        println!(
+            "{:<16}{:>18}{:>18}{:>14.1}{:>14.1}{per:>12.2}{idle:>7}%",
+            scenario.name,
+            cell(0),
+            cell(1),
+            link(0),
+            link(1)
+        );
+    }
+}
+
+/// Instructions per packet event, by callgrind: the difference of two runs, so that start-up and
+/// warming cancel out.
+fn instructions() {
+    let program = std::env::current_exe().unwrap();
+    println!("instructions per packet event (both sides and the link together), by callgrind");
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.connections == 1_000) {
+        let count = |turns: u64| -> u64 {
+            let output = Command::new("valgrind")
+                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+                .arg(&program)
+                .args(["--scenario", scenario.name, "--turns", &turns.to_string()])
+                .output()
+                .expect("valgrind is installed");
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            let line = text.lines().find(|line| line.contains("Collected :")).expect("a count");
+            line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+        };
+        let (short, long) = (2_000, 6_000);
+        let instructions = count(long) - count(short);
+        let events = |turns| run(*scenario, turns).iter().map(Cost::events).sum::<u64>();
+        let per = instructions as f64 / (events(long) - events(short)) as f64;
+        println!("{:<16}{per:>8.1}", scenario.name);
+    }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let after = |name: &str| {
+        words.iter().position(|word| word == name).and_then(|at| words.get(at + 1)).cloned()
+    };
+    match after("--scenario") {
+        Some(name) => {
+            let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
+            let turns = after("--turns").and_then(|turns| turns.parse().ok()).unwrap_or(60_000);
+            let costs = run(*scenario.expect("a scenario's name"), turns);
+            let tick_cost = tick_cost();
+            for cost in costs {
+                println!(
+                    "{:.1} core, {:.1} link",
+                    cost.core_cycles(tick_cost),
+                    cost.link_cycles()
+                );
+            }
+        }
+        None if words.iter().any(|word| word == "--instructions") => instructions(),
+        None => table(5),
+    }
+}
