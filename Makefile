@@ -1,0 +1,55 @@
+# What people and machines do with this source tree. `make` alone lists it.
+
+CARGO ?= cargo
+# How long each fuzz target runs.
+SECONDS = 30
+
+# Is DPDK here? Asked when a recipe begins, since `packages` may just have brought it.
+dpdk = $(shell pkg-config --exists libdpdk 2>/dev/null && echo yes)
+# The whole workspace, and the shell alone, with DPDK where it is.
+all = --workspace $(if $(dpdk),--features dperf-shell/dpdk,--exclude dpdk-sys)
+shell = -p dperf-shell $(if $(dpdk),--features dpdk)
+# The shell as it is on a machine without DPDK.
+bare = -p dperf-shell --no-default-features
+
+.PHONY: help demo test packages bench fmt lint doc no-std fuzz clean
+
+help: # Lists what can be made
+	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 12
+
+demo: # Builds and runs client and server in one process; needs no device and installs nothing
+	@$(if $(dpdk),,echo "libdpdk is not here: built without DPDK, which the demo does not need")
+	$(CARGO) run --release $(shell) -- demo
+
+test: packages # Installs missing Debian packages (and says which), then runs every test
+	$(CARGO) test $(bare)
+	$(CARGO) build $(all) --bins
+	$(CARGO) test $(all)
+
+packages: # Installs missing Debian packages, nothing else
+	@scripts/packages
+
+bench: # Measures cycles and instructions per packet
+	$(CARGO) bench -p dperf-tests
+
+fmt: # Formats every source file
+	$(CARGO) fmt --all
+
+lint: # Checks format and lints, with DPDK where it is, and without
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(all) --all-targets -- -D warnings
+	$(CARGO) clippy $(bare) --all-targets -- -D warnings
+
+doc: # Builds the documentation; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps $(all)
+
+no-std: # Links the core into a program without std and alloc, and runs it
+	$(CARGO) run --release --manifest-path tests/no-std/Cargo.toml
+
+fuzz: # Runs each fuzz target for SECONDS (30); needs a nightly toolchain
+	scripts/fuzz $(SECONDS)
+
+clean: # Removes everything that was built
+	$(CARGO) clean
+	$(CARGO) clean --manifest-path tests/no-std/Cargo.toml
+	$(CARGO) clean --manifest-path fuzz/Cargo.toml
