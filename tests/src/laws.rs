@@ -13,10 +13,11 @@ use crate::sim::{Outcome, Report};
 /// One line for each broken law.
 pub fn check(scenario: &Scenario, report: &Report) -> Result<(), String> {
     let mut broken = Vec::new();
+    let calm = report.machines.iter().all(|machine| machine.fates.injected == 0);
     for (index, machine) in report.machines.iter().enumerate() {
         let name = format!("{:?} {}", machine.role, index / 2);
         own(&mut broken, &name, machine);
-        if scenario.network.is_faithful() && machine.fates.injected == 0 {
+        if scenario.network.is_faithful() && calm {
             lossless(&mut broken, &name, machine);
         }
     }

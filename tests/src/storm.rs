@@ -21,7 +21,7 @@ impl Storm {
 
     /// Throws one frame at the machine that a real frame went to.
     pub fn throw(&mut self, wire: &mut Wire) {
-        let pick = self.random.next();
+        let pick = self.random.draw();
         let Some(mut frame) = wire.recent(pick).map(<[u8]>::to_vec) else { return };
         let Some(station) = wire.station_of(&frame) else { return };
         for _ in 0..=self.random.below(3) {
@@ -38,15 +38,15 @@ impl Storm {
         let len = frame.len() as u64;
         let Some((tcp, _)) = reference::segment_of(frame) else { return };
         match self.random.below(10) {
-            0 => frame[tcp + 13] = self.random.next() as u8,
+            0 => frame[tcp + 13] = self.random.draw() as u8,
             1 => frame[tcp + 13] = [4, 2, 0x12, 0x11, 0x14, 0x10][self.random.below(6) as usize],
             2 => self.shift(&mut frame[tcp + 4..tcp + 8]),
             3 => self.shift(&mut frame[tcp + 8..tcp + 12]),
             4 => frame[tcp + 14..tcp + 16].fill(if self.random.chance(500_000) { 0 } else { 255 }),
             5 => frame.truncate(self.random.below(len) as usize),
             6 => frame.extend_from_slice(&[0x61; 40]),
-            7 => frame[12 + self.random.below(len - 12) as usize] = self.random.next() as u8,
-            8 => frame[tcp + 12] = self.random.next() as u8,
+            7 => frame[12 + self.random.below(len - 12) as usize] = self.random.draw() as u8,
+            8 => frame[tcp + 12] = self.random.draw() as u8,
             _ => frame[14 + self.random.below(len - 14) as usize] ^= 1 << self.random.below(8),
         }
         if frame.len() < 14 {
@@ -58,7 +58,7 @@ impl Storm {
     fn shift(&mut self, number: &mut [u8]) {
         let Ok(bytes) = <[u8; 4]>::try_from(&*number) else { return };
         let by = match self.random.below(3) {
-            0 => self.random.next() as u32,
+            0 => self.random.draw() as u32,
             1 => self.random.below(4000) as u32,
             _ => 0u32.wrapping_sub(self.random.below(4000) as u32),
         };

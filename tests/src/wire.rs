@@ -20,7 +20,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +30,7 @@ impl Random {
 
     /// A number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 
     /// True `ppm` times in a million.
@@ -86,7 +86,7 @@ pub struct Fates {
     pub lost: u64,
     /// Arrived once more.
     pub doubled: u64,
-    /// Put in by the test, not by a sender.
+    /// Put in by the test, not by a sender: TCP or anything else.
     pub injected: u64,
 }
 
@@ -146,7 +146,6 @@ impl SharedWire {
     ///
     /// # Panics
     /// If a test panicked while it held the network.
-    #[must_use]
     pub fn get(&self) -> MutexGuard<'_, Wire> {
         self.0.lock().expect("nobody panics while holding the wire")
     }
@@ -241,7 +240,7 @@ impl Wire {
     /// Puts a frame in at `to`, as if it came from the network now.
     pub fn inject(&mut self, to: usize, frame: &[u8]) {
         self.capture.add(self.now, frame);
-        self.stations[to].fates.injected += u64::from(reference::is_tcp(frame));
+        self.stations[to].fates.injected += 1;
         let at = self.now;
         self.land(to, at, frame, self.conditions.pad);
     }

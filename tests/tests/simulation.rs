@@ -91,6 +91,9 @@ fn answers_of_every_size_arrive() {
     }
 }
 
+/// Seeds of a long test.
+const SEEDS: u64 = 50;
+
 /// Seeds that are always run; `DPERF_SIM_SEED` replaces them by one, to look at it alone.
 fn seeds(count: u64) -> Vec<u64> {
     if let Some(only) = std::env::var("DPERF_SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
@@ -120,14 +123,14 @@ fn rough(seed: u64) -> Conditions {
 
 #[test]
 fn anything_over_a_good_cable_leaves_no_trace_of_trouble() {
-    for seed in seeds(50) {
+    for seed in seeds(SEEDS) {
         run(&Scenario::drawn(seed));
     }
 }
 
 #[test]
 fn every_run_over_a_bad_network_ends_orderly() {
-    for seed in seeds(50) {
+    for seed in seeds(SEEDS) {
         let drawn = Scenario::drawn(seed);
         run(&Scenario { network: rough(seed), cps: drawn.cps.min(5_000), ..drawn });
     }
@@ -227,7 +230,7 @@ fn the_gateway_is_found_before_anything_is_opened() {
 /// more connections fail than frames were thrown.
 #[test]
 fn a_storm_hits_only_what_it_hits() {
-    for seed in seeds(50) {
+    for seed in seeds(SEEDS) {
         let drawn = Scenario::drawn(seed);
         let scenario = Scenario {
             response_bytes: drawn.response_bytes.min(10_000),

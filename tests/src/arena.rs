@@ -1,0 +1,103 @@
+//! Equal packet buffers of one queue: each is either here or lent out as exactly one frame, and one
+//! that comes back strange, or twice, stops the test.
+#![allow(unsafe_code)]
+
+use std::ptr::NonNull;
+
+use dperf_core::frame::Frame;
+
+/// Bytes of one buffer.
+const BUFFER_BYTES: usize = 2048;
+/// What a cookie adds to the buffer's number.
+const MARK: usize = 0x5eed_0000;
+
+/// Buffers, and who is out.
+#[derive(Debug)]
+pub struct Arena {
+    base: NonNull<u8>,
+    /// Buffers nobody holds.
+    free: Vec<u32>,
+    /// Whether each buffer is out.
+    lent: Vec<bool>,
+}
+
+// SAFETY: the buffers are plain bytes, reached only through the arena and the frames it lends.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    /// `count` buffers.
+    #[must_use]
+    pub fn new(count: usize) -> Arena {
+        let bytes = vec![0xa5u8; count * BUFFER_BYTES].into_boxed_slice();
+        Arena {
+            base: NonNull::from(Box::leak(bytes)).cast(),
+            free: (0..count as u32).rev().collect(),
+            lent: vec![false; count],
+        }
+    }
+
+    /// Buffers that are out.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.lent.len() - self.free.len()
+    }
+
+    /// An empty frame over a free buffer, if there is one.
+    pub fn lend(&mut self) -> Option<Frame> {
+        let index = self.free.pop()? as usize;
+        self.lent[index] = true;
+        // SAFETY: the buffer lies inside the arena, is initialised, lives until the arena is
+        // dropped without a frame out, and was free: nobody else reaches it.
+        Some(unsafe {
+            let data = self.base.add(index * BUFFER_BYTES);
+            Frame::new(data, 0, BUFFER_BYTES as u16, MARK + index)
+        })
+    }
+
+    /// Takes a buffer back.
+    ///
+    /// # Panics
+    /// If it is not one of ours, or not out.
+    pub fn take_back(&mut self, frame: Frame) {
+        let index = frame.cookie().wrapping_sub(MARK);
+        assert!(index < self.lent.len(), "a frame with a strange cookie came back");
+        let own = self.base.as_ptr().wrapping_add(index * BUFFER_BYTES);
+        assert!(std::ptr::eq(frame.bytes().as_ptr(), own), "a frame of another queue came back");
+        assert!(std::mem::take(&mut self.lent[index]), "a frame came back twice");
+        self.free.push(index as u32);
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if self.outstanding() > 0 {
+            return; // someone may still reach it: the memory stays
+        }
+        let bytes = NonNull::slice_from_raw_parts(self.base, self.lent.len() * BUFFER_BYTES);
+        // SAFETY: made by `Box::leak` in `new` with this length; no frame is out.
+        drop(unsafe { Box::from_raw(bytes.as_ptr()) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "of another queue")]
+    fn a_frame_of_another_queue_is_known() {
+        let (mut one, mut two) = (Arena::new(1), Arena::new(1));
+        let frame = one.lend().expect("free");
+        two.take_back(frame);
+    }
+
+    #[test]
+    fn buffers_run_out_and_come_back() {
+        let mut arena = Arena::new(2);
+        let (first, second) = (arena.lend().expect("free"), arena.lend().expect("free"));
+        assert!(arena.lend().is_none() && first.cookie() != second.cookie());
+        arena.take_back(first);
+        arena.take_back(second);
+        assert_eq!(arena.outstanding(), 0);
+    }
+}
