@@ -1,6 +1,8 @@
 /* The burst calls and everything else that is inline in DPDK, behind plain functions. */
 #include "shim.h"
 
+#include <string.h>
+
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_tcp.h>
@@ -8,6 +10,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 _Static_assert(sizeof(struct shim_frame) == 24, "Frame is 24 bytes");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "describe() writes words");
 _Static_assert(offsetof(struct shim_frame, mbuf) == 8, "cookie");
 _Static_assert(offsetof(struct shim_frame, len) == 16, "len");
 _Static_assert(offsetof(struct shim_frame, capacity) == 18, "capacity");
@@ -17,14 +20,21 @@ _Static_assert(offsetof(struct shim_frame, tx_shape) == 21, "tx_shape");
 /* What a sent mbuf may keep of its flags: how its buffer is attached, nothing of its reception. */
 #define KEPT_FLAGS (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)
 
-INLINE void describe(struct shim_frame *frame, struct rte_mbuf *m)
+/* One store for what is said about the frame: stores of parts of a word, read back as a whole a few
+ * instructions later, would wait for each other. */
+INLINE void describe(struct shim_frame *frame, struct rte_mbuf *m, uint8_t rx_checksum)
 {
+    uint16_t room = (uint16_t)(m->buf_len - m->data_off);
+    uint64_t words = (uint64_t)m->data_len | (uint64_t)room << 16 | (uint64_t)rx_checksum << 32;
+
     frame->data = (uint8_t *)m->buf_addr + m->data_off;
     frame->mbuf = (uintptr_t)m;
-    frame->len = m->data_len;
-    frame->capacity = (uint16_t)(m->buf_len - m->data_off);
-    frame->rx_checksum = SHIM_RX_UNKNOWN;
-    frame->tx_shape = 0;
+    memcpy(&frame->len, &words, sizeof(words));
+}
+
+INLINE int lies_in(const struct shim_chunk *chunk, uintptr_t mbuf)
+{
+    return mbuf - chunk->from < chunk->to - chunk->from;
 }
 
 /* The device vouches for layer 4 but says nothing about the IPv4 header (virtio): look at it. */
@@ -66,8 +76,12 @@ uint16_t shim_receive(uint16_t port, uint16_t queue, struct shim_frame *into, ui
                       uint8_t verify, uint64_t *dropped)
 {
     struct rte_mbuf *burst[SHIM_FRAMES];
-    uint16_t got = rte_eth_rx_burst(port, queue, burst, RTE_MIN(want, SHIM_FRAMES));
-    uint16_t kept = 0;
+    struct shim_frame *next = into;
+    uint16_t got;
+
+    if (want > SHIM_FRAMES)
+        want = SHIM_FRAMES;
+    got = rte_eth_rx_burst(port, queue, burst, want);
 
     for (uint16_t i = 0; i < got; i++) {
         struct rte_mbuf *m = burst[i];
@@ -77,24 +91,22 @@ uint16_t shim_receive(uint16_t port, uint16_t queue, struct shim_frame *into, ui
             ++*dropped;
             continue;
         }
-        describe(&into[kept], m);
-        if (verify)
-            into[kept].rx_checksum = checksum_verdict(m);
-        kept++;
+        describe(next++, m, verify ? checksum_verdict(m) : SHIM_RX_UNKNOWN);
     }
-    return kept;
+    return (uint16_t)(next - into);
 }
 
 uint16_t shim_take(struct rte_mempool *pool, struct shim_frame *into, uint16_t want)
 {
     struct rte_mbuf *burst[SHIM_FRAMES];
 
-    want = RTE_MIN(want, SHIM_FRAMES);
+    if (want > SHIM_FRAMES)
+        want = SHIM_FRAMES;
     /* All or nothing, says the pool; a nearly empty one shall still lend what it has. */
     while (want > 0 && unlikely(rte_pktmbuf_alloc_bulk(pool, burst, want) != 0))
         want /= 2;
     for (uint16_t i = 0; i < want; i++)
-        describe(&into[i], burst[i]);
+        describe(&into[i], burst[i], SHIM_RX_UNKNOWN);
     return want;
 }
 
@@ -114,32 +126,42 @@ INLINE void shape(struct rte_mbuf *m, const struct shim_frame *frame,
 /* rte_eth_tx_prepare is left out on purpose: what it would do for our two shapes, the sum of the
  * pseudo header, is in the frame already. */
 uint16_t shim_transmit(uint16_t port, uint16_t queue, const struct shim_frame *from, uint16_t count,
-                       const struct shim_shape *shapes)
+                       const struct shim_chunk *own, const struct shim_shape *shapes)
 {
     struct rte_mbuf *burst[SHIM_FRAMES];
+    const struct shim_chunk chunk = *own;
+    uint16_t i;
 
-    count = RTE_MIN(count, SHIM_FRAMES);
-    for (uint16_t i = 0; i < count; i++) {
-        struct rte_mbuf *m = (struct rte_mbuf *)from[i].mbuf;
+    if (count > SHIM_FRAMES)
+        count = SHIM_FRAMES;
+    for (i = 0; i < count; i++) {
+        const struct shim_frame *frame = &from[i];
+        struct rte_mbuf *m = (struct rte_mbuf *)frame->mbuf;
 
-        m->data_len = from[i].len;
-        m->pkt_len = from[i].len;
+        if (unlikely(!lies_in(&chunk, frame->mbuf)))
+            break;
+        m->data_len = frame->len;
+        m->pkt_len = frame->len;
         m->ol_flags &= KEPT_FLAGS;
-        if (from[i].tx_shape != 0)
-            shape(m, &from[i], &shapes[from[i].tx_shape]);
+        if (frame->tx_shape != 0)
+            shape(m, frame, &shapes[frame->tx_shape]);
         burst[i] = m;
     }
-    return rte_eth_tx_burst(port, queue, burst, count);
+    return rte_eth_tx_burst(port, queue, burst, i);
 }
 
-void shim_give_back(const struct shim_frame *from, uint16_t count)
+uint16_t shim_give_back(const struct shim_frame *from, uint16_t count, const struct shim_chunk *own)
 {
     struct rte_mbuf *burst[SHIM_FRAMES];
+    const struct shim_chunk chunk = *own;
+    uint16_t i;
 
-    count = RTE_MIN(count, SHIM_FRAMES);
-    for (uint16_t i = 0; i < count; i++)
+    if (count > SHIM_FRAMES)
+        count = SHIM_FRAMES;
+    for (i = 0; i < count && lies_in(&chunk, from[i].mbuf); i++)
         burst[i] = (struct rte_mbuf *)from[i].mbuf;
-    rte_pktmbuf_free_bulk(burst, count);
+    rte_pktmbuf_free_bulk(burst, i);
+    return i;
 }
 
 uint32_t shim_pool_chunks(struct rte_mempool *pool, struct shim_chunk *into, uint32_t room)

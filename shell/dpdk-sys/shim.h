@@ -53,12 +53,12 @@ uint16_t shim_receive(uint16_t port, uint16_t queue, struct shim_frame *into, ui
 /* Takes up to `want` blank frames out of the pool. */
 uint16_t shim_take(struct rte_mempool *pool, struct shim_frame *into, uint16_t want);
 
-/* Sends from the front; returns how many left. */
+/* Sends from the front, up to the first frame that does not lie in `own`; returns how many left. */
 uint16_t shim_transmit(uint16_t port, uint16_t queue, const struct shim_frame *from, uint16_t count,
-                       const struct shim_shape *shapes);
+                       const struct shim_chunk *own, const struct shim_shape *shapes);
 
-/* Frees the frames. */
-void shim_give_back(const struct shim_frame *from, uint16_t count);
+/* Frees frames from the front, up to the first that does not lie in `own`; returns how many. */
+uint16_t shim_give_back(const struct shim_frame *from, uint16_t count, const struct shim_chunk *own);
 
 /* The pool's memory, piece by piece; returns the number of pieces, also of those beyond `room`. */
 uint32_t shim_pool_chunks(struct rte_mempool *pool, struct shim_chunk *into, uint32_t room);

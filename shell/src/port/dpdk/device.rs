@@ -4,21 +4,20 @@
 //! Every step is a foreign call on a port number, so this file needs `unsafe`.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use dperf_core::frame::TRAY_PLACES;
 use dperf_core::port::{Faults, Offloads, PortState};
 use dperf_core::wire::ethernet::MacAddr;
 
 use super::args::pci_address;
 use super::eal::{Overheard, check_running, error_text};
 use super::pool::{self, Pool};
-use super::{PortWish, queue};
-use crate::port::{Facts, KernelSees};
+use super::{PortWish, describe, queue};
+use crate::port::Facts;
 
 /// Ports that are open. Its lock also makes control calls one at a time, as DPDK wants them.
 static OPEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
@@ -27,9 +26,9 @@ fn open_ports() -> MutexGuard<'static, Vec<u16>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Some port is open, or some frame is still out.
-pub(super) fn in_use() -> bool {
-    !open_ports().is_empty() || !pool::none_left()
+/// Some port is open.
+pub(super) fn any_open() -> bool {
+    !open_ports().is_empty()
 }
 
 /// An IPv4 header's checksum is filled in here when the device only knows layer 4.
@@ -88,15 +87,18 @@ impl Port {
             Some(address) => address,
             None => wish.device.split(',').next().unwrap_or_default().to_owned(),
         };
+        // The peer would own the memory our parsers read.
+        let shared = name.starts_with("net_memif") && wish.device.contains("zero-copy=yes");
+        ensure!(!shared, "the peer could write to frames we have checked: leave zero-copy out");
         let mut probed = false;
         let id = match port_named(&name)? {
             Some(id) => id,
-            None if pci_address(&name).is_some() => return Err(no_such_nic(&name)),
+            None if pci_address(&name).is_some() => return Err(describe::no_such_nic(&name)),
             None => {
                 let device = CString::new(wish.device.as_str())?;
                 // SAFETY: the EAL runs; the string lives through the call.
                 let rc = unsafe { dpdk_sys::rte_dev_probe(device.as_ptr()) };
-                ensure!(rc == 0, "no such device: {}", error_text(-rc));
+                ensure!(rc == 0, "no such device, or not with these arguments");
                 probed = true;
                 port_named(&name)?.context("the device has no Ethernet port")?
             }
@@ -130,13 +132,13 @@ impl Port {
             mac.assume_init()
         };
         self.before = self.totals();
-        let driver = driver_name(&info);
+        let driver = describe::driver_name(&info);
         Ok(Facts {
             mac: MacAddr(mac.addr_bytes),
             frame_bytes: wish.frame_bytes,
             offloads,
-            kernel_sees: kernel_sees(&driver),
-            paired_queues: paired(&driver, &wish.device),
+            kernel_sees: describe::kernel_sees(&driver),
+            paired_queues: describe::paired(&driver, &wish.device),
         })
     }
 
@@ -154,11 +156,8 @@ impl Port {
             wish.queues
         );
         let mtu = wish.frame_bytes.saturating_sub(14);
-        ensure!(
-            info.max_mtu == 0 || mtu <= info.max_mtu,
-            "it carries an MTU of {} at most: lower the MTU from {mtu}",
-            info.max_mtu
-        );
+        let most = describe::max_mtu(info);
+        ensure!(mtu <= most, "it carries an MTU of {most} at most: lower the MTU from {mtu}");
         let both = |flags: u64, offered: u64| if offered & flags == flags { flags } else { 0 };
         let (rx_offered, tx_offered) = (info.rx_offload_capa, info.tx_offload_capa);
         let mut offloads = Offloads::empty();
@@ -182,8 +181,7 @@ impl Port {
         key.truncate(usize::from(info.hash_key_size));
         let mut conf = configuration(wish.queues, info, &mut key);
         // Never below the standard: short test frames do not keep longer ones from coming in.
-        let least = if info.max_mtu == 0 { 1500 } else { info.max_mtu.min(1500) };
-        conf.rxmode.mtu = u32::from(mtu.max(least));
+        conf.rxmode.mtu = u32::from(mtu.max(most.min(1500)));
         conf.rxmode.offloads = rx;
         conf.txmode.offloads = tx;
         // SAFETY: the port is there and stopped; the key lives through the call, which copies it.
@@ -201,7 +199,8 @@ impl Port {
         unsafe { dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &mut rx, &mut tx) };
         // SAFETY: asks about a port that is there.
         let node = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id) };
-        let (frames, room) = (pool::frames(rx, tx), pool::room(wish.frame_bytes));
+        let (rx_held, tx_held) = pool::held(&wish.device, rx, tx);
+        let (frames, room) = (pool::frames(rx_held, tx_held), pool::room(wish.frame_bytes));
         for queue in 0..wish.queues {
             let name = format!("dperf-{}-{queue}-{:x}", self.id, queue::serial());
             let pool = Pool::new(&name, frames, room, node)?;
@@ -279,29 +278,6 @@ impl Port {
         state
     }
 
-    /// Frees what has arrived meanwhile: rings in memory do not do it when they are closed.
-    ///
-    /// # Safety
-    /// The port is started and no queue of it is in use.
-    unsafe fn empty(&self) {
-        const ROUNDS: usize = 256;
-        let mut burst = [const { MaybeUninit::<dpdk_sys::shim_frame>::uninit() }; TRAY_PLACES];
-        for queue in 0..self.pools.len() as u16 {
-            for _ in 0..ROUNDS {
-                let frames = burst.as_mut_ptr().cast();
-                // SAFETY: as promised; `burst` has room, and what it gets is freed once.
-                unsafe {
-                    let want = TRAY_PLACES as u16 / 2;
-                    let got = dpdk_sys::shim_receive(self.id, queue, frames, want, 0, &mut 0);
-                    if got == 0 {
-                        break;
-                    }
-                    dpdk_sys::shim_give_back(frames, got);
-                }
-            }
-        }
-    }
-
     /// What [`Port::ask_state`] found last.
     pub(super) fn last_state(&self) -> PortState {
         match self.state.load(Ordering::Relaxed) {
@@ -345,7 +321,6 @@ impl Drop for Port {
         // rings have given their buffers back.
         unsafe {
             if self.started {
-                self.empty();
                 dpdk_sys::rte_eth_dev_stop(self.id);
             }
             dpdk_sys::rte_eth_dev_close(self.id);
@@ -376,14 +351,6 @@ fn info(id: u16) -> Result<dpdk_sys::rte_eth_dev_info> {
     }
 }
 
-fn driver_name(info: &dpdk_sys::rte_eth_dev_info) -> String {
-    if info.driver_name.is_null() {
-        return String::new();
-    }
-    // SAFETY: a driver's name is a C string in its static memory.
-    unsafe { CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned()
-}
-
 /// RSS over addresses and ports where a port has several queues, with a key under which both
 /// directions of a flow come to the same queue.
 fn configuration(
@@ -403,41 +370,4 @@ fn configuration(
         }
     }
     conf
-}
-
-fn kernel_sees(driver: &str) -> KernelSees {
-    match driver {
-        "net_af_packet" | "net_pcap" => KernelSees::Copy,
-        _ => KernelSees::Nothing,
-    }
-}
-
-/// Queue i of ours is joined to queue i of the peer. A vhost-kernel back end (`/dev/...`) is not a
-/// peer of our kind.
-fn paired(driver: &str, device: &str) -> bool {
-    match driver {
-        "net_memif" | "net_ring" | "net_null" | "net_vhost" => true,
-        "net_virtio_user" => !device.contains("path=/dev/"),
-        _ => false,
-    }
-}
-
-/// Why a PCI address has no port, as far as the kernel can tell.
-fn no_such_nic(address: &str) -> anyhow::Error {
-    let device = std::path::Path::new("/sys/bus/pci/devices").join(address);
-    if !device.exists() {
-        return anyhow!("no such PCI device: see dpdk-devbind.py --status");
-    }
-    let driver = std::fs::read_link(device.join("driver")).ok();
-    let driver = driver.as_deref().and_then(|path| path.file_name()).unwrap_or_default();
-    match driver.to_str() {
-        Some("vfio-pci" | "igb_uio" | "uio_pci_generic") => anyhow!(
-            "DPDK has no driver for it or could not reach it: is it in the EAL's list of devices, \
-             and may this user open /dev/vfio?"
-        ),
-        Some("") | None => anyhow!("no driver holds it: dpdk-devbind.py --bind=vfio-pci {address}"),
-        Some(kernel) => anyhow!(
-            "the kernel's driver {kernel} holds it: dpdk-devbind.py --bind=vfio-pci {address}"
-        ),
-    }
 }

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::args::{EalArgs, Memory, free_huge_bytes};
-use super::device;
+use super::{device, pool, queue};
 
 /// What the one EAL of this process is doing.
 enum State {
@@ -58,6 +58,10 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
     let rc = unsafe { dpdk_sys::rte_eal_init(words.len() as c_int, argv.as_mut_ptr()) };
     let said = log.finish();
     affinity.restore();
+    if let Some(dir) = runtime_dir() {
+        // Empty, unless the user's own options share files with other processes.
+        let _ = std::fs::remove_dir(dir);
+    }
     if rc < 0 {
         *state = State::Over;
         let reason = error_text(last_error());
@@ -65,10 +69,6 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
     }
     if args.extra.contains("--log-level") && !said.is_empty() {
         eprintln!("{said}");
-    }
-    if let Some(dir) = runtime_dir() {
-        // Empty, unless the user's own options share files with other processes.
-        let _ = std::fs::remove_dir(dir);
     }
     *state = State::Running;
     Ok(memory)
@@ -83,7 +83,10 @@ pub fn stop() -> Result<()> {
     if !matches!(*state, State::Running) {
         return Ok(());
     }
-    ensure!(!device::in_use(), "DPDK cannot stop: a port is open or its frames are still out");
+    ensure!(!device::any_open(), "DPDK cannot stop: a port is open");
+    let adrift = queue::adrift();
+    ensure!(adrift == 0, "DPDK cannot stop: {adrift} frames were not given back");
+    pool::free_orphans();
     // SAFETY: it was initialised, once; no port is open and no pool's memory is lent.
     let (dir, rc) = (runtime_dir(), unsafe { dpdk_sys::rte_eal_cleanup() });
     if let Some(dir) = dir {
@@ -108,7 +111,7 @@ fn unique_prefix() -> String {
 
 /// The folder the EAL made for this process, if it is one made for us.
 fn runtime_dir() -> Option<PathBuf> {
-    // SAFETY: the EAL runs; it answers with a string in static memory or NULL.
+    // SAFETY: the EAL has read its arguments; it answers with a string in static memory or NULL.
     let dir = unsafe {
         let dir = dpdk_sys::rte_eal_get_runtime_dir();
         if dir.is_null() { None } else { CStr::from_ptr(dir).to_str().ok() }

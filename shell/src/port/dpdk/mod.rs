@@ -12,6 +12,7 @@ use dperf_core::port::{Offloads, PacketQueue, PortState};
 use super::Opened;
 
 mod args;
+mod describe;
 mod device;
 mod eal;
 mod pool;
@@ -47,8 +48,9 @@ pub struct PortWish {
 
 /// MiB of buffers a port needs: the share of it in [`EalArgs::memory_mb`].
 pub fn memory_mb(wish: &PortWish) -> u32 {
-    let frames = pool::frames(wish.descriptors, wish.descriptors);
-    let bytes = u64::from(wish.queues) * u64::from(frames) * pool::bytes_per_frame(wish.frame_bytes);
+    let (rx, tx) = pool::held(&wish.device, wish.descriptors, wish.descriptors);
+    let per_queue = u64::from(pool::frames(rx, tx)) * pool::bytes_per_frame(wish.frame_bytes);
+    let bytes = u64::from(wish.queues) * per_queue;
     // A quarter more for the pools' own rings and caches and what pages leave over.
     ((bytes + bytes / 4) >> 20) as u32 + 8
 }
@@ -85,7 +87,9 @@ pub fn wait_for_link(
         match first.state() {
             PortState::Up => return Ok(()),
             PortState::Gone => bail!("port {name}: the device is gone"),
-            PortState::Down if stopped() => bail!("port {name}: stopped while waiting for the link"),
+            PortState::Down if stopped() => {
+                bail!("port {name}: stopped while waiting for the link")
+            }
             PortState::Down if begun.elapsed() >= limit => bail!(
                 "port {name}: no link within {} s: look at the cable, or start the peer",
                 limit.as_secs_f32()

@@ -19,6 +19,12 @@ const CACHE: u32 = 256;
 /// What the pool adds to each buffer: the mbuf and the pool's own mark, both in whole cache lines.
 const OBJECT_BYTES: u64 = dpdk_sys::SHIM_MBUF_BYTES as u64 + 64;
 
+/// Descriptors (receive, transmit) whose buffers a driver really holds.
+pub(super) fn held(device: &str, rx: u16, tx: u16) -> (u16, u16) {
+    // Its rings have fixed sizes: 2048 to fill, 2048 to send and 2048 sent.
+    if device.starts_with("net_af_xdp") { (rx.max(2048), tx.max(4096)) } else { (rx, tx) }
+}
+
 /// Buffers for one queue: both rings full, a tray on each side of the worker twice over, and two
 /// threads' caches, which fill to one and a half times their size.
 pub(super) fn frames(rx_descriptors: u16, tx_descriptors: u16) -> u32 {
@@ -39,17 +45,15 @@ pub(super) fn bytes_per_frame(frame_bytes: u16) -> u64 {
 }
 
 /// Where a piece of a pool lies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Chunk {
-    from: usize,
-    bytes: usize,
-}
+pub(super) type Chunk = dpdk_sys::shim_chunk;
 
-impl Chunk {
-    #[inline]
-    pub(super) fn holds(&self, cookie: usize) -> bool {
-        cookie.wrapping_sub(self.from) < self.bytes
-    }
+/// All of memory: for frames that are known to be DPDK's.
+pub(super) const ANYWHERE: Chunk = Chunk { from: 0, to: usize::MAX };
+
+/// The cookie points into the piece.
+#[inline]
+pub(super) fn lies_in(chunk: &Chunk, cookie: usize) -> bool {
+    (chunk.from..chunk.to).contains(&cookie)
 }
 
 /// Every piece of every pool that lives.
@@ -61,24 +65,23 @@ fn known() -> MutexGuard<'static, Vec<Chunk>> {
 
 /// The cookie is a buffer of some pool of this process (net_ring hands them from port to port).
 pub(super) fn is_known(cookie: usize) -> bool {
-    known().iter().any(|chunk| chunk.holds(cookie))
+    known().iter().any(|chunk| lies_in(chunk, cookie))
 }
 
-/// Pools whose port is closed while frames of theirs were still out.
+/// Pools whose port was closed while buffers of theirs were with somebody else: frames somebody
+/// still holds, or buffers a driver or a ring in memory forgot.
 static ORPHANS: Mutex<Vec<Pool>> = Mutex::new(Vec::new());
 
-/// No pool is left, so no frame is out. Pools that got their last frames back go now.
-pub(super) fn none_left() -> bool {
-    let mut orphans = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner);
-    orphans.retain(|pool| pool.frames_out() > 0);
-    known().is_empty()
+/// The port is closed: frees the pools that are whole, and keeps the others as they are.
+pub(super) fn let_go(pools: &mut Vec<Pool>) {
+    let broken = pools.extract_if(.., |pool| pool.buffers_out() > 0);
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).extend(broken);
+    pools.clear();
 }
 
-/// The port is closed: frees its pools, or keeps those with frames out until they are back.
-pub(super) fn let_go(pools: &mut Vec<Pool>) {
-    let out = pools.extract_if(.., |pool| pool.frames_out() > 0);
-    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).extend(out);
-    pools.clear();
+/// Every port is closed and nobody holds a frame: what a driver forgot is freed with the rest.
+pub(super) fn free_orphans() {
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
 /// A pool of mbufs.
@@ -132,15 +135,15 @@ impl Pool {
         self.raw
     }
 
-    /// Buffers that are with somebody else: a ring, a tray, a device.
-    fn frames_out(&self) -> u32 {
+    /// Buffers that are with somebody else: a tray, a ring, a device.
+    fn buffers_out(&self) -> u32 {
         // SAFETY: the pool lives as long as `self`.
         unsafe { dpdk_sys::rte_mempool_in_use_count(self.raw.as_ptr()) }
     }
 
     /// The cookie is one of this pool's buffers.
     pub(super) fn holds(&self, cookie: usize) -> bool {
-        self.chunks.iter().any(|chunk| chunk.holds(cookie))
+        self.chunks.iter().any(|chunk| lies_in(chunk, cookie))
     }
 
     pub(super) fn chunks(&self) -> &[Chunk] {
@@ -150,12 +153,8 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.frames_out() > 0 {
-            // Only a port that failed half-way gets here with frames out: their memory stays.
-            return;
-        }
-        known().retain(|chunk| !self.chunks.contains(chunk));
-        // SAFETY: every buffer is back, the port is closed, and nobody else has the pointer.
+        known().retain(|chunk| !self.chunks.iter().any(|own| own.from == chunk.from));
+        // SAFETY: the port is closed, no frame of the pool is out, and nobody else has the pointer.
         unsafe { dpdk_sys::rte_mempool_free(self.raw.as_ptr()) };
     }
 }
@@ -164,13 +163,12 @@ impl Drop for Pool {
 fn chunks(pool: NonNull<dpdk_sys::rte_mempool>) -> Vec<Chunk> {
     let mut room = 16;
     loop {
-        let mut found = vec![dpdk_sys::shim_chunk { from: 0, to: 0 }; room as usize];
+        let mut found = vec![Chunk { from: 0, to: 0 }; room as usize];
         // SAFETY: the pool lives, and `found` has `room` places.
         let count = unsafe { dpdk_sys::shim_pool_chunks(pool.as_ptr(), found.as_mut_ptr(), room) };
         if count <= room {
             found.truncate(count as usize);
-            let chunk = |c: dpdk_sys::shim_chunk| Chunk { from: c.from, bytes: c.to - c.from };
-            return found.into_iter().map(chunk).collect();
+            return found;
         }
         room = count;
     }

@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use dpdk_sys::{shim_frame, shim_shape};
@@ -16,7 +16,7 @@ use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortS
 
 use super::PortWish;
 use super::device::{self, Port};
-use super::pool::{self, Chunk};
+use super::pool::{self, ANYWHERE, Chunk, lies_in};
 use crate::port::Facts;
 
 const _: () = assert!(size_of::<shim_frame>() == size_of::<Frame>());
@@ -42,6 +42,8 @@ pub struct DpdkQueue {
     verify: bool,
     shapes: [shim_shape; 3],
     capabilities: Capabilities,
+    /// Frames handed out less frames taken back; below zero where another port's came home here.
+    lent: i64,
     /// Chained frames that fit into no buffer.
     chained: u64,
     /// Frames that came here but are no buffers of ours.
@@ -60,6 +62,20 @@ pub(super) fn open(wish: &PortWish) -> Result<(Facts, Vec<DpdkQueue>)> {
     Ok((facts, queues.collect::<Result<_>>()?))
 }
 
+/// Frames of closed queues that are still somewhere.
+static ADRIFT: AtomicI64 = AtomicI64::new(0);
+
+/// How many frames of closed queues somebody still holds.
+pub(super) fn adrift() -> i64 {
+    ADRIFT.load(Ordering::Acquire)
+}
+
+impl Drop for DpdkQueue {
+    fn drop(&mut self) {
+        ADRIFT.fetch_add(self.lent, Ordering::Release);
+    }
+}
+
 impl DpdkQueue {
     fn mint(port: &Arc<Port>, queue: u16, facts: &Facts) -> Result<DpdkQueue> {
         let pool = port.pool(queue).context("the queue has no pool")?;
@@ -75,6 +91,7 @@ impl DpdkQueue {
             verify: facts.offloads.contains(Offloads::RX_CHECKSUM),
             shapes: [complete, shape(0), shape(1)],
             capabilities: Capabilities { offloads: facts.offloads, frame_bytes: facts.frame_bytes },
+            lent: 0,
             chained: 0,
             foreign: 0,
             port: Arc::clone(port),
@@ -82,82 +99,77 @@ impl DpdkQueue {
     }
 
     /// The frame is a buffer of this queue's pool, or at least of one it may be freed into.
-    #[inline]
-    fn owns(&self, frame: &Frame) -> bool {
-        self.own.holds(frame.cookie()) || self.knows(frame.cookie())
-    }
-
-    #[cold]
-    fn knows(&self, cookie: usize) -> bool {
+    fn owns(&self, cookie: usize) -> bool {
         let own = self.port.pool(self.queue).is_some_and(|pool| pool.holds(cookie));
         own || (!self.port.fast_free && pool::is_known(cookie))
     }
 
-    /// Takes out what is none of DPDK's: touching it would be a wild write, so it is lost, and said.
+    /// The tray's first frame is none of this queue's own memory: it may still be DPDK's. What is
+    /// not is lost and counted, for touching it would be a wild write.
     #[cold]
-    fn refuse(&mut self, from: &mut Tray) {
+    fn only_ours(&mut self, from: &mut Tray) {
         let mut kept = Tray::new();
         from.drain(|_, frame| {
-            if self.owns(&frame) {
+            if self.owns(frame.cookie()) {
                 // There is room: it came off a tray of the same size.
                 let _ = kept.push(frame);
             } else {
                 self.foreign += 1;
             }
         });
-        kept.drain(|_, frame| {
-            let _ = from.push(frame);
-        });
+        *from = kept;
     }
 
-    /// The tray's frames as the shim reads them; all of them are DPDK's afterwards.
+    /// The first frame is why the shim stopped.
     #[inline]
-    fn checked<'t>(&mut self, from: &'t mut Tray) -> &'t [Frame] {
-        if !from.frames().iter().all(|frame| self.owns(frame)) {
-            self.refuse(from);
-        }
-        from.frames()
+    fn begins_elsewhere(&self, from: &Tray) -> bool {
+        from.frames().first().is_some_and(|frame| !lies_in(&self.own, frame.cookie()))
+    }
+
+    #[inline]
+    fn send(&mut self, from: &mut Tray, within: &Chunk) -> usize {
+        let (frames, count) = raw(from);
+        // SAFETY: the port is started and this is the only user of its queue; frames in `within`
+        // are mbufs, lent out; the shapes are as many as `TxShape` has.
+        let sent = unsafe {
+            let shapes = self.shapes.as_ptr();
+            dpdk_sys::shim_transmit(self.id, self.queue, frames, count, within, shapes)
+        };
+        self.lent -= i64::from(sent);
+        from.drain_front(usize::from(sent), |_sent| ());
+        usize::from(sent)
+    }
+
+    #[inline]
+    fn free(&mut self, from: &mut Tray, within: &Chunk) {
+        let (frames, count) = raw(from);
+        // SAFETY: frames in `within` are mbufs, lent out, and what is freed leaves the tray.
+        let freed = unsafe { dpdk_sys::shim_give_back(frames, count, within) };
+        self.lent -= i64::from(freed);
+        from.drain_front(usize::from(freed), |_freed| ());
     }
 }
 
-/// Frames as the shim knows them.
-type Burst = [MaybeUninit<shim_frame>; TRAY_PLACES];
-
+/// The tray's frames as the shim knows them: a `Frame` is laid out as a `shim_frame`.
 #[inline]
-fn written(frames: &[Frame], burst: &mut Burst) -> *const shim_frame {
-    for (place, frame) in burst.iter_mut().zip(frames) {
-        place.write(shim_frame {
-            data: std::ptr::null_mut(),
-            mbuf: frame.cookie(),
-            len: frame.len() as u16,
-            capacity: 0,
-            rx_checksum: 0,
-            tx_shape: frame.tx_shape() as u8,
-        });
-    }
-    burst.as_ptr().cast()
+fn raw(tray: &Tray) -> (*const shim_frame, u16) {
+    (tray.frames().as_ptr().cast(), tray.len() as u16)
 }
 
-/// The tray gets the `count` frames the shim has described.
+/// A row of places for the shim to write frames to.
+type Burst = [MaybeUninit<Frame>; TRAY_PLACES];
+
+/// The tray gets the first `count` frames.
 ///
 /// # Safety
-/// The first `count` places are written, each with an mbuf that is nobody else's.
+/// The shim wrote them, each an mbuf that is nobody else's.
 #[inline]
 unsafe fn hand_over(burst: &Burst, count: u16, into: &mut Tray) {
     for place in &burst[..usize::from(count)] {
-        // SAFETY: the caller's promise. An mbuf's data lies in a pool, which is zeroed memory at
-        // first and lives until every buffer is back.
-        let frame = unsafe {
-            let raw = place.assume_init_ref();
-            let data = NonNull::new_unchecked(raw.data);
-            let mut frame = Frame::new(data, raw.len, raw.capacity, raw.mbuf);
-            frame.set_rx_checksum(match u32::from(raw.rx_checksum) {
-                dpdk_sys::SHIM_RX_GOOD => RxChecksum::Good,
-                dpdk_sys::SHIM_RX_BAD => RxChecksum::Bad,
-                _ => RxChecksum::Unknown,
-            });
-            frame
-        };
+        // SAFETY: the caller's promise, and the shim's: a `shim_frame` is a `Frame`, its data lies
+        // in a pool, which was zeroed memory at first and lives until every buffer is back, and
+        // its verdict is one of `RxChecksum`'s numbers. It is read once.
+        let frame = unsafe { place.assume_init_read() };
         // There is room: no more were asked for.
         let _ = into.push(frame);
     }
@@ -174,7 +186,7 @@ unsafe impl PacketQueue for DpdkQueue {
     #[inline]
     fn receive(&mut self, into: &mut Tray) {
         let want = into.room().min(BURST) as u16;
-        let mut burst = [const { MaybeUninit::uninit() }; TRAY_PLACES];
+        let mut burst: Burst = [const { MaybeUninit::uninit() }; TRAY_PLACES];
         // SAFETY: the port is started, this is the only user of its queue, and `burst` has room.
         unsafe {
             let verify = self.verify.into();
@@ -187,6 +199,7 @@ unsafe impl PacketQueue for DpdkQueue {
                 verify,
                 &mut self.chained,
             );
+            self.lent += i64::from(got);
             hand_over(&burst, got, into);
         }
     }
@@ -194,10 +207,11 @@ unsafe impl PacketQueue for DpdkQueue {
     #[inline]
     fn take(&mut self, want: usize, into: &mut Tray) -> usize {
         let want = want.min(into.room()) as u16;
-        let mut burst = [const { MaybeUninit::uninit() }; TRAY_PLACES];
+        let mut burst: Burst = [const { MaybeUninit::uninit() }; TRAY_PLACES];
         // SAFETY: the pool lives as long as `port`, and `burst` has room.
         unsafe {
             let got = dpdk_sys::shim_take(self.pool.as_ptr(), burst.as_mut_ptr().cast(), want);
+            self.lent += i64::from(got);
             hand_over(&burst, got, into);
             usize::from(got)
         }
@@ -205,29 +219,23 @@ unsafe impl PacketQueue for DpdkQueue {
 
     #[inline]
     fn transmit(&mut self, from: &mut Tray) -> usize {
-        let frames = self.checked(from);
-        let (count, mut burst) =
-            (frames.len() as u16, [const { MaybeUninit::uninit() }; TRAY_PLACES]);
-        let frames = written(frames, &mut burst);
-        // SAFETY: the port is started and this is the only user of its queue; the frames are mbufs
-        // of ours, and those the device took leave the tray.
-        let sent = unsafe {
-            let shapes = self.shapes.as_ptr();
-            dpdk_sys::shim_transmit(self.id, self.queue, frames, count, shapes)
-        };
-        from.drain_front(usize::from(sent), |_sent| ());
-        usize::from(sent)
+        let own = self.own;
+        let mut sent = self.send(from, &own);
+        if self.begins_elsewhere(from) {
+            self.only_ours(from);
+            sent += self.send(from, &ANYWHERE);
+        }
+        sent
     }
 
     #[inline]
     fn give_back(&mut self, from: &mut Tray) {
-        let frames = self.checked(from);
-        let (count, mut burst) =
-            (frames.len() as u16, [const { MaybeUninit::uninit() }; TRAY_PLACES]);
-        let frames = written(frames, &mut burst);
-        // SAFETY: the frames are mbufs of ours, and they leave the tray.
-        unsafe { dpdk_sys::shim_give_back(frames, count) };
-        from.drain(|_, _freed| ());
+        let own = self.own;
+        self.free(from, &own);
+        if !from.is_empty() {
+            self.only_ours(from);
+            self.free(from, &ANYWHERE);
+        }
     }
 
     fn state(&mut self) -> PortState {

@@ -1,0 +1,67 @@
+//! What a device says about itself, in our words.
+//!
+//! Its name is a C string, so this file needs `unsafe` once.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+
+use anyhow::anyhow;
+
+use crate::port::KernelSees;
+
+/// The largest MTU the device can be set to; DPDK reckons it in the same two ways.
+pub(super) fn max_mtu(info: &dpdk_sys::rte_eth_dev_info) -> u16 {
+    const OVERHEAD: u32 = 14 + 4;
+    let named = if info.max_mtu == 0 { u16::MAX } else { info.max_mtu };
+    if named != u16::MAX {
+        return named;
+    }
+    u16::try_from(info.max_rx_pktlen.saturating_sub(OVERHEAD)).unwrap_or(u16::MAX)
+}
+
+/// The driver, as DPDK names it.
+pub(super) fn driver_name(info: &dpdk_sys::rte_eth_dev_info) -> String {
+    if info.driver_name.is_null() {
+        return String::new();
+    }
+    // SAFETY: a driver's name is a C string in its static memory.
+    unsafe { CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned()
+}
+
+/// What the kernel gets of the frames, which only depends on the driver.
+pub(super) fn kernel_sees(driver: &str) -> KernelSees {
+    match driver {
+        "net_af_packet" | "net_pcap" => KernelSees::Copy,
+        _ => KernelSees::Nothing,
+    }
+}
+
+/// Queue i of ours is joined to queue i of the peer. A vhost-kernel back end (`/dev/...`) is not a
+/// peer of our kind.
+pub(super) fn paired(driver: &str, device: &str) -> bool {
+    match driver {
+        "net_memif" | "net_ring" | "net_null" | "net_vhost" => true,
+        "net_virtio_user" => !device.contains("path=/dev/"),
+        _ => false,
+    }
+}
+
+/// Why a PCI address has no port, as far as the kernel can tell.
+pub(super) fn no_such_nic(address: &str) -> anyhow::Error {
+    let device = std::path::Path::new("/sys/bus/pci/devices").join(address);
+    if !device.exists() {
+        return anyhow!("no such PCI device: see dpdk-devbind.py --status");
+    }
+    let driver = std::fs::read_link(device.join("driver")).ok();
+    let driver = driver.as_deref().and_then(|path| path.file_name()).unwrap_or_default();
+    match driver.to_str() {
+        Some("vfio-pci" | "igb_uio" | "uio_pci_generic") => anyhow!(
+            "DPDK has no driver for it or could not reach it: is it in the EAL's list of devices, \
+             and may this user open /dev/vfio?"
+        ),
+        Some("") | None => anyhow!("no driver holds it: dpdk-devbind.py --bind=vfio-pci {address}"),
+        Some(kernel) => anyhow!(
+            "the kernel's driver {kernel} holds it: dpdk-devbind.py --bind=vfio-pci {address}"
+        ),
+    }
+}
