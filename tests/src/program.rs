@@ -1,0 +1,147 @@
+//! The program under test: the real one, as it was built, fed with text and judged by its status,
+//! its records and its words.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::namespace::Namespace;
+use crate::process::{Ended, Folder, Process, Signal};
+
+/// The longest that a run may take to end once its time is over: connections get 4 s.
+pub const END: Duration = Duration::from_secs(6);
+/// The longest that it may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// Counters of a role that stay 0 when nothing is lost and nobody misbehaves.
+pub const FAULTS: &[&str] = &[
+    "skErr", "httpErr", "dropTx", "synRt", "finRt", "ackRt", "pushRt", "ackDup", "tcpDrop",
+    "badRx", "imissed", "ierrors", "oerrors", "rxNombuf",
+];
+
+/// Where the program lies: $DPERF_SHELL, or beside the tests that were built with it.
+///
+/// # Panics
+/// It is not there.
+pub fn path() -> PathBuf {
+    let built = || {
+        let test = std::env::current_exe().expect("our own path");
+        let folder = test.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+        folder.join("dperf-shell")
+    };
+    let path = std::env::var_os("DPERF_SHELL").map_or_else(built, PathBuf::from);
+    assert!(path.is_file(), "there is no {}: run `make test`, which builds it", path.display());
+    path
+}
+
+/// The processor of the program under test; peers have number 0, on a machine with more than one.
+pub fn cpu() -> usize {
+    std::thread::available_parallelism().map_or(0, |count| usize::from(count.get() > 1))
+}
+
+/// One run of the program.
+#[derive(Debug)]
+pub struct Program(Process);
+
+impl Program {
+    /// Starts the program inside `namespace` with the configuration `text`, kept under `name`.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start(namespace: &Namespace, folder: &Folder, name: &str, text: &str) -> Program {
+        let file = folder.write(&format!("{name}.conf"), text);
+        let inside = namespace.command(&path().display().to_string());
+        // A session of its own, and first in line on its processor: the kernel groups by session.
+        let mut command = std::process::Command::new("setsid");
+        command.arg(inside.get_program()).args(inside.get_args());
+        command.arg("run").arg(file).arg("--json");
+        let process = Process::start(command, name, folder);
+        let _ = std::fs::write(format!("/proc/{}/autogroup", process.pid()), "-20");
+        Program(process)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.0
+    }
+
+    /// Waits for the first second's record: the gateway was found, the load runs.
+    ///
+    /// # Panics
+    /// It ends before, or takes too long.
+    pub fn wait_for_load(&mut self) {
+        let begun = |process: &Process| process.out().contains("\"type\":\"interval\"");
+        self.0.wait_until("a first second", START, begun);
+    }
+
+    /// Waits for the end that comes by itself, at most `seconds` of load from now.
+    ///
+    /// # Panics
+    /// It does not come.
+    pub fn end(self, seconds: u64) -> Outcome {
+        Outcome(self.0.end(START + END + Duration::from_secs(seconds)))
+    }
+
+    /// Asks for the end.
+    ///
+    /// # Panics
+    /// It takes too long.
+    pub fn stop(self) -> Outcome {
+        self.stop_by(Signal::TERM)
+    }
+
+    /// Asks for the end by `signal`.
+    ///
+    /// # Panics
+    /// It takes too long.
+    pub fn stop_by(self, signal: Signal) -> Outcome {
+        Outcome(self.0.end_by(signal, END))
+    }
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Outcome(pub Ended);
+
+impl Outcome {
+    /// Its exit status; none if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.0.status.code()
+    }
+
+    /// Its final record.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn record(&self) -> Value {
+        let records = self.0.out.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let mut finals = records.filter(|record: &Value| record["type"] == "final");
+        finals.next().unwrap_or_else(|| panic!("no final record:\n{}{}", self.0.out, self.0.err))
+    }
+
+    /// A counter of its final record.
+    ///
+    /// # Panics
+    /// There is none of this name.
+    pub fn count(&self, name: &str) -> u64 {
+        let record = self.record();
+        record[name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {record}"))
+    }
+
+    /// What speaks against it: a status other than 0, and counters of [`FAULTS`] that are not 0
+    /// except those `excused`.
+    pub fn faults(&self, excused: &[&str]) -> Vec<String> {
+        let record = self.record();
+        let mut faults = Vec::new();
+        if self.code() != Some(0) {
+            faults.push(format!("{}: {}", self.0.status, record["faults"]));
+        }
+        for name in FAULTS.iter().filter(|name| !excused.contains(name)) {
+            if record[*name] != 0 {
+                faults.push(format!("{name} {}", record[*name]));
+            }
+        }
+        faults
+    }
+}
