@@ -21,6 +21,8 @@ struct Stream {
     waiting: VecDeque<(u32, u64)>,
     /// Since when two or more of them wait without any ACK.
     pair_since: u64,
+    /// The segment that was sent last, and how often.
+    again: (u32, u32),
     ended: bool,
 }
 
@@ -33,6 +35,8 @@ pub struct Verdict {
     pub bytes: u64,
     /// The longest time, in nanoseconds, that a segment waited for its ACK.
     pub longest_wait: u64,
+    /// Streams in which one segment was sent four times and more: all that may fail.
+    pub desperate: u64,
     /// The longest time that two or more segments waited for any ACK.
     pub longest_pair_wait: u64,
 }
@@ -110,8 +114,16 @@ fn send(
     verdict: &mut Verdict,
 ) {
     let stream = streams.entry(seen.way).or_default();
+    let first = seen.seq.wrapping_add(1);
+    if seen.flags & 2 != 0 && first != stream.first {
+        *stream = Stream { first, ..Stream::default() };
+    }
+    if seen.flags & 3 != 0 || !seen.payload.is_empty() {
+        let (seq, times) = stream.again;
+        stream.again = (seen.seq, if seq == seen.seq { times + 1 } else { 1 });
+        verdict.desperate += u64::from(stream.again.1 == 4);
+    }
     if seen.flags & 2 != 0 {
-        *stream = Stream { first: seen.seq.wrapping_add(1), ..Stream::default() };
         return;
     }
     stream.ended |= seen.flags & 4 != 0;
