@@ -119,30 +119,30 @@ impl<'m> Engine<'m> {
         now: Instant,
     ) -> Verdict {
         self.tcp.stats.inc(Count::TcpRx);
-        let stamp = self.stamp(now);
-        let Some(slot) = self.table.slots.get_mut(known.id.0 as usize) else {
-            return Verdict::Done;
-        };
-        if slot.is_closed() {
-            describe(&self.plan, frame, known, slot);
-        }
-        let at = usize::from(segment.payload_at);
-        let payload =
-            frame.bytes().get(at..at + usize::from(segment.payload_bytes)).unwrap_or_default();
-        let reply = self.tcp.on_segment(slot, segment, payload, stamp);
-        self.settle(known.id, now);
-        match reply {
-            Some(reply) if self.write(frame, known.id, &reply) => Verdict::Send,
-            _ => Verdict::Done,
-        }
+        let answered = self.act(known.id, frame, now, |plan, tcp, slot, frame, stamp| {
+            if slot.is_closed() {
+                describe(plan, frame, known, slot);
+            }
+            let at = usize::from(segment.payload_at);
+            let payload = frame.bytes().get(at..at + usize::from(segment.payload_bytes));
+            tcp.on_segment(slot, segment, payload.unwrap_or_default(), stamp)
+        });
+        if answered { Verdict::Send } else { Verdict::Done }
     }
 
-    /// After a slot was changed: its timer lies in its wheel, and it lies in the ready list if it
-    /// could go on at once.
+    /// Lets something happen to connection `id`, puts its timer and what it still has to say in
+    /// their places, and writes the segment that follows into `frame`. False if none does.
     #[inline]
-    fn settle(&mut self, id: SlotId, now: Instant) {
+    fn act(
+        &mut self,
+        id: SlotId,
+        frame: &mut Frame,
+        now: Instant,
+        event: impl FnOnce(&CorePlan<'m>, &mut Tcp<'m>, &mut Slot, &Frame, Stamp) -> Option<Reply>,
+    ) -> bool {
         let stamp = self.stamp(now);
-        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return };
+        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
+        let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
         let (wheel, place) = match slot.timer {
             Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
             _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
@@ -151,21 +151,22 @@ impl<'m> Engine<'m> {
             slot.flags.insert(place);
             self.timers.arm(wheel, id, slot.due.since(stamp), now);
         }
-        let ready = slot.flags.contains(SlotFlags::READY);
-        if !ready && self.tcp.wants_more(slot) && self.ready.push(id) {
+        let waits = slot.flags.contains(SlotFlags::READY);
+        if !waits && self.tcp.wants_more(slot) && self.ready.push(id) {
             slot.flags.insert(SlotFlags::READY);
         }
+        let Some(reply) = reply else { return false };
+        let ends = Endpoints::of(&self.plan, slot);
+        self.write(frame, &ends, &reply)
     }
 
-    /// Writes `reply` of connection `id` into `frame` and counts it; false if it does not fit.
+    /// Writes `reply` into `frame` and counts it; false if it does not fit.
     #[inline]
-    fn write(&mut self, frame: &mut Frame, id: SlotId, reply: &Reply) -> bool {
-        let Some(slot) = self.table.slots.get(id.0 as usize) else { return false };
-        let ends = Endpoints::of(&self.plan, slot);
+    fn write(&mut self, frame: &mut Frame, ends: &Endpoints, reply: &Reply) -> bool {
         let payload_sum = self.fill(frame, reply);
-        let written = self.template.stamp(frame, &ends, reply, payload_sum);
+        let written = self.template.stamp(frame, ends, reply, payload_sum);
         if written {
-            self.count_sent(reply);
+            count_sent(reply, &mut self.tcp.stats);
         }
         written
     }
@@ -190,18 +191,6 @@ impl<'m> Engine<'m> {
         first.copy_from_slice(from_head);
         filler.fill(b'a');
         sum(room)
-    }
-
-    #[inline]
-    fn count_sent(&mut self, reply: &Reply) {
-        let stats = &mut self.tcp.stats;
-        stats.inc(Count::TcpTx);
-        let marked = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
-        if reply.flags.intersects(marked) {
-            stats.add(Count::SynTx, u64::from(reply.flags.contains(TcpFlags::SYN)));
-            stats.add(Count::FinTx, u64::from(reply.flags.contains(TcpFlags::FIN)));
-            stats.add(Count::RstTx, u64::from(reply.flags.contains(TcpFlags::RST)));
-        }
     }
 
     /// Everything that is not a segment of a known tuple.
@@ -244,10 +233,7 @@ impl<'m> Engine<'m> {
             return Verdict::Done;
         }
         match (Reply::reset_for(segment), turned(frame)) {
-            (Some(reset), Some(ends)) if self.template.stamp(frame, &ends, &reset, 0) => {
-                self.count_sent(&reset);
-                Verdict::Send
-            }
+            (Some(reset), Some(ends)) if self.write(frame, &ends, &reset) => Verdict::Send,
             _ => Verdict::Done,
         }
     }
@@ -275,12 +261,10 @@ impl<'m> Engine<'m> {
     /// A slot came out of a wheel: rings its timer if that is due, else puts it back. True if
     /// `frame` holds a segment now.
     pub(crate) fn ring(&mut self, id: SlotId, frame: &mut Frame, now: Instant) -> bool {
-        let stamp = self.stamp(now);
-        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
-        let rings = slot.timer != Timer::None && stamp.reached(slot.due);
-        let reply = if rings { self.tcp.on_timer(slot, stamp) } else { None };
-        self.settle(id, now);
-        reply.is_some_and(|reply| self.write(frame, id, &reply))
+        self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+            let rings = slot.timer != Timer::None && stamp.reached(slot.due);
+            if rings { tcp.on_timer(slot, stamp) } else { None }
+        })
     }
 
     /// Connections open now.
@@ -297,38 +281,28 @@ impl<'m> Engine<'m> {
 
     /// The next connection of the ready list sends one segment. True if `frame` holds it.
     pub(crate) fn serve_ready(&mut self, frame: &mut Frame, now: Instant) -> bool {
-        let stamp = self.stamp(now);
         let Some(id) = self.ready.pop() else { return false };
-        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
-        slot.flags.remove(SlotFlags::READY);
-        let reply = self.tcp.ready(slot, stamp);
-        self.settle(id, now);
-        reply.is_some_and(|reply| self.write(frame, id, &reply))
+        self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+            slot.flags.remove(SlotFlags::READY);
+            tcp.ready(slot, stamp)
+        })
     }
 
     /// Opens the next free connection. False if no tuple is free or nothing was written.
     #[inline]
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
-        let stamp = self.stamp(now);
         let Some(id) = self.table.open_next() else { return false };
-        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
-        slot.tuple_sum = tuple_sum(
-            (self.plan.clients.at(u32::from(slot.client)), slot.client_port),
-            (self.plan.servers.at(u32::from(slot.server)), slot.server_port),
-        );
-        let syn = self.tcp.open(slot, stamp);
-        self.settle(id, now);
-        self.write(frame, id, &syn)
+        self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
+            let ends = Endpoints::of(plan, slot);
+            slot.tuple_sum =
+                tuple_sum((ends.local, ends.local_port), (ends.remote, ends.remote_port));
+            Some(tcp.open(slot, stamp))
+        })
     }
 
     /// The run ends: closes the connection in slot `index` if it only waits for its next request.
     pub(crate) fn drain(&mut self, index: usize, frame: &mut Frame, now: Instant) -> bool {
-        let stamp = self.stamp(now);
-        let Some(slot) = self.table.slots.get_mut(index) else { return false };
-        let reply = self.tcp.drain(slot, stamp);
-        let id = SlotId(index as u32);
-        self.settle(id, now);
-        reply.is_some_and(|reply| self.write(frame, id, &reply))
+        self.act(SlotId(index as u32), frame, now, |_, tcp, slot, _, stamp| tcp.drain(slot, stamp))
     }
 
     /// When the next timer rings at the latest.
@@ -371,4 +345,16 @@ fn turned(frame: &Frame) -> Option<Endpoints> {
     let (source_port, destination_port) =
         (tcp.header.source_port.get(), tcp.header.destination_port.get());
     Some(Endpoints::new((destination, destination_port), (source, source_port)))
+}
+
+/// Counts a segment that was sent.
+#[inline]
+fn count_sent(reply: &Reply, stats: &mut Writer<'_>) {
+    stats.inc(Count::TcpTx);
+    let marked = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
+    if reply.flags.intersects(marked) {
+        stats.add(Count::SynTx, u64::from(reply.flags.contains(TcpFlags::SYN)));
+        stats.add(Count::FinTx, u64::from(reply.flags.contains(TcpFlags::FIN)));
+        stats.add(Count::RstTx, u64::from(reply.flags.contains(TcpFlags::RST)));
+    }
 }

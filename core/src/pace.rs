@@ -27,8 +27,14 @@ pub struct Pace {
 impl Pace {
     /// A pace that begins its ramp at `start`.
     pub fn new(plan: PacePlan, rate: TickRate, start: Instant) -> Pace {
-        let mut pace =
-            Pace { plan, hz: rate.hz(), due: u128::MAX >> 1, interval: 0, stage_ends: start, stage: 0 };
+        let mut pace = Pace {
+            plan,
+            hz: rate.hz(),
+            due: u128::MAX >> 1,
+            interval: 0,
+            stage_ends: start,
+            stage: 0,
+        };
         pace.enter(start, 0);
         pace
     }

@@ -57,6 +57,8 @@ pub struct AddressBlock {
 pub struct AddressList<'m> {
     blocks: &'m [AddressBlock],
     addresses: &'m [IpAddr],
+    /// Start and length of a list that is one run of IPv4 addresses; else the length is zero.
+    run_ipv4: (u32, u32),
 }
 
 /// An address as the big number that [`AddressBlock`] counts in.
@@ -71,7 +73,11 @@ impl<'m> AddressList<'m> {
     /// A list of `addresses` in walking order; `blocks` are the same addresses as runs, sorted by
     /// their first address and not overlapping, and at most 65536 in all.
     pub const fn new(blocks: &'m [AddressBlock], addresses: &'m [IpAddr]) -> AddressList<'m> {
-        AddressList { blocks, addresses }
+        let run_ipv4 = match (blocks, addresses) {
+            ([only], [IpAddr::V4(_), ..]) if only.base == 0 => (only.first as u32, only.count),
+            _ => (0, 0),
+        };
+        AddressList { blocks, addresses, run_ipv4 }
     }
 
     /// How many addresses there are.
@@ -84,6 +90,32 @@ impl<'m> AddressList<'m> {
     #[inline]
     pub fn at(&self, index: u32) -> IpAddr {
         self.addresses.get(index as usize).copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// The octets of the IPv4 address at `index`.
+    #[inline]
+    pub fn octets_ipv4(&self, index: u32) -> [u8; 4] {
+        let (first, count) = self.run_ipv4;
+        if index < count {
+            return (first.wrapping_add(index)).to_be_bytes();
+        }
+        match self.at(index) {
+            IpAddr::V4(v4) => v4.octets(),
+            IpAddr::V6(_) => [0; 4],
+        }
+    }
+
+    /// The index of an IPv4 address.
+    #[inline]
+    pub fn find_ipv4(&self, address: u32) -> Option<u32> {
+        let (first, count) = self.run_ipv4;
+        let place = address.wrapping_sub(first);
+        if place < count { Some(place) } else { self.find_in_runs(address) }
+    }
+
+    #[inline(never)]
+    fn find_in_runs(&self, address: u32) -> Option<u32> {
+        if self.run_ipv4.1 > 0 { None } else { self.find(u128::from(address)) }
     }
 
     /// The index of `address`, a [`number`] of this list's family.

@@ -3,19 +3,23 @@
 
 use core::net::IpAddr;
 
+use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{Immutable, IntoBytes};
+
 use crate::conn::Slot;
 use crate::frame::{Frame, TxShape};
-use crate::plan::{CorePlan, Role};
+use crate::plan::{AddressList, CorePlan, Role};
 use crate::port::Offloads;
 use crate::tcp::{Reply, WINDOW, WINDOW_SCALE};
-use crate::wire::checksum::{be16, be32, finish, fold, sum};
-use crate::wire::ethernet::{ETHERNET_BYTES, MacAddr};
-use crate::wire::ipv4::IPV4_BYTES;
-use crate::wire::ipv6::IPV6_BYTES;
-use crate::wire::tcp::{TCP_BYTES, TcpFlags};
+use crate::wire::checksum::{self, be16, be32, finish, fold, sum};
+use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
+use crate::wire::headers::{HEADERS_BYTES, Headers};
+use crate::wire::ipv4::{DONT_FRAGMENT, IPV4_BYTES, Ipv4Header, protocol};
+use crate::wire::ipv6::{IPV6_BYTES, Ipv6Header};
+use crate::wire::tcp::{TCP_BYTES, TcpFlags, TcpHeader};
 
-/// Room for the longest header, copied in whole; every frame is at least this long.
-const HEADER_ROOM: usize = 96;
+/// Time to live, hop limit.
+const HOPS: u8 = 64;
 /// Bytes of the options in a SYN: MSS, NOP, window scale.
 const SYN_OPTIONS: usize = 8;
 
@@ -38,8 +42,12 @@ impl Endpoints {
     /// The ends of the connection in `slot`.
     #[inline]
     pub fn of(plan: &CorePlan<'_>, slot: &Slot) -> Endpoints {
-        let client = (plan.clients.at(u32::from(slot.client)), slot.client_port);
-        let server = (plan.servers.at(u32::from(slot.server)), slot.server_port);
+        let at = |list: &AddressList<'_>, index: u16| match plan.host {
+            IpAddr::V4(_) => IpAddr::from(list.octets_ipv4(u32::from(index))),
+            IpAddr::V6(_) => list.at(u32::from(index)),
+        };
+        let client = (at(&plan.clients, slot.client), slot.client_port);
+        let server = (at(&plan.servers, slot.server), slot.server_port);
         let (local, remote) = match plan.role {
             Role::Client => (client, server),
             Role::Server => (server, client),
@@ -88,63 +96,59 @@ pub fn tuple_sum(one: (IpAddr, u16), other: (IpAddr, u16)) -> u16 {
 /// The constant headers of one core.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// Ethernet, IP and TCP header with everything that never changes.
-    head: [u8; HEADER_ROOM],
-    ipv4: bool,
-    /// Sum of the constant words of the IPv4 header.
-    ip_sum: u64,
+    ethernet: EthernetHeader,
+    ip: Ip,
     /// Options of a SYN without and with our window scale.
     syn_options: [[u8; SYN_OPTIONS]; 2],
     /// The device fills in checksums.
     offload: bool,
-    ip_id: u16,
+}
+
+/// The constant part of the IP header.
+#[derive(Clone, Debug)]
+enum Ip {
+    V4 {
+        header: Ipv4Header,
+        /// Sum of its words; what varies is zero in it.
+        sum: u64,
+        /// Identification of the last datagram.
+        id: u16,
+    },
+    V6(Ipv6Header),
 }
 
 impl Template {
     /// Headers for `plan`, leaving through a device that can do `offloads`.
     pub fn new(plan: &CorePlan<'_>, offloads: Offloads) -> Template {
-        let ipv4 = plan.host.is_ipv4();
-        let mut head = [0; HEADER_ROOM];
-        head[6..12].copy_from_slice(&plan.mac.0);
-        let l4 = if ipv4 {
-            head[12..14].copy_from_slice(&0x0800u16.to_be_bytes());
-            head[14] = 0x45;
-            head[15] = plan.tos;
-            head[20] = 0x40; // don't fragment
-            head[22] = 64;
-            head[23] = 6;
-            ETHERNET_BYTES + IPV4_BYTES
-        } else {
-            head[12..14].copy_from_slice(&0x86ddu16.to_be_bytes());
-            head[14..18].copy_from_slice(&(6 << 28 | u32::from(plan.tos) << 20).to_be_bytes());
-            head[20] = 6;
-            head[21] = 64;
-            ETHERNET_BYTES + IPV6_BYTES
+        let (ip, ethertype, needed) = match plan.host {
+            IpAddr::V4(_) => (ipv4(plan.tos), ethertype::IPV4, Offloads::all()),
+            IpAddr::V6(_) => (ipv6(plan.tos), ethertype::IPV6, Offloads::TX_L4_CHECKSUM),
         };
-        head[l4 + 12] = 5 << 4;
-        head[l4 + 14..l4 + 16].copy_from_slice(&WINDOW.to_be_bytes());
         let [m0, m1] = plan.mss.to_be_bytes();
-        let needed = if ipv4 { Offloads::all() } else { Offloads::TX_L4_CHECKSUM };
         Template {
-            head,
-            ipv4,
-            ip_sum: sum(&head[ETHERNET_BYTES..ETHERNET_BYTES + IPV4_BYTES]),
+            ethernet: EthernetHeader {
+                dst: MacAddr::ZERO,
+                src: plan.mac,
+                ethertype: ethertype.into(),
+            },
+            ip,
             syn_options: [[2, 4, m0, m1, 1, 1, 1, 1], [2, 4, m0, m1, 1, 3, 3, WINDOW_SCALE]],
             offload: (offloads | Offloads::RX_CHECKSUM).contains(needed),
-            ip_id: 0,
         }
     }
 
     /// The next hop, once it is known.
     pub fn set_gateway(&mut self, mac: MacAddr) {
-        self.head[0..6].copy_from_slice(&mac.0);
+        self.ethernet.dst = mac;
     }
 
     /// Bytes in front of the TCP payload of a segment without options.
     #[inline]
     pub fn header_bytes(&self) -> usize {
-        let ip_bytes = if self.ipv4 { IPV4_BYTES } else { IPV6_BYTES };
-        ETHERNET_BYTES + ip_bytes + TCP_BYTES
+        match self.ip {
+            Ip::V4 { .. } => HEADERS_BYTES,
+            Ip::V6(_) => ETHERNET_BYTES + IPV6_BYTES + TCP_BYTES,
+        }
     }
 
     /// Writes the segment's headers over the frame; the payload, if any, already lies behind them
@@ -160,103 +164,124 @@ impl Template {
     ) -> bool {
         let syn = reply.flags.contains(TcpFlags::SYN);
         let options = if syn { SYN_OPTIONS } else { 0 };
-        let ip_bytes = if self.ipv4 { IPV4_BYTES } else { IPV6_BYTES };
         let tcp_bytes = TCP_BYTES + options + usize::from(reply.payload_bytes);
-        if !frame.set_len(ETHERNET_BYTES + ip_bytes + tcp_bytes) {
+        let header_bytes = self.header_bytes();
+        if !frame.set_len(header_bytes - TCP_BYTES + tcp_bytes) {
             return false;
         }
         frame.set_tx_shape(self.shape());
-        let buffer = frame.buffer_mut();
-        if self.ipv4 {
-            let Some(room) = buffer.first_chunk_mut::<{ ETHERNET_BYTES + IPV4_BYTES }>() else {
-                return false;
-            };
-            self.stamp_ipv4(room, ends, tcp_bytes);
-        } else {
-            let Some(room) = buffer.first_chunk_mut::<{ ETHERNET_BYTES + IPV6_BYTES }>() else {
-                return false;
-            };
-            self.stamp_ipv6(room, ends, tcp_bytes);
+        let Some((headers, behind)) = frame.buffer_mut().split_at_mut_checked(header_bytes) else {
+            return false;
+        };
+        let mut sum = payload_sum;
+        if let Some(room) = behind.first_chunk_mut::<SYN_OPTIONS>()
+            && syn
+        {
+            *room = self.syn_options[usize::from(reply.scaled)];
+            sum += checksum::sum(room);
         }
-        let l4 = ETHERNET_BYTES + ip_bytes;
-        let Some(room) = buffer.get_mut(l4..l4 + TCP_BYTES + options) else { return false };
-        self.stamp_tcp(room, ends, reply, tcp_bytes, payload_sum);
-        true
+        let tcp = self.tcp(ends, reply, tcp_bytes as u16, sum);
+        let offload = self.offload;
+        match (&mut self.ip, ends.local, ends.remote) {
+            (Ip::V4 { header, sum, id }, IpAddr::V4(source), IpAddr::V4(destination)) => {
+                *id = id.wrapping_add(1);
+                let total_bytes = (IPV4_BYTES + tcp_bytes) as u16;
+                let whole = *sum + be16(total_bytes) + be16(*id) + ends.address_sum();
+                let checksum = if offload { [0; 2] } else { finish(whole) };
+                let ip = Ipv4Header {
+                    total_length: total_bytes.into(),
+                    id: (*id).into(),
+                    checksum: U16::from_bytes(checksum),
+                    source: source.octets(),
+                    destination: destination.octets(),
+                    ..*header
+                };
+                put(headers, &Headers { ethernet: self.ethernet, ip, tcp })
+            }
+            (Ip::V6(header), IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let ip = Ipv6Header {
+                    payload_length: (tcp_bytes as u16).into(),
+                    source: source.octets(),
+                    destination: destination.octets(),
+                    ..*header
+                };
+                let Some((front, back)) = headers.split_at_mut_checked(ETHERNET_BYTES) else {
+                    return false;
+                };
+                let Some((middle, back)) = back.split_at_mut_checked(IPV6_BYTES) else {
+                    return false;
+                };
+                put(front, &self.ethernet) && put(middle, &ip) && put(back, &tcp)
+            }
+            _ => false,
+        }
     }
 
     fn shape(&self) -> TxShape {
-        match (self.offload, self.ipv4) {
+        match (self.offload, &self.ip) {
             (false, _) => TxShape::Complete,
-            (true, true) => TxShape::Ipv4Tcp,
-            (true, false) => TxShape::Ipv6Tcp,
+            (true, Ip::V4 { .. }) => TxShape::Ipv4Tcp,
+            (true, Ip::V6(_)) => TxShape::Ipv6Tcp,
         }
     }
 
+    /// The TCP header; options and payload add up to `behind_sum`.
     #[inline]
-    fn stamp_ipv4(&mut self, out: &mut [u8; 34], ends: &Endpoints, tcp_bytes: usize) {
-        let (IpAddr::V4(local), IpAddr::V4(remote)) = (ends.local, ends.remote) else { return };
-        let total_bytes = (IPV4_BYTES + tcp_bytes) as u16;
-        self.ip_id = self.ip_id.wrapping_add(1);
-        out.copy_from_slice(&self.head[..34]);
-        out[16..18].copy_from_slice(&total_bytes.to_be_bytes());
-        out[18..20].copy_from_slice(&self.ip_id.to_be_bytes());
-        out[26..30].copy_from_slice(&local.octets());
-        out[30..34].copy_from_slice(&remote.octets());
-        if !self.offload {
-            let header = self.ip_sum + be16(total_bytes) + be16(self.ip_id);
-            out[24..26].copy_from_slice(&finish(header + ends.address_sum()));
-        }
-    }
-
-    #[inline]
-    fn stamp_ipv6(&self, out: &mut [u8; 54], ends: &Endpoints, tcp_bytes: usize) {
-        let (IpAddr::V6(local), IpAddr::V6(remote)) = (ends.local, ends.remote) else { return };
-        out.copy_from_slice(&self.head[..54]);
-        out[18..20].copy_from_slice(&(tcp_bytes as u16).to_be_bytes());
-        out[22..38].copy_from_slice(&local.octets());
-        out[38..54].copy_from_slice(&remote.octets());
-    }
-
-    /// The TCP header: `out` is it and its options.
-    #[inline]
-    fn stamp_tcp(
-        &self,
-        out: &mut [u8],
-        ends: &Endpoints,
-        reply: &Reply,
-        tcp_bytes: usize,
-        payload_sum: u64,
-    ) {
-        let header_bytes = out.len();
-        let offset_flags = ((header_bytes as u16 / 4) << 12) | u16::from(reply.flags.bits());
-        let options_sum = match out.split_first_chunk_mut::<TCP_BYTES>() {
-            Some((header, options)) => {
-                header[0..2].copy_from_slice(&ends.local_port.to_be_bytes());
-                header[2..4].copy_from_slice(&ends.remote_port.to_be_bytes());
-                header[4..8].copy_from_slice(&reply.seq.to_be_bytes());
-                header[8..12].copy_from_slice(&reply.ack.to_be_bytes());
-                header[12..14].copy_from_slice(&offset_flags.to_be_bytes());
-                header[14..16].copy_from_slice(&WINDOW.to_be_bytes());
-                header[18..20].copy_from_slice(&[0, 0]);
-                match options.first_chunk_mut::<SYN_OPTIONS>() {
-                    Some(options) => {
-                        *options = self.syn_options[usize::from(reply.scaled)];
-                        sum(options)
-                    }
-                    None => 0,
-                }
-            }
-            None => return,
-        };
-        let pseudo = be16(6) + be16(tcp_bytes as u16);
+    fn tcp(&self, ends: &Endpoints, reply: &Reply, tcp_bytes: u16, behind_sum: u64) -> TcpHeader {
+        let words = if reply.flags.contains(TcpFlags::SYN) { 7 } else { 5 };
+        let flags = reply.flags.bits();
+        let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
         let checksum = if self.offload {
             // The device adds the rest.
             fold(pseudo + ends.address_sum()).to_ne_bytes()
         } else {
-            let header = be32(reply.seq) + be32(reply.ack) + be16(offset_flags) + be16(WINDOW);
-            let header = header + u64::from(ends.tuple_sum) + pseudo;
-            finish(header + options_sum + payload_sum)
+            let numbers = be32(reply.seq) + be32(reply.ack);
+            let rest = be16(u16::from_be_bytes([words << 4, flags])) + be16(WINDOW);
+            finish(pseudo + u64::from(ends.tuple_sum) + numbers + rest + behind_sum)
         };
-        out[16..18].copy_from_slice(&checksum);
+        TcpHeader {
+            source_port: ends.local_port.into(),
+            destination_port: ends.remote_port.into(),
+            sequence: reply.seq.into(),
+            acknowledgment: reply.ack.into(),
+            offset_reserved: words << 4,
+            flags,
+            window: WINDOW.into(),
+            checksum: U16::from_bytes(checksum),
+            urgent: 0.into(),
+        }
     }
+}
+
+/// Writes a header; false if there is no room for it.
+#[inline]
+fn put<H: IntoBytes + Immutable>(room: &mut [u8], header: &H) -> bool {
+    header.write_to_prefix(room).is_ok()
+}
+
+fn ipv4(tos: u8) -> Ip {
+    let header = Ipv4Header {
+        version_ihl: 0x45,
+        tos,
+        total_length: 0.into(),
+        id: 0.into(),
+        flags_fragment: DONT_FRAGMENT.into(),
+        ttl: HOPS,
+        protocol: protocol::TCP,
+        checksum: 0.into(),
+        source: [0; 4],
+        destination: [0; 4],
+    };
+    Ip::V4 { header, sum: checksum::sum(header.as_bytes()), id: 0 }
+}
+
+fn ipv6(tos: u8) -> Ip {
+    Ip::V6(Ipv6Header {
+        version_class_flow: (6 << 28 | u32::from(tos) << 20).into(),
+        payload_length: 0.into(),
+        next_header: protocol::TCP,
+        hop_limit: HOPS,
+        source: [0; 16],
+        destination: [0; 16],
+    })
 }

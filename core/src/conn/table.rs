@@ -65,8 +65,31 @@ impl Space<'_> {
     pub fn find(&self, tuple: &Tuple) -> Option<SlotId> {
         let client = self.clients.find(tuple.client)?;
         let server = self.servers.find(tuple.server)?;
-        let client_place = self.client_ports.find(tuple.client_port)?;
-        let server_place = self.listen.find(tuple.server_port)?;
+        self.number(client, server, tuple.client_port, tuple.server_port)
+    }
+
+    /// As [`Space::find`], for addresses and ports of IPv4.
+    #[inline]
+    pub fn find_ipv4(
+        &self,
+        (client, client_port): (u32, u16),
+        (server, server_port): (u32, u16),
+    ) -> Option<SlotId> {
+        let client = self.clients.find_ipv4(client)?;
+        let server = self.servers.find_ipv4(server)?;
+        self.number(client, server, client_port, server_port)
+    }
+
+    #[inline]
+    fn number(
+        &self,
+        client: u32,
+        server: u32,
+        client_port: u16,
+        server_port: u16,
+    ) -> Option<SlotId> {
+        let client_place = self.client_ports.find(client_port)?;
+        let server_place = self.listen.find(server_port)?;
         let id =
             (client * self.client_ports.count + client_place) * self.listen.count + server_place;
         Some(SlotId(id * self.servers.count() + server))

@@ -19,6 +19,7 @@
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;
+pub mod headers;
 pub mod icmp;
 pub mod icmpv6;
 pub mod ipv4;
