@@ -8,12 +8,12 @@ use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, t
 use crate::frame::Frame;
 use crate::host::{Host, Verdict};
 use crate::parse::{Known, Parsed, Parser};
-use crate::plan::{AddressList, CorePlan, Role};
+use crate::plan::{CorePlan, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
 use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
-use crate::template::{Endpoints, Template, tuple_sum};
+use crate::template::{Endpoints, Pair, Template};
 use crate::time::{Instant, Stamp};
 use crate::wire::checksum::sum;
 use crate::wire::tcp::TcpFlags;
@@ -88,15 +88,13 @@ impl<'m> Engine<'m> {
 
     /// First pass: says what the frame is, counts it, brings its slot near.
     #[inline]
-    pub(crate) fn look(&mut self, frame: &Frame) -> Parsed {
-        let (parsed, tos) = self.parser.parse(frame, &self.table.space);
-        if tos {
+    pub(crate) fn look(&mut self, frame: &Frame, parsed: &mut Parsed) {
+        if self.parser.parse(frame, &self.table.space, parsed) {
             self.tcp.stats.inc(Count::TosRx);
         }
-        if let Parsed::Tcp(known, _) = &parsed {
+        if let Parsed::Tcp(known, _) = parsed {
             self.table.hint(known.id);
         }
-        parsed
     }
 
     /// Second pass: what the frame does. The answer, if there is one, is written over it.
@@ -293,9 +291,7 @@ impl<'m> Engine<'m> {
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let Some(id) = self.table.open_next() else { return false };
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
-            let ends = Endpoints::of(plan, slot);
-            slot.tuple_sum =
-                tuple_sum((ends.local, ends.local_port), (ends.remote, ends.remote_port));
+            slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
             Some(tcp.open(slot, stamp))
         })
     }
@@ -315,36 +311,45 @@ impl<'m> Engine<'m> {
 #[inline]
 fn describe(plan: &CorePlan<'_>, frame: &Frame, known: &Known, slot: &mut Slot) {
     let Some(ends) = turned(frame) else { return };
+    let (local, remote) = match ends {
+        Endpoints::V4(ends) => {
+            (u32::from_be_bytes(ends.local.0).into(), u32::from_be_bytes(ends.remote.0).into())
+        }
+        Endpoints::V6(ends) => {
+            (u128::from_be_bytes(ends.local.0), u128::from_be_bytes(ends.remote.0))
+        }
+    };
     let (client, server) = match plan.role {
-        Role::Client => (ends.local, ends.remote),
-        Role::Server => (ends.remote, ends.local),
+        Role::Client => (local, remote),
+        Role::Server => (remote, local),
     };
-    let index = |list: &AddressList<'_>, address| {
-        list.find(crate::plan::number(address)).unwrap_or_default() as u16
-    };
-    slot.client = index(&plan.clients, client);
-    slot.server = index(&plan.servers, server);
+    slot.client = plan.clients.find(client).unwrap_or_default() as u16;
+    slot.server = plan.servers.find(server).unwrap_or_default() as u16;
     slot.client_port = known.client_port;
     slot.server_port = known.server_port;
-    slot.tuple_sum = ends.tuple_sum;
+    slot.tuple_sum = ends.sum();
 }
 
 /// The ends of the answer to a received segment, read from its headers.
 fn turned(frame: &Frame) -> Option<Endpoints> {
     use crate::wire::ethernet::{EthernetHeader, ethertype};
     use crate::wire::{ipv4::Ipv4, ipv6::Ipv6, tcp};
+    let ports = |segment| {
+        let header = tcp::Tcp::parse(segment).ok()?.header;
+        Some((header.destination_port.get(), header.source_port.get()))
+    };
     let (ethernet, ip) = EthernetHeader::split(frame.bytes()).ok()?;
-    let (source, destination, segment) = if ethernet.ethertype.get() == ethertype::IPV4 {
+    if ethernet.ethertype.get() == ethertype::IPV4 {
         let ip = Ipv4::parse(ip).ok()?;
-        (ip.header.source.into(), ip.header.destination.into(), ip.payload)
+        let (local, remote) = ports(ip.payload)?;
+        let (source, destination) = (ip.header.source, ip.header.destination);
+        Some(Endpoints::V4(Pair::new((destination, local), (source, remote))))
     } else {
         let ip = Ipv6::parse(ip).ok()?;
-        (ip.header.source.into(), ip.header.destination.into(), ip.payload)
-    };
-    let tcp = tcp::Tcp::parse(segment).ok()?;
-    let (source_port, destination_port) =
-        (tcp.header.source_port.get(), tcp.header.destination_port.get());
-    Some(Endpoints::new((destination, destination_port), (source, source_port)))
+        let (local, remote) = ports(ip.payload)?;
+        let (source, destination) = (ip.header.source, ip.header.destination);
+        Some(Endpoints::V6(Pair::new((destination, local), (source, remote))))
+    }
 }
 
 /// Counts a segment that was sent.

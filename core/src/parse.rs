@@ -98,7 +98,7 @@ impl<'m> Parser<'m> {
     /// The usual frame, told with few branches: to us, IPv4 and TCP without options, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
     #[inline]
-    fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(Parsed, bool)> {
+    fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(Known, Segment, bool)> {
         let bytes = frame.bytes();
         let (headers, _) = Headers::ref_from_prefix(bytes).ok()?;
         let Headers { ethernet, ip, tcp } = headers;
@@ -140,17 +140,19 @@ impl<'m> Parser<'m> {
             wscale: None,
         };
         let known = Known { id, client_port: client.1, server_port: server.1 };
-        Some((Parsed::Tcp(known, segment), self.tos != 0 && ip.tos == self.tos))
+        Some((known, segment, self.tos != 0 && ip.tos == self.tos))
     }
 
-    /// Says what `frame` is; the second value tells whether it carries the configured type of
-    /// service.
+    /// Says in `parsed` what `frame` is; true if it carries the configured type of service.
     #[inline]
-    pub fn parse(&self, frame: &Frame, space: &Space<'m>) -> (Parsed, bool) {
-        match self.usual(frame, space) {
-            Some(parsed) => parsed,
-            None => self.parse_any(frame, space),
+    pub fn parse(&self, frame: &Frame, space: &Space<'m>, parsed: &mut Parsed) -> bool {
+        if let Some((known, segment, tos)) = self.usual(frame, space) {
+            *parsed = Parsed::Tcp(known, segment);
+            return tos;
         }
+        let (any, tos) = self.parse_any(frame, space);
+        *parsed = any;
+        tos
     }
 
     /// Says what any frame is.

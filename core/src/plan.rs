@@ -105,6 +105,15 @@ impl<'m> AddressList<'m> {
         }
     }
 
+    /// The octets of the IPv6 address at `index`.
+    #[inline]
+    pub fn octets_ipv6(&self, index: u32) -> [u8; 16] {
+        match self.at(index) {
+            IpAddr::V6(v6) => v6.octets(),
+            IpAddr::V4(_) => [0; 16],
+        }
+    }
+
     /// The index of an IPv4 address.
     #[inline]
     pub fn find_ipv4(&self, address: u32) -> Option<u32> {

@@ -4,18 +4,18 @@
 use core::net::IpAddr;
 
 use zerocopy::byteorder::network_endian::U16;
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::conn::Slot;
 use crate::frame::{Frame, TxShape};
-use crate::plan::{AddressList, CorePlan, Role};
+use crate::plan::{CorePlan, Role};
 use crate::port::Offloads;
 use crate::tcp::{Reply, WINDOW, WINDOW_SCALE};
-use crate::wire::checksum::{self, be16, be32, finish, fold, sum};
-use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
+use crate::wire::checksum::{be16, be32, finish, fold, sum};
+use crate::wire::ethernet::{EthernetHeader, MacAddr, ethertype};
 use crate::wire::headers::{HEADERS_BYTES, Headers};
-use crate::wire::ipv4::{DONT_FRAGMENT, IPV4_BYTES, Ipv4Header, protocol};
-use crate::wire::ipv6::{IPV6_BYTES, Ipv6Header};
+use crate::wire::ipv4::{DONT_FRAGMENT, IPV4_BYTES, Ipv4Header, VERSION_IHL, protocol};
+use crate::wire::ipv6::Ipv6Header;
 use crate::wire::tcp::{TCP_BYTES, TcpFlags, TcpHeader};
 
 /// Time to live, hop limit.
@@ -23,117 +23,136 @@ const HOPS: u8 = 64;
 /// Bytes of the options in a SYN: MSS, NOP, window scale.
 const SYN_OPTIONS: usize = 8;
 
-/// The two ends of what is sent.
+/// The two ends of what is sent; `A` is the octets of an address.
 #[derive(Clone, Copy, Debug)]
-pub struct Endpoints {
-    /// Our address.
-    pub local: IpAddr,
-    /// The peer's address.
-    pub remote: IpAddr,
-    /// Our port.
-    pub local_port: u16,
-    /// The peer's port.
-    pub remote_port: u16,
-    /// [`tuple_sum`] of the four.
-    pub tuple_sum: u16,
+pub struct Pair<A> {
+    /// Our address and port.
+    pub local: (A, u16),
+    /// The peer's address and port.
+    pub remote: (A, u16),
+    /// What all four add to a TCP checksum, folded, in memory order.
+    pub sum: u16,
+}
+
+/// The two ends of what is sent, in either family.
+#[derive(Clone, Copy, Debug)]
+pub enum Endpoints {
+    /// IPv4.
+    V4(Pair<[u8; 4]>),
+    /// IPv6.
+    V6(Pair<[u8; 16]>),
 }
 
 impl Endpoints {
     /// The ends of the connection in `slot`.
     #[inline]
     pub fn of(plan: &CorePlan<'_>, slot: &Slot) -> Endpoints {
-        let at = |list: &AddressList<'_>, index: u16| match plan.host {
-            IpAddr::V4(_) => IpAddr::from(list.octets_ipv4(u32::from(index))),
-            IpAddr::V6(_) => list.at(u32::from(index)),
-        };
-        let client = (at(&plan.clients, slot.client), slot.client_port);
-        let server = (at(&plan.servers, slot.server), slot.server_port);
-        let (local, remote) = match plan.role {
-            Role::Client => (client, server),
-            Role::Server => (server, client),
-        };
-        Endpoints {
-            local: local.0,
-            remote: remote.0,
-            local_port: local.1,
-            remote_port: remote.1,
-            tuple_sum: slot.tuple_sum,
+        let (client, server) = (u32::from(slot.client), u32::from(slot.server));
+        let (client_port, server_port) = (slot.client_port, slot.server_port);
+        let (clients, servers) = (&plan.clients, &plan.servers);
+        let turn = plan.role == Role::Server;
+        if plan.host.is_ipv4() {
+            let client = (clients.octets_ipv4(client), client_port);
+            let server = (servers.octets_ipv4(server), server_port);
+            let (local, remote) = if turn { (server, client) } else { (client, server) };
+            Endpoints::V4(Pair { local, remote, sum: slot.tuple_sum })
+        } else {
+            let client = (clients.octets_ipv6(client), client_port);
+            let server = (servers.octets_ipv6(server), server_port);
+            let (local, remote) = if turn { (server, client) } else { (client, server) };
+            Endpoints::V6(Pair { local, remote, sum: slot.tuple_sum })
         }
     }
 
-    /// Any two ends.
-    pub fn new(local: (IpAddr, u16), remote: (IpAddr, u16)) -> Endpoints {
-        Endpoints {
-            local: local.0,
-            remote: remote.0,
-            local_port: local.1,
-            remote_port: remote.1,
-            tuple_sum: tuple_sum(local, remote),
+    /// The same ends, their sum computed anew.
+    #[inline]
+    pub fn computed(self) -> Endpoints {
+        match self {
+            Endpoints::V4(ends) => Endpoints::V4(Pair::new(ends.local, ends.remote)),
+            Endpoints::V6(ends) => Endpoints::V6(Pair::new(ends.local, ends.remote)),
+        }
+    }
+
+    /// What addresses and ports add to a TCP checksum, folded, in memory order; the same for both
+    /// directions.
+    #[inline]
+    pub fn sum(&self) -> u16 {
+        match self {
+            Endpoints::V4(pair) => pair.sum,
+            Endpoints::V6(pair) => pair.sum,
         }
     }
 }
 
-impl Endpoints {
-    /// What the addresses alone add to a checksum: the tuple's sum less its ports.
+impl<A: AsRef<[u8]>> Pair<A> {
+    /// Any two ends; their sum is computed.
+    #[inline]
+    pub fn new(local: (A, u16), remote: (A, u16)) -> Pair<A> {
+        let ports = be16(local.1) + be16(remote.1);
+        let sum = fold(sum(local.0.as_ref()) + sum(remote.0.as_ref()) + ports);
+        Pair { local, remote, sum }
+    }
+
+    /// What the addresses alone add to a checksum: the sum of all four less the ports.
     #[inline]
     fn address_sum(&self) -> u64 {
         let without = |port: u16| u64::from(!port.to_be());
-        u64::from(self.tuple_sum) + without(self.local_port) + without(self.remote_port)
+        u64::from(self.sum) + without(self.local.1) + without(self.remote.1)
     }
-}
-
-/// What addresses and ports add to a TCP checksum, folded, in memory order; the same for both
-/// directions.
-#[inline]
-pub fn tuple_sum(one: (IpAddr, u16), other: (IpAddr, u16)) -> u16 {
-    let address = |address: IpAddr| match address {
-        IpAddr::V4(v4) => sum(&v4.octets()),
-        IpAddr::V6(v6) => sum(&v6.octets()),
-    };
-    fold(address(one.0) + address(other.0) + be16(one.1) + be16(other.1))
 }
 
 /// The constant headers of one core.
 #[derive(Clone, Debug)]
 pub struct Template {
+    family: Family,
     ethernet: EthernetHeader,
-    ip: Ip,
+    ipv4: Ipv4Header,
+    /// Sum of the IPv4 header's words; what varies is zero in it.
+    ipv4_sum: u64,
+    /// Identification of the last IPv4 datagram.
+    ip_id: u16,
+    ipv6: Ipv6Header,
     /// Options of a SYN without and with our window scale.
     syn_options: [[u8; SYN_OPTIONS]; 2],
     /// The device fills in checksums.
     offload: bool,
+    /// What the device is told of every segment.
+    shape: TxShape,
 }
 
-/// The constant part of the IP header.
-#[derive(Clone, Debug)]
-enum Ip {
-    V4 {
-        header: Ipv4Header,
-        /// Sum of its words; what varies is zero in it.
-        sum: u64,
-        /// Identification of the last datagram.
-        id: u16,
-    },
-    V6(Ipv6Header),
+/// The address family of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Family {
+    V4,
+    V6,
 }
 
 impl Template {
     /// Headers for `plan`, leaving through a device that can do `offloads`.
     pub fn new(plan: &CorePlan<'_>, offloads: Offloads) -> Template {
-        let (ip, ethertype, needed) = match plan.host {
-            IpAddr::V4(_) => (ipv4(plan.tos), ethertype::IPV4, Offloads::all()),
-            IpAddr::V6(_) => (ipv6(plan.tos), ethertype::IPV6, Offloads::TX_L4_CHECKSUM),
+        let (family, ethertype, needed, shape) = match plan.host {
+            IpAddr::V4(_) => (Family::V4, ethertype::IPV4, Offloads::all(), TxShape::Ipv4Tcp),
+            IpAddr::V6(_) => {
+                (Family::V6, ethertype::IPV6, Offloads::TX_L4_CHECKSUM, TxShape::Ipv6Tcp)
+            }
         };
+        let offload = (offloads | Offloads::RX_CHECKSUM).contains(needed);
+        let ipv4 = ipv4(plan.tos);
         let [m0, m1] = plan.mss.to_be_bytes();
         Template {
+            family,
             ethernet: EthernetHeader {
                 dst: MacAddr::ZERO,
                 src: plan.mac,
                 ethertype: ethertype.into(),
             },
-            ip,
+            ipv4,
+            ipv4_sum: sum(ipv4.as_bytes()),
+            ip_id: 0,
+            ipv6: ipv6(plan.tos),
             syn_options: [[2, 4, m0, m1, 1, 1, 1, 1], [2, 4, m0, m1, 1, 3, 3, WINDOW_SCALE]],
-            offload: (offloads | Offloads::RX_CHECKSUM).contains(needed),
+            offload,
+            shape: if offload { shape } else { TxShape::Complete },
         }
     }
 
@@ -145,9 +164,9 @@ impl Template {
     /// Bytes in front of the TCP payload of a segment without options.
     #[inline]
     pub fn header_bytes(&self) -> usize {
-        match self.ip {
-            Ip::V4 { .. } => HEADERS_BYTES,
-            Ip::V6(_) => ETHERNET_BYTES + IPV6_BYTES + TCP_BYTES,
+        match self.family {
+            Family::V4 => HEADERS_BYTES,
+            Family::V6 => size_of::<HeadersV6>(),
         }
     }
 
@@ -162,72 +181,102 @@ impl Template {
         reply: &Reply,
         payload_sum: u64,
     ) -> bool {
-        let syn = reply.flags.contains(TcpFlags::SYN);
-        let options = if syn { SYN_OPTIONS } else { 0 };
-        let tcp_bytes = TCP_BYTES + options + usize::from(reply.payload_bytes);
-        let header_bytes = self.header_bytes();
-        if !frame.set_len(header_bytes - TCP_BYTES + tcp_bytes) {
-            return false;
-        }
-        frame.set_tx_shape(self.shape());
-        let Some((headers, behind)) = frame.buffer_mut().split_at_mut_checked(header_bytes) else {
-            return false;
-        };
-        let mut sum = payload_sum;
-        if let Some(room) = behind.first_chunk_mut::<SYN_OPTIONS>()
-            && syn
-        {
-            *room = self.syn_options[usize::from(reply.scaled)];
-            sum += checksum::sum(room);
-        }
-        let tcp = self.tcp(ends, reply, tcp_bytes as u16, sum);
-        let offload = self.offload;
-        match (&mut self.ip, ends.local, ends.remote) {
-            (Ip::V4 { header, sum, id }, IpAddr::V4(source), IpAddr::V4(destination)) => {
-                *id = id.wrapping_add(1);
-                let total_bytes = (IPV4_BYTES + tcp_bytes) as u16;
-                let whole = *sum + be16(total_bytes) + be16(*id) + ends.address_sum();
-                let checksum = if offload { [0; 2] } else { finish(whole) };
-                let ip = Ipv4Header {
-                    total_length: total_bytes.into(),
-                    id: (*id).into(),
-                    checksum: U16::from_bytes(checksum),
-                    source: source.octets(),
-                    destination: destination.octets(),
-                    ..*header
-                };
-                put(headers, &Headers { ethernet: self.ethernet, ip, tcp })
-            }
-            (Ip::V6(header), IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let ip = Ipv6Header {
-                    payload_length: (tcp_bytes as u16).into(),
-                    source: source.octets(),
-                    destination: destination.octets(),
-                    ..*header
-                };
-                let Some((front, back)) = headers.split_at_mut_checked(ETHERNET_BYTES) else {
-                    return false;
-                };
-                let Some((middle, back)) = back.split_at_mut_checked(IPV6_BYTES) else {
-                    return false;
-                };
-                put(front, &self.ethernet) && put(middle, &ip) && put(back, &tcp)
-            }
-            _ => false,
+        match ends {
+            Endpoints::V4(ends) => self.stamp_ipv4(frame, ends, reply, payload_sum),
+            Endpoints::V6(ends) => self.stamp_ipv6(frame, ends, reply, payload_sum),
         }
     }
 
-    fn shape(&self) -> TxShape {
-        match (self.offload, &self.ip) {
-            (false, _) => TxShape::Complete,
-            (true, Ip::V4 { .. }) => TxShape::Ipv4Tcp,
-            (true, Ip::V6(_)) => TxShape::Ipv6Tcp,
+    #[inline]
+    fn stamp_ipv4(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Pair<[u8; 4]>,
+        reply: &Reply,
+        payload_sum: u64,
+    ) -> bool {
+        let Some((room, tcp_bytes, behind_sum)) =
+            self.fit::<HEADERS_BYTES>(frame, reply, payload_sum)
+        else {
+            return false;
+        };
+        let Ok(out) = Headers::mut_from_bytes(room) else { return false };
+        let total_bytes = IPV4_BYTES as u16 + tcp_bytes;
+        self.ip_id = self.ip_id.wrapping_add(1);
+        let varies = be16(total_bytes) + be16(self.ip_id) + ends.address_sum();
+        let checksum = if self.offload { [0; 2] } else { finish(self.ipv4_sum + varies) };
+        out.ethernet = self.ethernet;
+        out.ip = Ipv4Header {
+            total_length: total_bytes.into(),
+            id: self.ip_id.into(),
+            checksum: U16::from_bytes(checksum),
+            source: ends.local.0,
+            destination: ends.remote.0,
+            ..self.ipv4
+        };
+        out.tcp = self.tcp(ends, reply, tcp_bytes, behind_sum);
+        true
+    }
+
+    #[inline(never)]
+    fn stamp_ipv6(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Pair<[u8; 16]>,
+        reply: &Reply,
+        payload_sum: u64,
+    ) -> bool {
+        let Some((room, tcp_bytes, behind_sum)) =
+            self.fit::<{ size_of::<HeadersV6>() }>(frame, reply, payload_sum)
+        else {
+            return false;
+        };
+        let Ok(out) = HeadersV6::mut_from_bytes(room) else { return false };
+        out.ethernet = self.ethernet;
+        out.ip = Ipv6Header {
+            payload_length: tcp_bytes.into(),
+            source: ends.local.0,
+            destination: ends.remote.0,
+            ..self.ipv6
+        };
+        out.tcp = self.tcp(ends, reply, tcp_bytes, behind_sum);
+        true
+    }
+
+    /// Gives the frame the segment's length, and a SYN its options. Returns the room of the
+    /// headers, the bytes of TCP header and payload, and what lies behind the header adds up to.
+    #[inline]
+    fn fit<'f, const HEADERS: usize>(
+        &self,
+        frame: &'f mut Frame,
+        reply: &Reply,
+        payload_sum: u64,
+    ) -> Option<(&'f mut [u8; HEADERS], u16, u64)> {
+        let syn = reply.flags.contains(TcpFlags::SYN);
+        let behind_bytes = usize::from(reply.payload_bytes) + if syn { SYN_OPTIONS } else { 0 };
+        if !frame.set_len(HEADERS + behind_bytes) {
+            return None;
         }
+        frame.set_tx_shape(self.shape);
+        let (room, behind) = frame.bytes_mut().split_first_chunk_mut::<HEADERS>()?;
+        let mut behind_sum = payload_sum;
+        if syn {
+            let options = behind.first_chunk_mut::<SYN_OPTIONS>()?;
+            *options = self.syn_options[usize::from(reply.scaled)];
+            behind_sum += sum(options);
+        }
+        Some((room, (TCP_BYTES + behind_bytes) as u16, behind_sum))
     }
 
     /// The TCP header; options and payload add up to `behind_sum`.
     #[inline]
-    fn tcp(&self, ends: &Endpoints, reply: &Reply, tcp_bytes: u16, behind_sum: u64) -> TcpHeader {
+    fn tcp<A: AsRef<[u8]>>(
+        &self,
+        ends: &Pair<A>,
+        reply: &Reply,
+        tcp_bytes: u16,
+        behind_sum: u64,
+    ) -> TcpHeader {
         let words = if reply.flags.contains(TcpFlags::SYN) { 7 } else { 5 };
         let flags = reply.flags.bits();
         let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
@@ -237,11 +286,11 @@ impl Template {
         } else {
             let numbers = be32(reply.seq) + be32(reply.ack);
             let rest = be16(u16::from_be_bytes([words << 4, flags])) + be16(WINDOW);
-            finish(pseudo + u64::from(ends.tuple_sum) + numbers + rest + behind_sum)
+            finish(pseudo + u64::from(ends.sum) + numbers + rest + behind_sum)
         };
         TcpHeader {
-            source_port: ends.local_port.into(),
-            destination_port: ends.remote_port.into(),
+            source_port: ends.local.1.into(),
+            destination_port: ends.remote.1.into(),
             sequence: reply.seq.into(),
             acknowledgment: reply.ack.into(),
             offset_reserved: words << 4,
@@ -253,15 +302,18 @@ impl Template {
     }
 }
 
-/// Writes a header; false if there is no room for it.
-#[inline]
-fn put<H: IntoBytes + Immutable>(room: &mut [u8], header: &H) -> bool {
-    header.write_to_prefix(room).is_ok()
+/// Ethernet, IPv6 and TCP header, none with extensions or options.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct HeadersV6 {
+    ethernet: EthernetHeader,
+    ip: Ipv6Header,
+    tcp: TcpHeader,
 }
 
-fn ipv4(tos: u8) -> Ip {
-    let header = Ipv4Header {
-        version_ihl: 0x45,
+fn ipv4(tos: u8) -> Ipv4Header {
+    Ipv4Header {
+        version_ihl: VERSION_IHL,
         tos,
         total_length: 0.into(),
         id: 0.into(),
@@ -271,17 +323,16 @@ fn ipv4(tos: u8) -> Ip {
         checksum: 0.into(),
         source: [0; 4],
         destination: [0; 4],
-    };
-    Ip::V4 { header, sum: checksum::sum(header.as_bytes()), id: 0 }
+    }
 }
 
-fn ipv6(tos: u8) -> Ip {
-    Ip::V6(Ipv6Header {
+fn ipv6(tos: u8) -> Ipv6Header {
+    Ipv6Header {
         version_class_flow: (6 << 28 | u32::from(tos) << 20).into(),
         payload_length: 0.into(),
         next_header: protocol::TCP,
         hop_limit: HOPS,
         source: [0; 16],
         destination: [0; 16],
-    })
+    }
 }

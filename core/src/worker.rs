@@ -229,7 +229,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         let mut bytes = 0;
         for (frame, parsed) in rx.frames().iter().zip(&mut parsed) {
             bytes += frame.len() as u64;
-            *parsed = engine.look(frame);
+            engine.look(frame, parsed);
         }
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);

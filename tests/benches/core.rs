@@ -48,8 +48,14 @@ const SCENARIOS: [Scenario; 8] = [
     Scenario { name: "keepalive-10m", connections: 10_000_000, keepalive: true },
 ];
 
-/// Requests or connections that begin in one turn of the client.
-const PER_TURN: u64 = 32;
+impl Scenario {
+    /// Requests or connections that begin in one turn of the client: what fills one burst. A short
+    /// connection sends the client three frames.
+    fn per_turn(&self) -> u64 {
+        if self.keepalive { 32 } else { 10 }
+    }
+}
+
 /// Virtual ticks from one turn to the next.
 const TURN_TICKS: u64 = 64_000;
 /// The clock's rate the plans are made for.
@@ -212,7 +218,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         }
     };
     let turns_per_second = 1_000_000_000 / TURN_TICKS;
-    let per_second = PER_TURN * turns_per_second;
+    let per_second = scenario.per_turn() * turns_per_second;
     // All connections take their turn once per interval.
     let interval_us = u64::from(scenario.connections) * 1_000_000 / per_second;
     let keepalive = Keepalive { interval_us: interval_us.max(1) as u32, requests: 0 };
@@ -275,7 +281,7 @@ fn run(scenario: Scenario, turns: u64) -> [Cost; 2] {
     let mut client = side(scenario, Role::Client, near, control);
     let mut server = side(scenario, Role::Server, far, control);
     let mut now = 1_000_000_000;
-    let warm = u64::from(scenario.connections) * 5 / 4 / PER_TURN + 1000;
+    let warm = u64::from(scenario.connections) * 5 / 4 / scenario.per_turn() + 1000;
     for turn in 0..warm + turns {
         if turn == warm {
             client.begin();
@@ -288,18 +294,23 @@ fn run(scenario: Scenario, turns: u64) -> [Cost; 2] {
     let costs = [client.end(), server.end()];
     let [c, _] = &costs;
     assert_eq!(c.counts.get(Count::SkErr) + c.counts.get(Count::HttpErr), 0, "{}", scenario.name);
-    assert!(c.counts.get(Count::Http2xx) >= turns * PER_TURN * 9 / 10, "{}", scenario.name);
+    assert!(
+        c.counts.get(Count::Http2xx) >= turns * scenario.per_turn() * 9 / 10,
+        "{}",
+        scenario.name
+    );
     costs
 }
 
 /// The least cost of reading the counter, back to back.
 fn tick_cost() -> u64 {
-    (0..10_000).map(|_| {
-        let before = ticks();
-        ticks() - before
-    })
-    .min()
-    .unwrap_or(0)
+    (0..10_000)
+        .map(|_| {
+            let before = ticks();
+            ticks() - before
+        })
+        .min()
+        .unwrap_or(0)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -309,18 +320,27 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn table(rounds: usize) {
     let tick_cost = tick_cost();
-    println!("ticks per packet event (one frame received or sent), median of {rounds} runs [least]");
+    println!(
+        "ticks per packet event (one frame received or sent), median of {rounds} runs [least]"
+    );
     println!("counter read: {tick_cost} ticks, taken off; link: its own cost, not in the core's");
     println!(
         "{:<16}{:>18}{:>18}{:>14}{:>14}{:>12}{:>8}",
-        "scenario", "client core", "server core", "client link", "server link", "events/conn", "idle"
+        "scenario",
+        "client core",
+        "server core",
+        "client link",
+        "server link",
+        "events/conn",
+        "idle"
     );
     for scenario in SCENARIOS {
         let rounds = if scenario.connections >= 1_000_000 { rounds.min(3) } else { rounds };
         let turns = 60_000;
         let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, turns)).collect();
         let cell = |side: usize| {
-            let values: Vec<f64> = runs.iter().map(|run| run[side].core_cycles(tick_cost)).collect();
+            let values: Vec<f64> =
+                runs.iter().map(|run| run[side].core_cycles(tick_cost)).collect();
             let least = values.iter().copied().fold(f64::INFINITY, f64::min);
             format!("{:.1} [{least:.1}]", median(values))
         };
@@ -376,11 +396,7 @@ fn main() {
             let costs = run(*scenario.expect("a scenario's name"), turns);
             let tick_cost = tick_cost();
             for cost in costs {
-                println!(
-                    "{:.1} core, {:.1} link",
-                    cost.core_cycles(tick_cost),
-                    cost.link_cycles()
-                );
+                println!("{:.1} core, {:.1} link", cost.core_cycles(tick_cost), cost.link_cycles());
             }
         }
         None if words.iter().any(|word| word == "--instructions") => instructions(),

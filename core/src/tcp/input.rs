@@ -26,6 +26,9 @@ impl Tcp<'_> {
         payload: &[u8],
         now: Stamp,
     ) -> Option<Reply> {
+        if self.predicted(slot, segment) {
+            return self.on_predicted(slot, segment, payload, now);
+        }
         let flags = segment.flags;
         if flags.intersects(TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST)) {
             self.stats.add(Count::SynRx, u64::from(flags.contains(TcpFlags::SYN)));
@@ -42,6 +45,47 @@ impl Tcp<'_> {
             State::SynSent => self.on_syn_sent(slot, segment, now),
             _ => self.on_synchronized(slot, segment, payload, now),
         }
+    }
+
+    /// The segment is what nearly every one is: the next data, an ACK of everything sent, nothing
+    /// else, on a connection that has not begun to close.
+    #[inline]
+    fn predicted(&self, slot: &Slot, segment: &Segment) -> bool {
+        let waits = self.settings.role == Role::Server || slot.flags.contains(SlotFlags::AWAITING);
+        segment.flags | TcpFlags::PSH == TcpFlags::PSH | TcpFlags::ACK
+            && segment.seq == slot.rcv_nxt
+            && segment.ack == slot.snd_max
+            && segment.payload_bytes > 0
+            && matches!(slot.state, State::SynReceived | State::Established)
+            && !slot.flags.intersects(SlotFlags::FIN_QUEUED.union(SlotFlags::ACK_OWED))
+            && waits
+    }
+
+    /// What the general way would do with a predicted segment, in fewer steps.
+    #[inline]
+    fn on_predicted(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        payload: &[u8],
+        now: Stamp,
+    ) -> Option<Reply> {
+        slot.state = State::Established;
+        slot.snd_una = segment.ack;
+        slot.snd_nxt = segment.ack;
+        slot.retries = 0;
+        slot.dup_acks = 0;
+        slot.cwnd = slot.cwnd.saturating_add(1).min(self.settings.send_window);
+        slot.snd_wnd = slot.scale(segment.window);
+        slot.rcv_nxt = slot.rcv_nxt.wrapping_add(u32::from(segment.payload_bytes));
+        slot.flags.remove(SlotFlags::RETRANSMITTED);
+        slot.flags.insert(SlotFlags::ACK_OWED);
+        self.arm(slot, Timer::Idle, self.settings.idle_units, now);
+        match self.settings.role {
+            Role::Client => self.on_response_bytes(slot, payload, now),
+            Role::Server => self.on_request_bytes(slot, payload, now),
+        }
+        self.output(slot, now)
     }
 
     /// CLOSED and LISTEN (3.10.7.1, 3.10.7.2).

@@ -21,7 +21,8 @@ impl Tcp<'_> {
         if left == 0 && self.settings.fast_close {
             return Some(self.close_fast(slot));
         }
-        let payload_bytes = self.sendable(slot, left);
+        let of_message = self.message_left(left);
+        let payload_bytes = self.sendable(slot, of_message);
         if left > 0 && payload_bytes == 0 {
             // Nothing fits although nothing is out (any more): the window is closed.
             let closed = slot.snd_nxt == slot.snd_una;
@@ -35,9 +36,9 @@ impl Tcp<'_> {
         let last = payload_bytes == left;
         let fin = last && slot.flags.contains(SlotFlags::FIN_QUEUED);
         let mut flags = TcpFlags::ACK;
-        flags.set(TcpFlags::PSH, payload_bytes > 0 && payload_bytes == self.message_left(slot));
+        flags.set(TcpFlags::PSH, payload_bytes > 0 && payload_bytes == of_message);
         flags.set(TcpFlags::FIN, fin);
-        let reply = self.data(slot, payload_bytes as u16, flags);
+        let reply = self.data(slot, payload_bytes as u16, of_message, flags);
         if before(slot.snd_nxt, slot.snd_max) {
             self.count_repeated(&reply);
         }
@@ -58,11 +59,10 @@ impl Tcp<'_> {
         Reply::bare(slot.snd_max, slot.rcv_nxt, TcpFlags::RST | TcpFlags::ACK)
     }
 
-    /// Bytes from `snd_nxt` to the end of the message it lies in. Messages are equal, so they are
-    /// told apart from behind.
+    /// Of the `left` bytes to be sent, those to the end of the message that begins or goes on there.
+    /// Messages are equal, so they are told apart from behind.
     #[inline]
-    fn message_left(&self, slot: &Slot) -> u32 {
-        let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
+    fn message_left(&self, left: u32) -> u32 {
         if left > self.settings.message_bytes {
             (left - 1) % self.settings.message_bytes.max(1) + 1
         } else {
@@ -70,15 +70,14 @@ impl Tcp<'_> {
         }
     }
 
-    /// How many of the `left` bytes may go out now, in one segment and of one message: the smallest
-    /// of the peer's MSS, its window and ours; a sliver only when nothing is in flight (RFC 9293,
-    /// 3.8.6.2.1).
+    /// How many of the bytes `of_message` may go out now in one segment: the smallest of the peer's
+    /// MSS, its window and ours; a sliver only when nothing is in flight (RFC 9293, 3.8.6.2.1).
     #[inline]
-    fn sendable(&self, slot: &Slot, left: u32) -> u32 {
+    fn sendable(&self, slot: &Slot, of_message: u32) -> u32 {
         let mss = u32::from(slot.mss);
         let window = slot.snd_wnd.min(u32::from(slot.cwnd) * mss);
         let in_flight = slot.snd_nxt.wrapping_sub(slot.snd_una);
-        let whole = left.min(mss).min(self.message_left(slot));
+        let whole = of_message.min(mss);
         let room = window.saturating_sub(in_flight);
         if room >= whole {
             whole
@@ -89,16 +88,22 @@ impl Tcp<'_> {
         }
     }
 
-    /// A segment from `snd_nxt` on.
+    /// A segment from `snd_nxt` on, in a message of which `of_message` bytes are left.
     #[inline]
-    fn data(&mut self, slot: &mut Slot, payload_bytes: u16, flags: TcpFlags) -> Reply {
+    fn data(
+        &mut self,
+        slot: &mut Slot,
+        payload_bytes: u16,
+        of_message: u32,
+        flags: TcpFlags,
+    ) -> Reply {
         slot.flags.remove(SlotFlags::ACK_OWED);
         Reply {
             seq: slot.snd_nxt,
             ack: slot.rcv_nxt,
             flags,
             payload_bytes,
-            payload_at: self.settings.message_bytes.wrapping_sub(self.message_left(slot)),
+            payload_at: self.settings.message_bytes.wrapping_sub(of_message),
             scaled: true,
         }
     }
@@ -142,7 +147,7 @@ impl Tcp<'_> {
             return false;
         }
         let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
-        left == 0 || self.sendable(slot, left) > 0
+        left == 0 || self.sendable(slot, self.message_left(left)) > 0
     }
 
     /// The slot's timer rang.
@@ -216,7 +221,8 @@ impl Tcp<'_> {
         if !before(slot.snd_nxt, slot.snd_end) {
             return None;
         }
-        let reply = self.data(slot, 1, TcpFlags::ACK);
+        let of_message = self.message_left(slot.snd_end.wrapping_sub(slot.snd_nxt));
+        let reply = self.data(slot, 1, of_message, TcpFlags::ACK);
         if !after(slot.snd_max, slot.snd_nxt) {
             slot.snd_max = slot.snd_nxt.wrapping_add(1);
         }
