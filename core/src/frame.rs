@@ -52,7 +52,15 @@ pub struct Frame {
     tx_shape: TxShape,
 }
 
-const _: () = assert!(size_of::<Frame>() == 24);
+// A back end in C may write frames itself: its layout is part of the contract.
+const _: () = assert!(
+    size_of::<Frame>() == 24
+        && core::mem::offset_of!(Frame, cookie) == 8
+        && core::mem::offset_of!(Frame, len) == 16
+        && core::mem::offset_of!(Frame, capacity) == 18
+        && core::mem::offset_of!(Frame, rx_checksum) == 20
+        && core::mem::offset_of!(Frame, tx_shape) == 21
+);
 
 impl Frame {
     /// A frame over `capacity` bytes at `data`, the first `len` of which are a packet. `cookie` is
@@ -208,6 +216,25 @@ impl Tray {
             }
             None => Err(frame),
         }
+    }
+
+    /// Lets `write` put up to `most` frames down behind the others: it is given the first free place
+    /// and how many there are, and returns how many frames it wrote there. Returns that number.
+    ///
+    /// # Safety
+    /// `write` initialises as many places as it says, and no more than it was given, each with a
+    /// frame as [`Frame::new`] demands.
+    #[inline]
+    pub unsafe fn fill(
+        &mut self,
+        most: usize,
+        write: impl FnOnce(*mut Frame, usize) -> usize,
+    ) -> usize {
+        let room = self.room().min(most);
+        let written = write(self.places[self.len..].as_mut_ptr().cast(), room);
+        debug_assert!(written <= room);
+        self.len += written.min(room);
+        written
     }
 
     /// Takes the newest frame.
