@@ -176,7 +176,8 @@ impl Drop for Namespace {
 }
 
 /// Joins two namespaces by a pair of virtual interfaces, `one` here and `other` there, both up and
-/// with nothing left to a device: no joined segments, no missing checksums.
+/// with nothing left to a device: no joined segments, no missing checksums. Frames keep their order:
+/// the kernel handles what arrives on one processor, whichever it was sent from.
 ///
 /// # Panics
 /// The system refuses.
@@ -187,6 +188,9 @@ pub fn join((here, one): (&Namespace, &str), (there, other): (&Namespace, &str))
         // What the kernel says of itself over IPv6 is in nobody's books.
         namespace.sysctl(&format!("net.ipv6.conf.{interface}.disable_ipv6"), 1);
         namespace.run(&format!("ethtool -K {interface} tso off gso off gro off tx off"));
+        let queue = format!("/sys/class/net/{interface}/queues/rx-0/rps_cpus");
+        let mut order = namespace.command("sh");
+        finish("sh", order.args(["-c", &format!("test ! -e {queue} || echo 1 > {queue}")]));
         namespace.run(&format!("ip link set {interface} up"));
     }
 }

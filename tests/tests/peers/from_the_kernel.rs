@@ -1,0 +1,123 @@
+//! Our server, asked by curl and wrk over the kernel's TCP: every answer is whole and exact, and no
+//! segment is sent twice.
+
+use dperf_tests::kernel::{Counters, RESETS};
+use dperf_tests::namespace::alone;
+
+use crate::net::{Checksums, LOAD, Net, seconds, tool, wrk};
+
+const BODY: &str = "hello dperf!\r\n";
+
+/// What curl says: status, bytes of the body, connections made, bytes of the header.
+const ASK: &str =
+    "curl -sS -m 10 -w %{http_code},%{size_download},%{num_connects},%{size_header}\\n";
+
+#[test]
+fn curl_gets_one_answer() {
+    let Some(_alone) = alone("curl_gets_one_answer", &["curl"]) else { return };
+    for checksums in [Checksums::Made, Checksums::Left] {
+        let net = Net::new(checksums);
+        let before = Counters::of(&net.there);
+        let server = net.server("");
+        let file = net.folder.file("body");
+        let said = tool(&net.there, &format!("{ASK} -o {} http://{LOAD}/", file.display()));
+        assert_eq!(said, "200,14,1,85\n");
+        assert_eq!(net.folder.read("body"), BODY.as_bytes());
+        let outcome = server.stop();
+        assert_eq!(outcome.faults(&[]), [""; 0]);
+        for (name, count) in [("httpGet", 1), ("http2XX", 1), ("skOpen", 1), ("skClose", 1)] {
+            assert_eq!(outcome.count(name), count, "{name}");
+        }
+        net.assert_clean(&before, RESETS);
+    }
+}
+
+#[test]
+fn curl_keeps_its_connection() {
+    let Some(_alone) = alone("curl_keeps_its_connection", &["curl"]) else { return };
+    let net = Net::new(Checksums::Made);
+    let before = Counters::of(&net.there);
+    let server = net.server("keepalive 1s");
+    let (one, other) = (net.folder.file("one"), net.folder.file("other"));
+    let (one, other) = (one.display(), other.display());
+    let line = format!("{ASK} -o {one} http://{LOAD}/ -o {other} http://{LOAD}/again");
+    assert_eq!(tool(&net.there, &line), "200,14,1,85\n200,14,0,85\n");
+    for name in ["one", "other"] {
+        assert_eq!(net.folder.read(name), BODY.as_bytes());
+    }
+    let outcome = server.stop();
+    assert_eq!(outcome.faults(&[]), [""; 0]);
+    for (name, count) in [("httpGet", 2), ("http2XX", 2), ("skOpen", 1), ("skClose", 1)] {
+        assert_eq!(outcome.count(name), count, "{name}");
+    }
+    net.assert_clean(&before, RESETS);
+}
+
+#[test]
+fn curl_posts_twenty_kilobytes() {
+    let Some(_alone) = alone("curl_posts_twenty_kilobytes", &["curl"]) else { return };
+    for (checksums, keepalive) in
+        [(Checksums::Made, ""), (Checksums::Left, "keepalive 1s"), (Checksums::Left, "")]
+    {
+        let net = Net::new(checksums);
+        let before = Counters::of(&net.there);
+        let server = net.server(keepalive);
+        let data = net.folder.write("data", vec![b'p'; 20_000]);
+        let file = net.folder.file("body");
+        let (data, file) = (data.display(), file.display());
+        let line = format!("{ASK} --data-binary @{data} -o {file} http://{LOAD}/upload");
+        assert_eq!(tool(&net.there, &line), "200,14,1,85\n");
+        assert_eq!(net.folder.read("body"), BODY.as_bytes());
+        let outcome = server.stop();
+        assert_eq!(outcome.faults(&[]), [""; 0]);
+        assert_eq!(outcome.count("httpPost"), 1);
+        assert_eq!(outcome.count("http2XX"), 1);
+        net.assert_clean(&before, RESETS);
+    }
+}
+
+#[test]
+fn curl_gets_large_answers_whole() {
+    let Some(_alone) = alone("curl_gets_large_answers_whole", &["curl"]) else { return };
+    for (size, more) in
+        [(1_000_000, ""), (1_000_000, "keepalive 1s\nsend_window 16"), (100_001, "mss 536")]
+    {
+        let net = Net::new(Checksums::Made);
+        let before = Counters::of(&net.there);
+        let server = net.server(&format!("payload_size {size}\n{more}"));
+        let file = net.folder.file("body");
+        let line = format!("{ASK} -o {} http://{LOAD}/", file.display());
+        assert_eq!(tool(&net.there, &line), format!("200,{},1,85\n", size - 85));
+        let body = net.folder.read("body");
+        assert_eq!(body.len(), size - 85);
+        // The body is the short one's, and filler behind it.
+        assert!(body.iter().all(|byte| *byte == b'a') || body.starts_with(BODY.as_bytes()));
+        let outcome = server.stop();
+        assert_eq!(outcome.faults(&[]), [""; 0]);
+        net.assert_clean(&before, RESETS);
+    }
+}
+
+#[test]
+fn wrk_finds_no_error() {
+    let Some(_alone) = alone("wrk_finds_no_error", &["wrk"]) else { return };
+    let close = ["-H", "Connection: close"];
+    for (checksums, conf, header) in [
+        (Checksums::Made, "keepalive 1s", &[][..]),
+        (Checksums::Left, "", &close[..]),
+        // It believes that it may ask again: the server's answer says otherwise.
+        (Checksums::Left, "", &[]),
+    ] {
+        let net = Net::new(checksums);
+        let before = Counters::of(&net.there);
+        let server = net.server(conf);
+        let answers = wrk(&net.there, LOAD, seconds(), header);
+        let outcome = server.stop();
+        // In the end wrk leaves in the midst of 32 exchanges.
+        assert_eq!(outcome.faults(&["skErr", "tcpDrop"]), [""; 0], "{conf} {header:?}");
+        assert!(outcome.count("skErr") <= 32 && outcome.count("tcpDrop") <= 64);
+        let sent = outcome.count("http2XX");
+        assert!((answers..=answers + 32).contains(&sent), "{sent} sent, {answers} seen");
+        net.assert_clean(&before, &[]);
+    }
+}

@@ -1,0 +1,141 @@
+//! A router in between that tracks every connection by the letter: it accepts nothing that it has not
+//! seen begin, nothing outside a window, no wrong sum. It must find nothing to refuse, either way.
+
+use dperf_tests::kernel::{Counters, RESETS};
+use dperf_tests::namespace::{Namespace, alone, join};
+use dperf_tests::process::Folder;
+use dperf_tests::program::Program;
+
+use crate::net::{LOAD, Nginx, OURS, PORT, Way, assert_clean, client, seconds, server, tool, wrk};
+
+const TOOLS: &[&str] = &["nft", "conntrack", "curl", "wrk", "nginx", "ss"];
+
+/// The router's addresses: [`crate::net::PEER`] towards the program, this towards the others.
+const BEYOND: &str = "10.78.0.1";
+/// Who lives behind it.
+const FAR: &str = "10.78.0.2";
+
+/// What the router lets pass, and what it counts.
+const RULES: &str = "table inet strict {
+    counter forwarded {}
+    counter refused {}
+    chain forward {
+        type filter hook forward priority 0; policy drop;
+        ct state invalid counter name refused drop
+        ct state new tcp flags & (syn|ack|fin|rst) != syn counter name refused drop
+        ct state new,established counter name forwarded accept
+        counter name refused
+    }
+    chain arrived {
+        type filter hook prerouting priority 0;
+        ct state invalid counter name refused drop
+    }
+}";
+
+/// What connection tracking must not count.
+const REFUSALS: &[&str] =
+    &["invalid", "insert_failed", "drop", "early_drop", "error", "clashres", "chaintoolong"];
+
+struct Net {
+    here: Namespace,
+    router: Namespace,
+    far: Namespace,
+    folder: Folder,
+}
+
+impl Net {
+    fn new() -> Net {
+        let (here, router, far) = (Namespace::new(), Namespace::new(), Namespace::new());
+        let net = Net { here, router, far, folder: Folder::new() };
+        join((&net.here, PORT), (&net.router, "near0"));
+        join((&net.router, "far0"), (&net.far, "cable0"));
+        net.router.address("near0", &format!("{}/24", crate::net::PEER));
+        net.router.address("far0", &format!("{BEYOND}/24"));
+        net.far.address("cable0", &format!("{FAR}/24"));
+        net.far.run(&format!("ip route add default via {BEYOND}"));
+        let rules = net.folder.write("rules", RULES);
+        net.router.run(&format!("nft -f {}", rules.display()));
+        net.router.sysctl("net.ipv4.ip_forward", 1);
+        for (name, value) in
+            [("checksum", 1), ("tcp_be_liberal", 0), ("tcp_loose", 0), ("tcp_timeout_time_wait", 1)]
+        {
+            net.router.sysctl(&format!("net.netfilter.nf_conntrack_{name}"), value);
+        }
+        net
+    }
+
+    /// Packets in one of the router's counters.
+    fn packets(&self, counter: &str) -> u64 {
+        let text = self.router.run(&format!("nft list counter inet strict {counter}"));
+        let mut words = text.split_whitespace().skip_while(|word| *word != "packets").skip(1);
+        let count = words.next().and_then(|word| word.parse().ok());
+        count.unwrap_or_else(|| panic!("no packets in {text}"))
+    }
+
+    /// Nobody complains, and the router saw at least `packets`.
+    fn assert_clean(&self, before: &Counters, packets: u64) {
+        assert_eq!(self.packets("refused"), 0);
+        let refusals = Counters::of_tracking(&self.router).nonzero(REFUSALS);
+        assert!(refusals.is_empty(), "connection tracking counted: {}", refusals.join(", "));
+        assert_clean(&self.far, before, RESETS);
+        let forwarded = self.packets("forwarded");
+        assert!(forwarded >= packets, "{forwarded} packets passed, of {packets} at least");
+    }
+}
+
+#[test]
+fn a_strict_router_refuses_nothing_of_our_client() {
+    let Some(_alone) = alone("a_strict_router_refuses_nothing_of_our_client", TOOLS) else {
+        return;
+    };
+    let way = Way { gateway: crate::net::PEER, server: FAR };
+    for (words, packets) in [
+        ("cps 1k\nhttp_path /1k", 6_000 * seconds()),
+        ("cps 100\nhttp_path /100k", 100 * 70 * seconds()),
+        ("cps 100\ncc 100\nkeepalive 10ms\nhttp_path /1k", 10_000 * seconds()),
+    ] {
+        let net = Net::new();
+        let nginx = Nginx::start(&net.far, &net.folder);
+        let before = Counters::of(&net.far);
+        let text = client(&way, seconds(), words);
+        let outcome = Program::start(&net.here, &net.folder, "client", &text).end(seconds());
+        assert_eq!(outcome.faults(&[]), [""; 0], "{words}: {}", outcome.record());
+        let (opened, answers) = (outcome.count("skOpen"), outcome.count("http2XX"));
+        println!("through a router, {words:?}: {opened} connections, {answers} answers");
+        net.assert_clean(&before, packets * 95 / 100);
+        nginx.stop(&net.folder);
+    }
+}
+
+#[test]
+fn a_strict_router_refuses_nothing_of_our_server() {
+    let Some(_alone) = alone("a_strict_router_refuses_nothing_of_our_server", TOOLS) else {
+        return;
+    };
+    for words in ["keepalive 1s", "payload_size 100k"] {
+        let net = Net::new();
+        let words = format!("client {FAR} 1\n{words}");
+        let text = server(OURS, &words);
+        let mut server = Program::start(&net.here, &net.folder, "server", &text);
+        server.wait_for_load();
+        let before = Counters::of(&net.far);
+        let line = format!("curl -sS -m 10 -o /dev/null -w %{{http_code}} http://{LOAD}/");
+        assert_eq!(tool(&net.far, &line), "200");
+        net.assert_clean(&before, 8);
+        let before = Counters::of(&net.far);
+        // Without keepalive each answer takes a port, and the kernel has 28,000 of them.
+        if words.contains("keepalive") {
+            let answers = wrk(&net.far, LOAD, seconds(), &[]);
+            assert_eq!(net.packets("refused"), 0);
+            println!("through a router, {words:?}: {answers} answers");
+        } else {
+            for _ in 0..20 * seconds() {
+                assert_eq!(tool(&net.far, &line), "200");
+            }
+            net.assert_clean(&before, 20 * 70 * seconds());
+        }
+        let outcome = server.stop();
+        assert_eq!(outcome.faults(&["skErr", "tcpDrop"]), [""; 0], "{words}");
+        assert_clean(&net.far, &before, &[]);
+    }
+}
