@@ -1,10 +1,12 @@
 //! Our server, asked by curl and wrk over the kernel's TCP: every answer is whole and exact, and no
 //! segment is sent twice.
 
+use std::time::Instant;
+
 use dperf_tests::kernel::{Counters, RESETS};
 use dperf_tests::namespace::alone;
 
-use crate::net::{Checksums, LOAD, Net, seconds, tool, wrk};
+use crate::net::{CABLE, Checksums, LOAD, Net, seconds, tool, wrk};
 
 const BODY: &str = "hello dperf!\r\n";
 
@@ -94,6 +96,41 @@ fn curl_gets_large_answers_whole() {
         assert!(body.iter().all(|byte| *byte == b'a') || body.starts_with(BODY.as_bytes()));
         let outcome = server.stop();
         assert_eq!(outcome.faults(&[]), [""; 0]);
+        net.assert_clean(&before, RESETS);
+    }
+}
+
+/// What a kernel may be told about its TCP changes nothing of this.
+#[test]
+fn curl_is_served_by_the_letter_of_every_option() {
+    let Some(_alone) = alone("curl_is_served_by_the_letter_of_every_option", &["curl"]) else {
+        return;
+    };
+    for (parameters, mtu, more) in [
+        (&[("tcp_ecn", "1")][..], 1500, ""),
+        (&[("tcp_timestamps", "0")], 1500, ""),
+        (&[("tcp_sack", "0"), ("tcp_timestamps", "0")], 1500, ""),
+        (&[("tcp_window_scaling", "0")], 1500, ""),
+        (&[], 600, ""),
+        // Its window closes again and again.
+        (&[("tcp_rmem", "4096 8192 16384")], 1500, "--limit-rate 300k"),
+    ] {
+        let net = Net::new(Checksums::Made);
+        for (name, value) in parameters {
+            let parameter = format!("net.ipv4.{name}={value}");
+            let mut set = net.there.command("sysctl");
+            assert!(set.args(["-q", "-w", &parameter]).status().is_ok_and(|s| s.success()));
+        }
+        net.there.run(&format!("ip link set {CABLE} mtu {mtu}"));
+        let server = net.server("payload_size 500k\nsend_window 16");
+        let before = Counters::of(&net.there);
+        let file = net.folder.file("body");
+        let begun = Instant::now();
+        let line = format!("{ASK} {more} -o {} http://{LOAD}/", file.display());
+        assert_eq!(tool(&net.there, &line), format!("200,{},1,85\n", 500_000 - 85));
+        println!("{parameters:?}, MTU {mtu} {more}: {:?}", begun.elapsed());
+        let outcome = server.stop();
+        assert_eq!(outcome.faults(&["ackDup"]), [""; 0], "{parameters:?}, MTU {mtu}");
         net.assert_clean(&before, RESETS);
     }
 }

@@ -92,7 +92,7 @@ fn a_strict_router_refuses_nothing_of_our_client() {
     for (words, packets) in [
         ("cps 1k\nhttp_path /1k", 6_000 * seconds()),
         ("cps 100\nhttp_path /100k", 100 * 70 * seconds()),
-        ("cps 100\ncc 100\nkeepalive 10ms\nhttp_path /1k", 10_000 * seconds()),
+        ("cps 1k\ncc 100\nkeepalive 10ms\nhttp_path /1k", 10_000 * seconds()),
     ] {
         let net = Net::new();
         let nginx = Nginx::start(&net.far, &net.folder);

@@ -1,0 +1,243 @@
+//! Two processes over DPDK's virtual devices: what one sends the other receives, all of it, counted
+//! on both sides; and both end in order.
+//!
+//! Needs a program that was built with DPDK, and root; what is lacking is said and skipped, or fails
+//! with CI=true.
+
+use std::process::Command;
+use std::time::Duration;
+
+use dperf_tests::namespace::{Namespace, alone, join, skip};
+use dperf_tests::process::{Folder, Process};
+use dperf_tests::program::{self, Outcome, Program};
+
+const SERVER: &str = "10.77.0.1";
+const CLIENT: &str = "10.77.0.2";
+
+/// Seconds of load.
+const SECONDS: u64 = 5;
+
+/// The longest that DPDK may take to open a port.
+const OPEN: Duration = Duration::from_secs(20);
+
+/// True if the program can do DPDK; else the test is skipped by name.
+fn has_dpdk(test: &str) -> bool {
+    let folder = Folder::new();
+    let text = "mode client\ncpu 0\nport net_nobody0 10.0.0.1 10.0.0.2\nclient 10.0.0.1 1\n\
+                server 10.0.0.2 1\ncps 1\n";
+    let file = folder.write("client.conf", text);
+    let mut command = Command::new(program::path());
+    let output = command.arg("run").arg(file).output().expect("the program starts");
+    let has = !String::from_utf8_lossy(&output.stderr).contains("was built without it");
+    if !has {
+        skip(test, "a dperf-shell built with DPDK (cargo build --features dpdk)");
+    }
+    has
+}
+
+/// One load over a pair of devices.
+struct Load<'a> {
+    /// Of the server and of the client.
+    devices: [&'a str; 2],
+    /// Processors of each.
+    cpus: [&'a str; 2],
+    /// Addresses of each side.
+    addresses: u8,
+    /// What both sides are told.
+    words: &'a str,
+    /// What the client is told.
+    client: &'a str,
+    /// At least so many connections a second.
+    rate: u64,
+}
+
+impl Load<'_> {
+    fn server(&self) -> String {
+        let Load { devices: [device, _], cpus: [cpus, _], addresses, words, .. } = self;
+        format!(
+            "mode server\ncpu {cpus}\nduration 600s\nprotocol http\n\
+             port {device} {SERVER} {CLIENT}\nclient 10.77.0.100 {addresses}\n\
+             server 10.77.0.200 {addresses}\n{words}\n"
+        )
+    }
+
+    fn client(&self) -> String {
+        let Load { devices: [_, device], cpus: [_, cpus], addresses, words, client, .. } = self;
+        format!(
+            "mode client\ncpu {cpus}\nduration {SECONDS}s\nslow_start 0\nprotocol http\n\
+             port {device} {CLIENT} {SERVER}\nclient 10.77.0.100 {addresses}\n\
+             server 10.77.0.200 {addresses}\n{words}\n{client}\n"
+        )
+    }
+
+    /// Runs it in the two namespaces; the client starts when the server is `open`.
+    fn run(&self, spaces: [&Namespace; 2], folder: &Folder, open: impl Fn(&Process) -> bool) {
+        let mut server = Program::start(spaces[0], folder, "server", &self.server());
+        server.process().wait_until("an open port", OPEN, open);
+        let client = Program::start(spaces[1], folder, "client", &self.client());
+        let client = client.end(SECONDS);
+        let server = server.stop();
+        let opened = client.count("skOpen");
+        println!("{}: {opened} connections in {SECONDS} s", self.devices[0]);
+        assert!(opened >= self.rate * SECONDS * 99 / 100, "{opened} connections");
+        assert_agree(&client, &server);
+    }
+}
+
+/// Nothing failed, and what one sent the other has received.
+fn assert_agree(client: &Outcome, server: &Outcome) {
+    let both = |name| (client.count(name), server.count(name));
+    let say = || format!("client: {}\nserver: {}", client.record(), server.record());
+    assert_eq!(client.faults(&[]), [""; 0], "{}", say());
+    assert_eq!(server.faults(&[]), [""; 0], "{}", say());
+    for (sent, received) in [("tcpTx", "tcpRx"), ("tcpRx", "tcpTx")] {
+        let (ours, theirs) = (client.count(sent), server.count(received));
+        assert_eq!(ours, theirs, "the client's {sent}, the server's {received}: {}", say());
+    }
+    for name in ["skOpen", "skClose", "http2XX", "httpGet"] {
+        let (ours, theirs) = both(name);
+        assert_eq!(ours, theirs, "{name}: {}", say());
+    }
+}
+
+/// Two shared-memory devices over a socket in `folder`, and whether the first is there.
+fn memif(folder: &Folder) -> ([String; 2], impl Fn(&Process) -> bool) {
+    let socket = folder.file("memif.sock");
+    let device =
+        |role| format!("net_memif0,role={role},socket={},socket-abstract=no", socket.display());
+    (["server", "client"].map(device), move |_: &Process| socket.exists())
+}
+
+fn over_memif(load: &Load<'_>) {
+    let (folder, one, other) = (Folder::new(), Namespace::new(), Namespace::new());
+    let (devices, open) = memif(&folder);
+    let load = Load { devices: [&devices[0], &devices[1]], ..*load };
+    load.run([&one, &other], &folder, open);
+}
+
+const MEMIF: Load<'_> = Load {
+    devices: ["", ""],
+    cpus: ["0", "1"],
+    addresses: 1,
+    words: "eal --no-huge",
+    client: "cps 20k",
+    rate: 20_000,
+};
+
+/// Two processors, or the test is skipped by name.
+fn two_cpus(test: &str) -> bool {
+    let enough = program::cpu() > 0;
+    if !enough {
+        skip(test, "two processors");
+    }
+    enough
+}
+
+#[test]
+fn memif_loses_nothing() {
+    let test = "memif_loses_nothing";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    over_memif(&MEMIF);
+    over_memif(&Load {
+        words: "eal --no-huge\nkeepalive 1ms 100",
+        client: "cps 100",
+        rate: 100,
+        ..MEMIF
+    });
+}
+
+#[test]
+fn memif_loses_nothing_on_two_queues() {
+    let test = "memif_loses_nothing_on_two_queues";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let queues = Load { cpus: ["0 1", "0 1"], client: "cps 10k", rate: 10_000, ..MEMIF };
+    over_memif(&Load { words: "eal --no-huge\nrss", ..queues });
+    // A server address for each worker: its queue is found by it.
+    over_memif(&Load { addresses: 2, ..queues });
+}
+
+/// Huge pages for one test; dropping it gives back what it took, unless somebody took more since.
+struct HugePages {
+    before: u64,
+    taken: u64,
+}
+
+const HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
+
+impl HugePages {
+    fn count() -> u64 {
+        let text = std::fs::read_to_string(HUGE_PAGES).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    }
+
+    /// At least `taken` of them; none if the system has not that many.
+    fn take(taken: u64) -> Option<HugePages> {
+        let before = HugePages::count();
+        if before < taken {
+            let _ = std::fs::write(HUGE_PAGES, taken.to_string());
+        }
+        let pages = HugePages { before, taken };
+        (HugePages::count() >= taken).then_some(pages)
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        if self.before < self.taken && HugePages::count() <= self.taken {
+            let _ = std::fs::write(HUGE_PAGES, self.before.to_string());
+        }
+    }
+}
+
+#[test]
+fn memif_loses_nothing_on_huge_pages() {
+    let test = "memif_loses_nothing_on_huge_pages";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let Some(_pages) = HugePages::take(600) else { return skip(test, "600 huge pages") };
+    // It would take ordinary ones, were it not told.
+    over_memif(&Load { words: "eal --in-memory", ..MEMIF });
+}
+
+/// A driver on both ends of a pair of virtual interfaces.
+fn over_interfaces(driver: &str, words: &str) {
+    let (folder, one, other) = (Folder::new(), Namespace::new(), Namespace::new());
+    join((&one, "port0"), (&other, "port0"));
+    let device = format!("{driver}0,iface=port0");
+    let load = Load {
+        devices: [&device, &device],
+        words: &format!("eal --no-huge\n{words}"),
+        client: "cps 2k",
+        rate: 2_000,
+        ..MEMIF
+    };
+    load.run([&one, &other], &folder, |server| server.out().contains('\n'));
+}
+
+#[test]
+fn packet_sockets_of_dpdk_lose_nothing() {
+    let test = "packet_sockets_of_dpdk_lose_nothing";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if has_dpdk(test) && two_cpus(test) {
+        over_interfaces("net_af_packet", "");
+        over_interfaces("net_af_packet", "payload_size 1400");
+    }
+}
+
+#[test]
+fn xdp_sockets_of_dpdk_lose_nothing() {
+    let test = "xdp_sockets_of_dpdk_lose_nothing";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if has_dpdk(test) && two_cpus(test) {
+        over_interfaces("net_af_xdp", "");
+        over_interfaces("net_af_xdp", "payload_size 1400");
+    }
+}
