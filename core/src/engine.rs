@@ -7,7 +7,7 @@
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::{Host, Verdict};
-use crate::parse::{Known, Parsed, Parser};
+use crate::parse::{Parsed, Parser};
 use crate::plan::{CorePlan, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
@@ -92,8 +92,8 @@ impl<'m> Engine<'m> {
         if self.parser.parse(frame, &self.table.space, parsed) {
             self.tcp.stats.inc(Count::TosRx);
         }
-        if let Parsed::Tcp(known, _) = parsed {
-            self.table.hint(known.id);
+        if let Parsed::Tcp(id, _) = parsed {
+            self.table.hint(*id);
         }
     }
 
@@ -101,9 +101,7 @@ impl<'m> Engine<'m> {
     #[inline]
     pub(crate) fn step(&mut self, frame: &mut Frame, parsed: &Parsed, now: Instant) -> Verdict {
         match parsed {
-            Parsed::Tcp(known, segment) if self.gateway_known => {
-                self.on_tcp(frame, known, segment, now)
-            }
+            Parsed::Tcp(id, segment) if self.gateway_known => self.on_tcp(frame, *id, segment, now),
             rare => self.on_rare(frame, rare),
         }
     }
@@ -112,14 +110,14 @@ impl<'m> Engine<'m> {
     fn on_tcp(
         &mut self,
         frame: &mut Frame,
-        known: &Known,
+        id: SlotId,
         segment: &Segment,
         now: Instant,
     ) -> Verdict {
         self.tcp.stats.inc(Count::TcpRx);
-        let answered = self.act(known.id, frame, now, |plan, tcp, slot, frame, stamp| {
+        let answered = self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
             if slot.is_closed() {
-                describe(plan, frame, known, slot);
+                describe(plan, frame, slot);
             }
             let at = usize::from(segment.payload_at);
             let payload = frame.bytes().get(at..at + usize::from(segment.payload_bytes));
@@ -309,24 +307,17 @@ impl<'m> Engine<'m> {
 
 /// A closed slot learns its tuple from the segment that may be answered in its name.
 #[inline]
-fn describe(plan: &CorePlan<'_>, frame: &Frame, known: &Known, slot: &mut Slot) {
+fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
     let Some(ends) = turned(frame) else { return };
-    let (local, remote) = match ends {
-        Endpoints::V4(ends) => {
-            (u32::from_be_bytes(ends.local.0).into(), u32::from_be_bytes(ends.remote.0).into())
-        }
-        Endpoints::V6(ends) => {
-            (u128::from_be_bytes(ends.local.0), u128::from_be_bytes(ends.remote.0))
-        }
-    };
+    let (local, remote) = ends.numbers();
     let (client, server) = match plan.role {
         Role::Client => (local, remote),
         Role::Server => (remote, local),
     };
-    slot.client = plan.clients.find(client).unwrap_or_default() as u16;
-    slot.server = plan.servers.find(server).unwrap_or_default() as u16;
-    slot.client_port = known.client_port;
-    slot.server_port = known.server_port;
+    slot.client = plan.clients.find(client.0).unwrap_or_default() as u16;
+    slot.server = plan.servers.find(server.0).unwrap_or_default() as u16;
+    slot.client_port = client.1;
+    slot.server_port = server.1;
     slot.tuple_sum = ends.sum();
 }
 

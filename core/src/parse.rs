@@ -21,7 +21,7 @@ use crate::wire::tcp::{TCP_BYTES, Tcp, TcpFlags, TcpOptions};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parsed {
     /// A segment of a tuple in the table.
-    Tcp(Known, Segment),
+    Tcp(SlotId, Segment),
     /// A segment to one of our addresses that no tuple fits.
     Stranger(Segment),
     /// An ARP packet, not looked into yet.
@@ -36,17 +36,6 @@ pub enum Parsed {
     Other,
     /// Not for us, or not what it says it is.
     Drop(Count),
-}
-
-/// A tuple that was found, and what makes it up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Known {
-    /// Its slot.
-    pub id: SlotId,
-    /// The client's port.
-    pub client_port: u16,
-    /// The server's port.
-    pub server_port: u16,
 }
 
 /// What the parser must know of the core it works for.
@@ -98,7 +87,7 @@ impl<'m> Parser<'m> {
     /// The usual frame, told with few branches: to us, IPv4 and TCP without options, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
     #[inline]
-    fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(Known, Segment, bool)> {
+    fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment, bool)> {
         let bytes = frame.bytes();
         let (headers, _) = Headers::ref_from_prefix(bytes).ok()?;
         let Headers { ethernet, ip, tcp } = headers;
@@ -139,15 +128,14 @@ impl<'m> Parser<'m> {
             mss: 0,
             wscale: None,
         };
-        let known = Known { id, client_port: client.1, server_port: server.1 };
-        Some((known, segment, self.tos != 0 && ip.tos == self.tos))
+        Some((id, segment, self.tos != 0 && ip.tos == self.tos))
     }
 
     /// Says in `parsed` what `frame` is; true if it carries the configured type of service.
     #[inline]
     pub fn parse(&self, frame: &Frame, space: &Space<'m>, parsed: &mut Parsed) -> bool {
-        if let Some((known, segment, tos)) = self.usual(frame, space) {
-            *parsed = Parsed::Tcp(known, segment);
+        if let Some((id, segment, tos)) = self.usual(frame, space) {
+            *parsed = Parsed::Tcp(id, segment);
             return tos;
         }
         let (any, tos) = self.parse_any(frame, space);
@@ -222,10 +210,7 @@ impl<'m> Parser<'m> {
             Err(why) => return Parsed::Drop(reason(why)),
         };
         match space.find(&tuple) {
-            Some(id) => Parsed::Tcp(
-                Known { id, client_port: tuple.client_port, server_port: tuple.server_port },
-                segment,
-            ),
+            Some(id) => Parsed::Tcp(id, segment),
             None if self.is_own(ip.destination) => Parsed::Stranger(segment),
             None => Parsed::Drop(Count::DropForeignAddress),
         }

@@ -30,8 +30,9 @@ impl PortRange {
     /// The place of `port` in the row.
     #[inline]
     pub fn find(self, port: u16) -> Option<u32> {
+        // A port below the first wraps to a place behind the last: the row ends by 65536.
         let place = u32::from(port.wrapping_sub(self.first));
-        (port >= self.first && place < self.count).then_some(place)
+        (place < self.count).then_some(place)
     }
 
     /// The port at `place`.

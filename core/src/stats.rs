@@ -127,7 +127,7 @@ counters! {
     RttCount = "rttCount",
     /// Sum of the handshake times, in stamp units.
     RttUnits = "rttUnits",
-    /// Opens put off because no frame was free or the outbox was full.
+    /// Turns in which due opens were put off, because no tuple was free.
     Deferred = "deferred",
     /// Challenge ACKs sent (RFC 5961).
     ChallengeAck = "challengeAck",

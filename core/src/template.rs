@@ -45,7 +45,7 @@ pub enum Endpoints {
 
 impl Endpoints {
     /// The ends of the connection in `slot`.
-    #[inline]
+    #[inline(always)]
     pub fn of(plan: &CorePlan<'_>, slot: &Slot) -> Endpoints {
         let (client, server) = (u32::from(slot.client), u32::from(slot.server));
         let (client_port, server_port) = (slot.client_port, slot.server_port);
@@ -61,6 +61,20 @@ impl Endpoints {
             let server = (servers.octets_ipv6(server), server_port);
             let (local, remote) = if turn { (server, client) } else { (client, server) };
             Endpoints::V6(Pair { local, remote, sum: slot.tuple_sum })
+        }
+    }
+
+    /// Our address and port, and the peer's; addresses as [`crate::plan::number`]s.
+    pub fn numbers(&self) -> ((u128, u16), (u128, u16)) {
+        match self {
+            Endpoints::V4(Pair { local, remote, .. }) => {
+                let number = |octets| u128::from(u32::from_be_bytes(octets));
+                ((number(local.0), local.1), (number(remote.0), remote.1))
+            }
+            Endpoints::V6(Pair { local, remote, .. }) => {
+                let number = u128::from_be_bytes;
+                ((number(local.0), local.1), (number(remote.0), remote.1))
+            }
         }
     }
 

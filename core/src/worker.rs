@@ -25,6 +25,7 @@ use crate::pace::Pace;
 use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role};
 use crate::port::{BURST, PacketQueue, PortState};
+use crate::prefetch::prefetch;
 use crate::stats::{Count, Writer};
 use crate::sync::{Control, Gateway, Phase};
 use crate::tcp::CHALLENGES_PER_SECOND;
@@ -35,6 +36,8 @@ const BUDGET: usize = 32;
 /// A device that takes nothing for one part in so many of a second loses what waits: half a second,
 /// since a peer on a shared processor may well not run for a tenth.
 const STUCK_PER_SECOND: u64 = 2;
+/// Segments that waiting connections send in one turn, at most.
+const READY_BUDGET: u32 = 64;
 /// Slots looked at in one turn while the run ends.
 const SWEEP: usize = 1024;
 
@@ -225,6 +228,9 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
             return 0;
         }
         let engine = &mut self.engine;
+        for frame in rx.frames() {
+            prefetch_packet(frame);
+        }
         let mut parsed = [Parsed::Other; BURST];
         let mut bytes = 0;
         for (frame, parsed) in rx.frames().iter().zip(&mut parsed) {
@@ -283,13 +289,15 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         count as u32
     }
 
+    /// Lets waiting connections send, round robin, as long as there are frames and places.
     #[inline]
     fn serve_ready(&mut self, now: Instant) -> u32 {
-        let count = self.engine.ready_len().min(self.room());
-        for _ in 0..count {
+        let mut served = 0;
+        while self.engine.ready_len() > 0 && self.room() > 0 && served < READY_BUDGET {
             self.send_one(|engine, frame| engine.serve_ready(frame, now));
+            served += 1;
         }
-        count as u32
+        served
     }
 
     /// Opens what is due, as far as frames, places, free tuples and the limit allow.
@@ -326,7 +334,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         }
         self.owed -= opened;
         if opened < wanted {
-            self.engine.tcp.stats.add(Count::Deferred, u64::from(wanted - opened));
+            self.engine.tcp.stats.inc(Count::Deferred);
         }
         opened
     }
@@ -402,6 +410,14 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
             self.queue.give_back(tx);
             self.stuck_since = None;
         }
+    }
+}
+
+/// Brings the lines of a packet near that hold its headers and the start of its payload.
+#[inline]
+fn prefetch_packet(frame: &Frame) {
+    for line in frame.bytes().chunks(64).take(2) {
+        prefetch(&line[0]);
     }
 }
 

@@ -274,7 +274,9 @@ impl Draft<'_> {
     fn client_ports(&self) -> Result<PortRange, ConfigError> {
         let config = self.config;
         let (all, queues) = (config.client_ports, config.queues());
-        if queues > 1 && !self.facts.paired_queues {
+        let by_address = self.configured().name.steers_by_address()
+            && split(config, self.port) == Split::ByServer;
+        if queues > 1 && !self.facts.paired_queues && !by_address {
             let why = format!("{} does not pair its queues", self.configured().name);
             return Err(self.refuse_port(why, "give it one core"));
         }

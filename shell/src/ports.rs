@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
 
-use crate::config::{Config, PortName};
+use crate::config::{Config, PortName, queue_of};
 use crate::port::kernel_silence::{IpRange, Silence, silence};
 use crate::port::{Facts, KernelSees, Opened, link, packet_socket};
 
@@ -32,17 +32,15 @@ impl Ports {
         #[cfg(feature = "dpdk")]
         let dpdk = dpdk_ports::start(roles)?;
         let mut silences = Vec::new();
-        let mut of_role = Vec::new();
-        for config in roles {
-            let mut opened = Vec::new();
+        let mut of_role: Vec<Vec<Opened>> = roles.iter().map(|_| Vec::new()).collect();
+        for (config, opened) in servers_first(roles, &mut of_role) {
             for (index, port) in config.ports.iter().enumerate() {
-                let queues = config.queues() as u16;
                 let device = match &port.name {
                     PortName::Link(name) => links.take_end(name)?,
-                    PortName::AfPacket(interface) => packet_socket::open(interface, queues)?,
+                    PortName::AfPacket(interface) => sockets(config, index, interface)?,
                     #[cfg(feature = "dpdk")]
-                    name => dpdk_ports::open(config, name)
-                        .with_context(|| format!("{}: port {name}", port.place))?,
+                    name => dpdk_ports::open(config, name, stopped)
+                        .with_context(|| port.place.to_string())?,
                     #[cfg(not(feature = "dpdk"))]
                     name => bail!(
                         "{}: port {name} needs DPDK, and this program was built without it: build \
@@ -57,7 +55,6 @@ impl Ports {
                 }
                 opened.push(device);
             }
-            of_role.push(opened);
         }
         #[cfg(feature = "dpdk")]
         dpdk_ports::wait_for_links(roles, &mut of_role, stopped)?;
@@ -95,6 +92,34 @@ impl Ports {
     }
 }
 
+/// Packet sockets on `interface`, the queues in the order of the workers: each receives the frames
+/// of its own server address.
+fn sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
+    let spread = match config.role {
+        Role::Client => packet_socket::Spread::Source,
+        Role::Server => packet_socket::Spread::Destination,
+    };
+    let queues = config.queues();
+    let mut opened = packet_socket::open(interface, queues as u16, spread)?;
+    if queues > 1 {
+        let mut minted: Vec<_> = opened.queues.drain(..).map(Some).collect();
+        let servers = &config.servers[port].list;
+        let own = |server: &IpAddr| minted[queue_of(*server, queues)].take();
+        opened.queues = servers.iter().filter_map(own).collect();
+    }
+    Ok(opened)
+}
+
+/// Each role with its list of ports, servers before clients: who is called must listen.
+fn servers_first<'a>(
+    roles: &[&'a Config],
+    of_role: &'a mut [Vec<Opened>],
+) -> Vec<(&'a Config, &'a mut Vec<Opened>)> {
+    let mut pairs: Vec<_> = roles.iter().copied().zip(of_role).collect();
+    pairs.sort_by_key(|(config, _)| config.role == Role::Client);
+    pairs
+}
+
 /// The addresses for which we answer on a port: its own and our side's, as ranges.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
     let lists = match config.role {
@@ -121,8 +146,7 @@ fn follows(before: IpAddr, address: IpAddr) -> bool {
     before.is_ipv4() == address.is_ipv4() && number(before).checked_add(1) == Some(number(address))
 }
 
-/// In-process links: both ends are opened together, the first role that names one gets its first
-/// end.
+/// In-process links: both ends are opened together, whoever is opened first gets the first end.
 struct Links(HashMap<String, Vec<Opened>>);
 
 impl Links {
@@ -178,11 +202,10 @@ mod dpdk_ports {
 
     use super::{Config, Opened, PortName, Result};
     use crate::port::dpdk::{self, EalArgs, PortWish};
-    use anyhow::Context;
     use dperf_core::port::Offloads;
 
-    /// How long a link may take to come up: a peer may be started by hand.
-    const LINK_WAIT: Duration = Duration::from_secs(30);
+    /// How long a peer and then the link to it may take to come: it may be started by hand.
+    const PEER_WAIT: Duration = Duration::from_secs(60);
 
     /// DPDK runs until this is stopped.
     pub(super) struct Running(());
@@ -207,7 +230,7 @@ mod dpdk_ports {
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
             offloads: Offloads::all(),
-            link_wait: Duration::ZERO,
+            peer_wait: PEER_WAIT,
         }
     }
 
@@ -245,8 +268,12 @@ mod dpdk_ports {
         Ok(Some(Running(())))
     }
 
-    pub(super) fn open(config: &Config, name: &PortName) -> Result<Opened> {
-        dpdk::open(&wish(config, name), &|| false).context("it cannot be opened")
+    pub(super) fn open(
+        config: &Config,
+        name: &PortName,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Opened> {
+        dpdk::open(&wish(config, name), stopped)
     }
 
     pub(super) fn wait_for_links(
@@ -257,7 +284,7 @@ mod dpdk_ports {
         for (config, ports) in roles.iter().zip(opened) {
             for (port, opened) in config.ports.iter().zip(ports) {
                 if port.name.is_dpdk() {
-                    dpdk::wait_for_link(opened, &device(&port.name), LINK_WAIT, stopped)?;
+                    dpdk::wait_for_link(opened, &device(&port.name), PEER_WAIT, stopped)?;
                 }
             }
         }

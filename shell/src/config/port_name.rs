@@ -60,6 +60,11 @@ impl PortName {
         }
     }
 
+    /// Such a port brings each frame to the queue that its server's address names.
+    pub fn steers_by_address(&self) -> bool {
+        matches!(self, PortName::AfPacket(_))
+    }
+
     /// DPDK drives such a port.
     pub fn is_dpdk(&self) -> bool {
         !matches!(self, PortName::Link(_) | PortName::AfPacket(_))

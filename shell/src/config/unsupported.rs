@@ -2,7 +2,7 @@
 
 use super::error::{Complaint, ConfigError, Place};
 use super::keyword;
-use super::{Config, PortName, Protocol};
+use super::{Config, Port, PortName, Protocol, queue_of};
 
 /// The longest time-out that the clock of a connection can hold.
 const LONGEST_TIMEOUT_S: u64 = 1000;
@@ -67,12 +67,25 @@ fn steering(config: &Config) -> Option<ConfigError> {
     if config.queues() == 1 {
         return None;
     }
-    let port = config.ports.iter().find(|port| !port.name.pairs_queues())?;
+    let steered = |(index, port): &(usize, &Port)| {
+        port.name.pairs_queues() || port.name.steers_by_address() && by_address(config, *index)
+    };
+    let (_, port) = config.ports.iter().enumerate().find(|port| !steered(port))?;
     let (method, hint) = match config.rss {
         true => ("rss with several workers", "one core per port works"),
         false => ("FDIR with several workers", "one core per port works"),
     };
     Some(at(&port.place, "port", &format!("{method} on {}", port.name), hint))
+}
+
+/// Each worker has one server address, and the port can tell them apart: by their low bits.
+fn by_address(config: &Config, port: usize) -> bool {
+    let (servers, queues) = (&config.servers[port].list, config.queues());
+    let mut queues_used: Vec<usize> =
+        servers.iter().map(|server| queue_of(*server, queues)).collect();
+    queues_used.sort_unstable();
+    queues_used.dedup();
+    !config.rss && servers.len() == queues && queues_used.len() == queues
 }
 
 fn times(config: &Config) -> Option<ConfigError> {

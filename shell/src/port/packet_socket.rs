@@ -39,19 +39,12 @@ const BEFORE_TAG: usize = 12;
 /// What the kernel may say: the checksums of a received frame, frame by frame.
 const OFFLOADS: Offloads = Offloads::RX_CHECKSUM;
 
-/// Opens `queues` sockets on `interface`, which stays as it is; frames are spread over them by hash.
+/// Opens `queues` sockets on `interface`, which stays as it is; `spread` says which frames each
+/// receives.
 ///
 /// # Errors
 /// One sentence that says what is missing and how to provide it.
-pub fn open(interface: &str, queues: u16) -> Result<Opened> {
-    open_spread(interface, queues, Spread::Hash)
-}
-
-/// As [`open`], with a choice of how frames are spread.
-///
-/// # Errors
-/// One sentence that says what is missing and how to provide it.
-pub fn open_spread(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
+pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
     let mut group = None;
     let mut opened = Vec::with_capacity(usize::from(queues));
     let mut facts = None;

@@ -10,11 +10,8 @@ use super::{get_option, set_option};
 
 /// Which of several queues a received frame goes to. An address counts by its low 32 bits as a
 /// number, modulo the number of queues; what is not IP goes to queue 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Spread {
-    /// The kernel's flow hash: even, but nobody can tell it beforehand.
-    #[default]
-    Hash,
     /// The source address: on the client's side, the server's.
     Source,
     /// The destination address: on the server's side, the server's.
@@ -23,10 +20,7 @@ pub enum Spread {
 
 /// Joins the sockets of one port; the first one founds the group. Returns its number.
 pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>, spread: Spread) -> Result<u16> {
-    let how = match spread {
-        Spread::Hash => libc::PACKET_FANOUT_HASH,
-        Spread::Source | Spread::Destination => libc::PACKET_FANOUT_CBPF,
-    };
+    let how = libc::PACKET_FANOUT_CBPF;
     let unique = if group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
     let ask = |flags: u32| u32::from(group.unwrap_or(0)) | (how | unique | flags) << 16;
     // The group has its own switch for outgoing frames, younger than the socket's.
@@ -36,7 +30,6 @@ pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>, spread: Spread) -
     get_option(socket, libc::PACKET_FANOUT, &mut joined)?;
     if group.is_none() {
         match spread {
-            Spread::Hash => {}
             Spread::Source => choose_by(socket, 12, 8 + 12)?,
             Spread::Destination => choose_by(socket, 16, 24 + 12)?,
         }
