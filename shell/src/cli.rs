@@ -1,5 +1,7 @@
 //! The command line: what people type, and what exit status they get.
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +12,8 @@ use crate::config::{self, Read, Source};
 use crate::demo::{self, Demo};
 use crate::plan::{Plan, PlanRecord, explain};
 use crate::report::{Report, Style};
-use crate::run::{self, Limits};
+use crate::run;
+use crate::verdict::Limits;
 
 /// Everything was met.
 const PASSED: u8 = 0;
@@ -19,6 +22,15 @@ const NOT_PASSED: u8 = 1;
 /// It could not start, or the input was bad.
 const NOT_STARTED: u8 = 2;
 
+/// What follows the options in the help; scripts look there for DPDK.
+const AFTER_HELP: &str = if cfg!(feature = "dpdk") {
+    "Exit status: 0 every target was met, 1 it ran with errors or short of its target, 2 it could \
+     not start or the input was bad.\nDPDK: built in"
+} else {
+    "Exit status: 0 every target was met, 1 it ran with errors or short of its target, 2 it could \
+     not start or the input was bad.\nDPDK: not built in"
+};
+
 /// A network load tester: HTTP connections by the million, over DPDK, packet sockets or an
 /// in-process link.
 #[derive(Parser, Debug)]
@@ -26,16 +38,14 @@ const NOT_STARTED: u8 = 2;
     name = "dperf-shell",
     version,
     disable_version_flag = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true
 )]
-#[command(
-    after_help = "Exit status: 0 every target was met, 1 it ran with errors or short of its \
-                        target, 2 it could not start or the input was bad."
-)]
+#[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Run FILE, as dperf does; several files add up to one configuration
+    /// Run FILE, as dperf does; given several times, the files add up to one configuration
     #[arg(short = 'c', long = "conf", value_name = "FILE")]
     conf: Vec<PathBuf>,
     /// Only check the configuration, as dperf does
@@ -97,25 +107,55 @@ struct Output {
     /// Words for DPDK's EAL, as one argument: --eal '--no-huge -m 512'
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     eal: Option<String>,
-    /// Percent of the asked rate that must be reached
-    #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
+    /// Percent of the asked rate (cps) or of the asked open connections (cc) that must be reached
+    #[arg(long, value_name = "PERCENT", default_value_t = 99.0, value_parser = percent)]
     target: f64,
-    /// Let a counter come to COUNT without failing the run, for example skErr=10
+    /// Let a counter come to COUNT without failing the run, for example skErr=10; may be repeated
     #[arg(long, value_name = "COUNTER=COUNT")]
     allow: Vec<String>,
 }
 
 /// Does what the command line says; the result is the process's exit status.
 pub fn main() -> ExitCode {
-    let status = match act(Cli::parse()) {
+    let status = match act(Cli::parse_from(words(std::env::args_os()))) {
         Ok(status) => status,
         Err(error) => {
             // One sentence with its causes behind it.
-            eprintln!("dperf-shell: {error:#}");
+            complain(&format!("dperf-shell: {error:#}"));
             NOT_STARTED
         }
     };
     ExitCode::from(status)
+}
+
+/// The command line with dperf's long options as we know them: it takes them behind a single dash
+/// too (`-conf FILE`, `-test`). What follows `--eal` is DPDK's.
+fn words(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const LONG: [&str; 5] = ["conf", "test", "manual", "version", "help"];
+    let mut words: Vec<OsString> = Vec::new();
+    let mut ended = false;
+    for word in given {
+        let of_eal = words.last().is_some_and(|last| last == "--eal");
+        ended |= word == "--" && !of_eal;
+        let name = word.to_str().and_then(|text| text.strip_prefix('-'));
+        let name = name.map(|rest| rest.split_once('=').map_or(rest, |(name, _)| name));
+        if !ended && !of_eal && name.is_some_and(|name| LONG.contains(&name)) {
+            let mut double = OsString::from("-");
+            double.push(word);
+            words.push(double);
+        } else {
+            words.push(word);
+        }
+    }
+    words
+}
+
+/// A percentage that can be met.
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("write a number from 0 to 100".to_string()),
+    }
 }
 
 fn act(cli: Cli) -> Result<u8> {
@@ -150,6 +190,7 @@ fn as_dperf(cli: &Cli) -> Result<u8> {
     let read = read(&sources, &cli.output)?;
     if cli.test {
         Plan::assumed(&read.config)?;
+        read.notes.iter().for_each(|note| complain(&note.to_string()));
         return print("Config file OK\n");
     }
     run(vec![read], Style::Blocks, &cli.output)
@@ -196,9 +237,45 @@ fn source(path: &Path) -> Result<Source> {
     Ok(Source { name: path.display().to_string(), bytes })
 }
 
+/// Writes a line to stderr; nobody need be there to read it.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Writes to stdout; a reader that has gone is not an error.
 fn print(text: &str) -> Result<u8> {
-    use std::io::Write;
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(PASSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dperf_takes_long_options_behind_one_dash() {
+        let turned = |line: &str| {
+            let words = words(line.split(' ').map(OsString::from));
+            words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        };
+        for (given, meant) in [
+            ("dperf-shell -conf a.conf -test", "dperf-shell --conf a.conf --test"),
+            ("dperf-shell -conf=a -c b -t", "dperf-shell --conf=a -c b -t"),
+            ("dperf-shell -manual -help", "dperf-shell --manual --help"),
+            ("dperf-shell run a --eal -test -version", "dperf-shell run a --eal -test --version"),
+            ("dperf-shell check -- -test", "dperf-shell check -- -test"),
+            ("dperf-shell --test -cfile", "dperf-shell --test -cfile"),
+        ] {
+            assert_eq!(turned(given), meant);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        for (text, good) in [("99.5", true), ("0", true), ("100.1", false), ("nan", false)] {
+            assert_eq!(percent(text).is_ok(), good, "{text}");
+        }
+    }
 }

@@ -25,8 +25,7 @@ pub fn reads(demo: &Demo) -> Result<Vec<Read>> {
     let Demo { cps, duration_s } = demo;
     // Enough tuples that none is used twice within a retransmission time-out.
     let clients = (cps / 20_000 + 1).min(250);
-    let common =
-        format!("duration {duration_s}s\nclient 10.0.1.2 {clients}\nserver 10.0.2.1 1\n");
+    let common = format!("duration {duration_s}s\nclient 10.0.1.2 {clients}\nserver 10.0.2.1 1\n");
     let server = format!("mode server\ncpu {second}\nport link:demo 10.0.2.1 10.0.1.1\n{common}");
     let client = format!(
         "mode client\ncpu {first}\nport link:demo 10.0.1.1 10.0.2.1\nprotocol http\ncps {cps}\n\

@@ -2,8 +2,8 @@
 //! queue, its memory and its plan, reads time, and reports.
 //!
 //! Data flows one way: [`config`] (text to meaning) → [`ports`] (devices to facts) → [`plan`]
-//! (meaning and facts to one plan per core) → [`run`] (plans to threads, phases, a verdict) →
-//! [`report`] (counters to text).
+//! (meaning and facts to one plan per core) → [`crew`] (plans to threads) → [`role`] (what was
+//! measured) → [`verdict`] → [`report`] (counters to text). [`run`] leads all of it.
 
 pub mod cli;
 pub mod clock;
@@ -15,5 +15,7 @@ pub mod plan;
 pub mod port;
 pub mod ports;
 pub mod report;
+pub mod role;
 pub mod run;
 pub mod signals;
+pub mod verdict;

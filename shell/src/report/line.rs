@@ -3,7 +3,7 @@
 use dperf_core::plan::Role;
 use dperf_core::stats::Count;
 
-use crate::run::{Target, Verdict};
+use crate::verdict::{Target, Verdict};
 
 use super::{Sample, grouped};
 

@@ -14,7 +14,8 @@ use dperf_core::time::{Instant, TickRate};
 use crate::clock::Clock;
 use crate::config::Read;
 use crate::plan::{Plan, PlanRecord, explain};
-use crate::run::{RoleRun, Verdict};
+use crate::role::RoleRun;
+use crate::verdict::Verdict;
 
 /// How the seconds are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,7 +3,7 @@
 use dperf_core::stats::Count;
 use serde_json::{Map, Value, json};
 
-use crate::run::{Target, Verdict};
+use crate::verdict::{Target, Verdict};
 
 use super::Sample;
 

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::report::Report;
 use crate::signals::Signals;
 
-use super::role::{Mark, RoleRun, Stage};
+use crate::role::{Mark, RoleRun, Stage};
 
 /// How long a gateway's MAC address may stay unknown (dperf: 60 rounds of one second).
 const GATEWAY_WAIT: Duration = Duration::from_secs(60);

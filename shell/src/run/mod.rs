@@ -2,8 +2,6 @@
 //! order, judge.
 
 mod lead;
-mod role;
-mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +17,9 @@ use crate::plan::Plan;
 use crate::port::Opened;
 use crate::ports::Ports;
 use crate::report::Report;
+use crate::role::RoleRun;
 use crate::signals::Signals;
-
-pub use role::{Mark, RoleRun, Stage};
-pub use verdict::{Limits, Target, Verdict};
+use crate::verdict::{Limits, Verdict};
 
 /// Runs every role to its end. Returns how it went.
 ///

@@ -60,7 +60,7 @@ pub struct RoleRun {
 }
 
 impl RoleRun {
-    pub(super) fn new(
+    pub(crate) fn new(
         read: Read,
         gateways: Vec<&'static Gateway>,
         control: &'static Control,

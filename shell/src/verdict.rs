@@ -8,7 +8,7 @@ use dperf_core::time::TickRate;
 
 use crate::config::PortName;
 
-use super::role::RoleRun;
+use crate::role::RoleRun;
 
 /// Counters that must stay zero, unless a limit allows more.
 const FAULTS: [Count; 4] = [Count::SkErr, Count::HttpErr, Count::UdpRt, Count::DropTx];
