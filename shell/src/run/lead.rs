@@ -108,6 +108,12 @@ impl Lead<'_> {
         let clients_over =
             clients.peek().is_some().then(|| clients.all(|role| role.stage == Stage::Over));
         let now = self.clock.now();
+        // A server need not wait again for what its clients have waited for in vain.
+        let clients_ended = roles
+            .iter()
+            .filter(|role| role.role() == Role::Client)
+            .filter_map(|role| Some(role.end?.at))
+            .max();
         for role in roles {
             let gone = role.gone_port().is_some();
             let stop = self.signals.stop_asked() || gone;
@@ -120,7 +126,10 @@ impl Lead<'_> {
                 Stage::Full if self.full_ends(role, now, stop, clients_over) => {
                     role.end = Some(mark());
                     role.control.advance(Phase::Drain);
-                    role.stage = Stage::Drain(now);
+                    role.stage = Stage::Drain(match (role.role(), clients_over) {
+                        (Role::Server, Some(true)) => clients_ended.unwrap_or(now),
+                        _ => now,
+                    });
                 }
                 Stage::Drain(since) if gone || self.drained(role, since, now) => {
                     role.control.advance(Phase::Stop);
