@@ -34,7 +34,7 @@ pub(super) fn interval(sample: &Sample<'_>, color: bool) -> String {
     }
     let _ = writeln!(text, "{}", sample.role.name());
     text.push_str(&counters(sample, color));
-    text.push('\n');
+    text.push_str("\n\n");
     text
 }
 
