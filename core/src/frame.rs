@@ -218,8 +218,9 @@ impl Tray {
         }
     }
 
-    /// Lets `write` put up to `most` frames down behind the others: it is given the first free place
-    /// and how many there are, and returns how many frames it wrote there. Returns that number.
+    /// Lets `write` put up to `most` frames down behind the others: it is given the first free
+    /// place and how many there are, and returns how many frames it wrote there. Returns that
+    /// number.
     ///
     /// # Safety
     /// `write` initialises as many places as it says, and no more than it was given, each with a

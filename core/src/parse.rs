@@ -1,4 +1,5 @@
-//! One pass over a received frame: every length checked once, and at the end one word on what it is.
+//! One pass over a received frame: every length checked once, and at the end one word on what it
+//! is.
 
 use core::net::IpAddr;
 

@@ -1,7 +1,8 @@
 //! What one core is to do: plain data, checked before it comes here, nothing optional that matters.
 //!
 //! A [`CorePlan`] is derived by whoever wires the core (the shell from a configuration file, a test
-//! by hand). It borrows what is long (address lists, payloads) from memory that outlives the worker.
+//! by hand). It borrows what is long (address lists, payloads) from memory that outlives the
+//! worker.
 
 use core::net::{IpAddr, Ipv4Addr};
 

@@ -175,8 +175,8 @@ impl Links {
             };
             if queues != other_queues {
                 bail!(
-                    "{other}: link:{name} has {queues} workers on one end and {other_queues} on the \
-                     other: give both files as many cpus"
+                    "{other}: link:{name} has {queues} workers on one end and {other_queues} on \
+                     the other: give both files as many cpus"
                 );
             }
             let frame_bytes = (*mtu).max(*other_mtu) + 14;

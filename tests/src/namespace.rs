@@ -176,8 +176,8 @@ impl Drop for Namespace {
 }
 
 /// Joins two namespaces by a pair of virtual interfaces, `one` here and `other` there, both up and
-/// with nothing left to a device: no joined segments, no missing checksums. Frames keep their order:
-/// the kernel handles what arrives on one processor, whichever it was sent from.
+/// with nothing left to a device: no joined segments, no missing checksums. Frames keep their
+/// order: the kernel handles what arrives on one processor, whichever it was sent from.
 ///
 /// # Panics
 /// The system refuses.

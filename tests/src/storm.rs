@@ -1,5 +1,5 @@
-//! Frames that no peer should send: real ones with bits flipped, flags, sequence numbers and lengths
-//! changed, and plain noise; most with right checksums, so that they come far.
+//! Frames that no peer should send: real ones with bits flipped, flags, sequence numbers and
+//! lengths changed, and plain noise; most with right checksums, so that they come far.
 
 use crate::reference;
 use crate::wire::{Random, Wire};

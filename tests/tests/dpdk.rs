@@ -1,8 +1,8 @@
 //! Two processes over DPDK's virtual devices: what one sends the other receives, all of it, counted
 //! on both sides; and both end in order.
 //!
-//! Needs a program that was built with DPDK, and root; what is lacking is said and skipped, or fails
-//! with CI=true.
+//! Needs a program that was built with DPDK, and root; what is lacking is said and skipped, or
+//! fails with CI=true.
 
 use std::process::Command;
 use std::time::Duration;

@@ -59,8 +59,8 @@ impl Tcp<'_> {
         Reply::bare(slot.snd_max, slot.rcv_nxt, TcpFlags::RST | TcpFlags::ACK)
     }
 
-    /// Of the `left` bytes to be sent, those to the end of the message that begins or goes on there.
-    /// Messages are equal, so they are told apart from behind.
+    /// Of the `left` bytes to be sent, those to the end of the message that begins or goes on
+    /// there. Messages are equal, so they are told apart from behind.
     #[inline]
     fn message_left(&self, left: u32) -> u32 {
         if left > self.settings.message_bytes {

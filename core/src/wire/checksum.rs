@@ -5,8 +5,8 @@
 //! to compare with a host integer; it is two bytes, stored as they are with `to_ne_bytes`, and a
 //! host value enters a sum only through [`be16`] or [`be32`].
 //!
-//! **Partial sums are added with plain `+`.** A partial sum is below 2^35, so half a billion of them
-//! fit in the `u64`. Every part but the last must have an even number of bytes.
+//! **Partial sums are added with plain `+`.** A partial sum is below 2^35, so half a billion of
+//! them fit in the `u64`. Every part but the last must have an even number of bytes.
 
 /// The partial sum of `bytes`, in memory order. An odd last byte counts as if a zero followed.
 #[inline]

@@ -2,8 +2,9 @@
 //! frame and would answer with resets, echoes and ARP replies of its own.
 //!
 //! What is addressed to them is dropped at the interface's ingress, behind the sockets. By choice
-//! with a small program that we assemble ourselves and that hangs on a descriptor: when this process
-//! ends, however it ends, the kernel removes it (tcx, Linux 6.6). On older kernels with a table of
+//! with a small program that we assemble ourselves and that hangs on a descriptor: when this
+//! process ends, however it ends, the kernel removes it (tcx, Linux 6.6). On older kernels with a table
+//! of
 //! `nft`, which [`Silence`] removes; a killed process leaves it behind, and says so beforehand.
 #![allow(unsafe_code)]
 

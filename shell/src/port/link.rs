@@ -151,8 +151,8 @@ impl LinkQueue {
     fn lend(&mut self, index: u32, len: u16) -> Frame {
         #[cfg(debug_assertions)]
         assert!(!core::mem::replace(&mut self.lent[index as usize], true), "buffer lent twice");
-        // SAFETY: the index was in one place and is in none now; `drop` keeps the cable if any frame
-        // is still out.
+        // SAFETY: the index was in one place and is in none now; `drop` keeps the cable if any
+        // frame is still out.
         unsafe { self.cable.buffers.lend(index, len) }
     }
 

@@ -1,8 +1,9 @@
 //! Plain packet sockets (AF_PACKET) on any Linux Ethernet interface: no driver, no huge pages, no
-//! other program. What arrives is handed on as it was on the wire and whole, or dropped and counted.
+//! other program. What arrives is handed on as it was on the wire and whole, or dropped and
+//! counted.
 //!
-//! One socket per queue. Frames are copied out of the kernel's ring, so its slot is free at once and
-//! the frame is ours to answer in place; they leave from their own buffers, one system call per
+//! One socket per queue. Frames are copied out of the kernel's ring, so its slot is free at once
+//! and the frame is ours to answer in place; they leave from their own buffers, one system call per
 //! burst. A transmit ring was measured and saves nothing: the kernel copies its slots all the same
 //! when the receiver is on this machine.
 //!
@@ -77,8 +78,9 @@ pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
     }
 }
 
-/// What should be changed on `interface` before a test, in one sentence; none if all is well. Joined
-/// segments are longer than a frame may be, so they are dropped (and counted as receive errors).
+/// What should be changed on `interface` before a test, in one sentence; none if all is well.
+/// Joined segments are longer than a frame may be, so they are dropped (and counted as receive
+/// errors).
 pub fn advice(interface: &str) -> Option<String> {
     let socket = socket().ok()?;
     interface::joins_segments(socket.as_fd(), interface).then(|| {

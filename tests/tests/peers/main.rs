@@ -1,8 +1,9 @@
-//! The program among peers that nobody here wrote: the kernel's TCP, curl, wrk, nginx, a router that
-//! tracks connections. What they count as wrong is wrong, and they must have counted nothing.
+//! The program among peers that nobody here wrote: the kernel's TCP, curl, wrk, nginx, a router
+//! that tracks connections. What they count as wrong is wrong, and they must have counted nothing.
 //!
-//! Root is needed, and the tools that each test names; what is lacking is said and skipped, or fails
-//! with CI=true. `DPERF_PEER_SECONDS` shortens the long runs, `DPERF_SHELL` names another program.
+//! Root is needed, and the tools that each test names; what is lacking is said and skipped, or
+//! fails with CI=true. `DPERF_PEER_SECONDS` shortens the long runs, `DPERF_SHELL` names another
+//! program.
 
 mod against_nginx;
 mod from_the_kernel;

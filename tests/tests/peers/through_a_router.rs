@@ -1,5 +1,6 @@
-//! A router in between that tracks every connection by the letter: it accepts nothing that it has not
-//! seen begin, nothing outside a window, no wrong sum. It must find nothing to refuse, either way.
+//! A router in between that tracks every connection by the letter: it accepts nothing that it has
+//! not seen begin, nothing outside a window, no wrong sum. It must find nothing to refuse, either
+//! way.
 
 use dperf_tests::kernel::{Counters, RESETS};
 use dperf_tests::namespace::{Namespace, alone, join};

@@ -1,3 +1,5 @@
+//! The kernel is silent for the test addresses while we hold it so, and speaks again after.
+
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};

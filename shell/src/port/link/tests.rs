@@ -1,3 +1,5 @@
+//! No frame is lost, doubled or out of order on a link, and every buffer comes back.
+
 use super::*;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Real interfaces: what a packet socket takes in, hands on and counts.
+
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
