@@ -4,6 +4,12 @@
 //! neither `Clone` nor `Copy`, and its pointer keeps it on the core that received it. Frames only
 //! ever lie in a [`Tray`]; whoever holds a tray owes its frames back to the queue they came from.
 //!
+//! ```
+//! fn sent_to_another_core(frame: dperf_core::frame::Frame) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(frame.len());
+//! }
+//! ```
 //! ```compile_fail,E0277
 //! fn sent_to_another_core(frame: dperf_core::frame::Frame) {
 //!     fn needs_send<T: Send>(_: T) {}

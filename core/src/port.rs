@@ -5,20 +5,20 @@
 //!
 //! ```
 //! # use dperf_core::{frame::Tray, port::PacketQueue};
-//! fn one_owner<Q: PacketQueue + 'static>(mut queue: Q, mut tray: Tray) {
+//! fn owner<Q: PacketQueue>(mut queue: Q, mut tray: Tray) {
 //!     queue.receive(&mut tray);
 //! }
 //! ```
 //! ```compile_fail,E0382
 //! # use dperf_core::{frame::Tray, port::PacketQueue};
-//! fn two_owners<Q: PacketQueue + 'static>(mut queue: Q, mut tray: Tray) {
-//!     let first = queue;
+//! fn owner<Q: PacketQueue>(mut queue: Q, mut tray: Tray) {
+//!     let other = queue;
 //!     queue.receive(&mut tray);
 //! }
 //! ```
 //! ```compile_fail,E0596
 //! # use dperf_core::{frame::Tray, port::PacketQueue};
-//! fn shared<Q: PacketQueue + 'static>(queue: &Q, mut tray: Tray) {
+//! fn owner<Q: PacketQueue>(queue: &Q, mut tray: Tray) {
 //!     queue.receive(&mut tray);
 //! }
 //! ```

@@ -4,6 +4,12 @@
 //! be and a [`Reader`] that anybody may copy. Adding is a plain load and store: no lock prefix,
 //! since nobody else writes. Readers show differences, so nothing is ever set back to zero.
 //!
+//! ```
+//! # use dperf_core::stats::Page;
+//! let mut page = Page::new();
+//! let (first, _) = page.open();
+//! drop(first);
+//! ```
 //! ```compile_fail,E0499
 //! # use dperf_core::stats::Page;
 //! let mut page = Page::new();

@@ -9,6 +9,13 @@
 //! The law it keeps: frames received + taken = sent + given back + lying in its trays.
 //!
 //! A worker stays where it was assembled:
+//! ```
+//! # use dperf_core::{port::PacketQueue, worker::Worker};
+//! fn moved<Q: PacketQueue>(worker: Worker<'static, Q>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(worker.port_state());
+//! }
+//! ```
 //! ```compile_fail,E0277
 //! # use dperf_core::{port::PacketQueue, worker::Worker};
 //! fn moved<Q: PacketQueue>(worker: Worker<'static, Q>) {

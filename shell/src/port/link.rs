@@ -15,7 +15,7 @@
 //! ```
 //! ```compile_fail,E0382
 //! use dperf_shell::port::link;
-//! let (a, _) = link::pair(1514, 256);
+//! let (a, b) = link::pair(1514, 256);
 //! std::thread::spawn(move || drop(a));
 //! std::thread::spawn(move || drop(a));
 //! ```
@@ -32,11 +32,17 @@
 //! ```compile_fail,E0596
 //! use dperf_core::{frame::Tray, port::PacketQueue};
 //! use dperf_shell::port::link;
-//! let (a, _b) = link::pair(1514, 256);
+//! let (mut a, _b) = link::pair(1514, 256);
 //! let a = &a;
 //! std::thread::scope(|s| {
 //!     s.spawn(|| a.receive(&mut Tray::new()));
 //! });
+//! ```
+//! ```
+//! use dperf_shell::port::link;
+//! fn shared<T: Send>(_: &T) {}
+//! let (a, _b) = link::pair(1514, 256);
+//! shared(&a);
 //! ```
 //! ```compile_fail,E0277
 //! use dperf_shell::port::link;
