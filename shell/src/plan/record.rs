@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use dperf_core::conn::timers::chunks_for;
+use dperf_core::conn::{Chunk, Slot};
 use dperf_core::plan::Role;
 use serde::Serialize;
 
@@ -9,10 +11,6 @@ use super::message::is_plain;
 use super::{Plan, Split, Worker, split};
 use crate::config::{Config, Note};
 
-/// Bytes of a connection's slot.
-const SLOT_BYTES: u64 = 64;
-/// Bytes of timer memory per ten slots.
-const TIMER_BYTES_PER_TEN_SLOTS: u64 = 42;
 /// What a frame takes on the wire beyond its bytes: preamble 8, FCS 4, gap 12.
 const WIRE_EXTRA_BYTES: u64 = 24;
 /// The shortest frame without its FCS.
@@ -139,7 +137,9 @@ impl PlanRecord {
     /// The numbers of `plan`, which was made from `config`; `notes` came with the configuration.
     pub fn new(config: &Config, plan: &Plan, notes: &[Note]) -> PlanRecord {
         let slots: Vec<u64> = plan.workers.iter().map(Worker::slots).collect();
-        let bytes = |slots: &u64| slots * SLOT_BYTES + slots * TIMER_BYTES_PER_TEN_SLOTS / 10;
+        let bytes = |slots: &u64| {
+            slots * size_of::<Slot>() as u64 + chunks_for(*slots) * size_of::<Chunk>() as u64
+        };
         let client = config.role == Role::Client;
         let (wait, ramp) = if client { (config.wait_s, config.slow_start_s) } else { (0, 0) };
         PlanRecord {
