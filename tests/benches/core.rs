@@ -23,7 +23,6 @@ use dperf_core::stats::{Count, Page, Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
-use dperf_shell::clock::Clock;
 use dperf_shell::memory::Arena;
 use dperf_shell::port::link::{self, LinkQueue, MACS};
 
@@ -69,7 +68,7 @@ fn ticks() -> u64 {
         core::arch::x86_64::_rdtsc()
     }
     #[cfg(not(target_arch = "x86_64"))]
-    Clock::start().now().0
+    dperf_shell::clock::Clock::start().now().0
 }
 
 /// A queue that times what is done in it.
@@ -116,7 +115,7 @@ unsafe impl PacketQueue for Timed {
 }
 
 /// What was measured of one side.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Cost {
     /// Ticks in `run_once`, the link included.
     turn_ticks: u64,
@@ -125,6 +124,8 @@ struct Cost {
     turns: u64,
     idle_turns: u64,
     counts: Snapshot,
+    /// Of each turn: ticks outside the link, calls into it, packet events.
+    each: Vec<(u64, u64, u64)>,
 }
 
 impl Cost {
@@ -132,7 +133,16 @@ impl Cost {
         self.counts.get(Count::PktRx) + self.counts.get(Count::PktTx)
     }
 
-    /// Ticks per packet event outside the link, the timing's own cost taken off.
+    /// The median turn's ticks per packet event: what the mean would be if nobody ever took the
+    /// processor away in mid-turn.
+    fn median_turn(&self, tick_cost: u64) -> f64 {
+        let cost = |&(own, calls, events): &(u64, u64, u64)| {
+            own.saturating_sub((1 + calls) * tick_cost) as f64 / events.max(1) as f64
+        };
+        median(self.each.iter().map(cost).collect())
+    }
+
+    /// Ticks per packet event outside the link, the timing's own cost taken off: the mean.
     fn core_cycles(&self, tick_cost: u64) -> f64 {
         let own = self.turn_ticks.saturating_sub(self.link_ticks);
         let timing = (self.turns + self.link_calls) * tick_cost;
@@ -161,6 +171,7 @@ impl Side {
 
     fn turn(&mut self, now: u64) {
         let (link_before, calls_before) = self.link();
+        let events_before = self.events();
         let before = ticks();
         let load = self.worker.run_once(Instant(now));
         let spent = ticks() - before;
@@ -171,8 +182,17 @@ impl Side {
         }
         self.cost.turns += 1;
         self.cost.turn_ticks += spent;
-        self.cost.link_ticks += link_after - link_before;
-        self.cost.link_calls += calls_after - calls_before;
+        let (link, calls) = (link_after - link_before, calls_after - calls_before);
+        self.cost.link_ticks += link;
+        self.cost.link_calls += calls;
+        let events = self.events() - events_before;
+        self.cost.each.push((spent.saturating_sub(link), calls, events));
+    }
+
+    /// Frames received and sent so far.
+    fn events(&self) -> u64 {
+        let now = self.reader.snapshot();
+        now.get(Count::PktRx) + now.get(Count::PktTx)
     }
 
     fn begin(&mut self) {
@@ -182,7 +202,7 @@ impl Side {
 
     fn end(&mut self) -> Cost {
         self.cost.counts = self.reader.snapshot().since(&self.before);
-        self.cost
+        std::mem::take(&mut self.cost)
     }
 }
 
@@ -320,17 +340,19 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn table(rounds: usize) {
     let tick_cost = tick_cost();
+    println!("ticks per packet event (one frame received or sent): median of {rounds} runs");
+    println!("mean: of all turns that moved something; turn: of the median turn; both without the");
     println!(
-        "ticks per packet event (one frame received or sent), median of {rounds} runs [least]"
+        "link, whose own cost stands apart, and less {tick_cost} ticks per reading of the counter"
     );
-    println!("counter read: {tick_cost} ticks, taken off; link: its own cost, not in the core's");
     println!(
-        "{:<16}{:>18}{:>18}{:>14}{:>14}{:>12}{:>8}",
+        "{:<16}{:>13}{:>13}{:>13}{:>13}{:>8}{:>13}{:>7}",
         "scenario",
-        "client core",
-        "server core",
-        "client link",
-        "server link",
+        "client mean",
+        "client turn",
+        "server mean",
+        "server turn",
+        "link",
         "events/conn",
         "idle"
     );
@@ -338,23 +360,22 @@ fn table(rounds: usize) {
         let rounds = if scenario.connections >= 1_000_000 { rounds.min(3) } else { rounds };
         let turns = 60_000;
         let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, turns)).collect();
-        let cell = |side: usize| {
-            let values: Vec<f64> =
-                runs.iter().map(|run| run[side].core_cycles(tick_cost)).collect();
-            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-            format!("{:.1} [{least:.1}]", median(values))
+        let of = |figure: &dyn Fn(&[Cost; 2]) -> f64| median(runs.iter().map(figure).collect());
+        let per = |[c, s]: &[Cost; 2]| {
+            (c.events() + s.events()) as f64 / c.counts.get(Count::Http2xx).max(1) as f64
         };
-        let link = |side: usize| median(runs.iter().map(|run| run[side].link_cycles()).collect());
-        let [c, s] = runs[0];
-        let per = (c.events() + s.events()) as f64 / c.counts.get(Count::Http2xx).max(1) as f64;
-        let idle = 100 * (c.idle_turns + s.idle_turns) / (2 * turns);
+        let idle =
+            |[c, s]: &[Cost; 2]| 100.0 * (c.idle_turns + s.idle_turns) as f64 / (2 * turns) as f64;
         println!(
-            "{:<16}{:>18}{:>18}{:>14.1}{:>14.1}{per:>12.2}{idle:>7}%",
+            "{:<16}{:>13.1}{:>13.1}{:>13.1}{:>13.1}{:>8.1}{:>13.2}{:>6.0}%",
             scenario.name,
-            cell(0),
-            cell(1),
-            link(0),
-            link(1)
+            of(&|run| run[0].core_cycles(tick_cost)),
+            of(&|run| run[0].median_turn(tick_cost)),
+            of(&|run| run[1].core_cycles(tick_cost)),
+            of(&|run| run[1].median_turn(tick_cost)),
+            of(&|run| (run[0].link_cycles() + run[1].link_cycles()) / 2.0),
+            of(&per),
+            of(&idle)
         );
     }
 }
@@ -396,7 +417,12 @@ fn main() {
             let costs = run(*scenario.expect("a scenario's name"), turns);
             let tick_cost = tick_cost();
             for cost in costs {
-                println!("{:.1} core, {:.1} link", cost.core_cycles(tick_cost), cost.link_cycles());
+                println!(
+                    "{:.1} mean, {:.1} median turn, {:.1} link",
+                    cost.core_cycles(tick_cost),
+                    cost.median_turn(tick_cost),
+                    cost.link_cycles()
+                );
             }
         }
         None if words.iter().any(|word| word == "--instructions") => instructions(),
