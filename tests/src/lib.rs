@@ -3,11 +3,18 @@
 //! [`sim`] runs real workers over a network made of one seed, [`wire`] is that network,
 //! [`laws`] says what must hold whatever the network did, [`pcap`] writes down what crossed it,
 //! [`referee`] reads that again, and [`storm`] throws in what no peer should send.
+//!
+//! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
+//! what they are, and [`kernel`] what the kernel counted meanwhile.
 
 pub mod arena;
+pub mod kernel;
 pub mod laws;
+pub mod namespace;
 pub mod pcap;
 pub mod phy;
+pub mod process;
+pub mod program;
 pub mod queue;
 pub mod referee;
 pub mod reference;
