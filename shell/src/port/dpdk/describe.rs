@@ -46,6 +46,13 @@ pub(super) fn paired(driver: &str, device: &str) -> bool {
     }
 }
 
+/// The device calls its peer by a socket as it starts; the other side listens there.
+pub(super) fn calls_peer(device: &str) -> bool {
+    let memif = device.starts_with("net_memif") && !device.contains("role=server");
+    let vhost_user = device.starts_with("net_virtio_user") || device.starts_with("virtio_user");
+    memif || vhost_user && !device.contains("server=1") && !device.contains("path=/dev/")
+}
+
 /// Why a PCI address has no port, as far as the kernel can tell.
 pub(super) fn no_such_nic(address: &str) -> anyhow::Error {
     let device = std::path::Path::new("/sys/bus/pci/devices").join(address);

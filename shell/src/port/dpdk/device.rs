@@ -26,6 +26,19 @@ fn open_ports() -> MutexGuard<'static, Vec<u16>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A device that calls its peer by a socket was not answered: nobody listens yet, or the socket is
+/// somebody else's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoPeer;
+
+impl std::fmt::Display for NoPeer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no peer answers at its socket: start the peer's side first")
+    }
+}
+
+impl std::error::Error for NoPeer {}
+
 /// Some port is open.
 pub(super) fn any_open() -> bool {
     !open_ports().is_empty()
@@ -98,6 +111,9 @@ impl Port {
                 let device = CString::new(wish.device.as_str())?;
                 // SAFETY: the EAL runs; the string lives through the call.
                 let rc = unsafe { dpdk_sys::rte_dev_probe(device.as_ptr()) };
+                if rc != 0 && describe::calls_peer(&wish.device) {
+                    return Err(NoPeer.into());
+                }
                 ensure!(rc == 0, "no such device, or not with these arguments");
                 probed = true;
                 port_named(&name)?.context("the device has no Ethernet port")?
@@ -243,6 +259,9 @@ impl Port {
                 ensure!(known, "MTU {mtu}: {}", error_text(-rc));
             }
             let rc = dpdk_sys::rte_eth_dev_start(self.id);
+            if rc != 0 && describe::calls_peer(&wish.device) {
+                return Err(NoPeer.into());
+            }
             ensure!(rc == 0, "the device did not start: {}", error_text(-rc));
             self.started = true;
             // Neighbour solicitations come to multicast groups; a device that cannot open up for

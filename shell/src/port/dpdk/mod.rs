@@ -41,10 +41,12 @@ pub struct PortWish {
     pub frame_bytes: u16,
     /// Work the device shall take over if it offers to.
     pub offloads: Offloads,
-    /// How long to wait for the link; zero does not wait (a peer in this process is still to be
-    /// opened).
-    pub link_wait: Duration,
+    /// How long to wait for a peer that is to answer at a socket.
+    pub peer_wait: Duration,
 }
+
+/// How often a peer is called.
+const PEER_LOOK: Duration = Duration::from_millis(100);
 
 /// MiB of buffers a port needs: the share of it in [`EalArgs::memory_mb`].
 pub fn memory_mb(wish: &PortWish) -> u32 {
@@ -55,20 +57,28 @@ pub fn memory_mb(wish: &PortWish) -> u32 {
     ((bytes + bytes / 4) >> 20) as u32 + 8
 }
 
-/// Opens a port: configured, started, with its link up. It stops and closes when the last of its
-/// queues is dropped.
+/// Opens a port: configured and started, its link perhaps still down. It stops and closes when the
+/// last of its queues is dropped.
 ///
 /// # Errors
-/// One sentence with the fix: no such device, too few queues, frames too long, no memory, no link
-/// within `link_wait`, or `stopped` said so.
+/// One sentence with the fix: no such device, too few queues, frames too long, no memory, no peer
+/// within `peer_wait`, or `stopped` said so.
 pub fn open(wish: &PortWish, stopped: &dyn Fn() -> bool) -> Result<Opened> {
-    let (facts, queues) = queue::open(wish)?;
+    let begun = Instant::now();
+    let (facts, queues) = loop {
+        match queue::open(wish) {
+            Ok(opened) => break opened,
+            Err(error) if error.is::<device::NoPeer>() => {
+                if stopped() || begun.elapsed() >= wish.peer_wait {
+                    return Err(error);
+                }
+                std::thread::sleep(PEER_LOOK);
+            }
+            Err(error) => return Err(error),
+        }
+    };
     let queues = queues.into_iter().map(|queue| Box::new(queue) as Box<dyn PacketQueue>);
-    let mut opened = Opened { facts, queues: queues.collect() };
-    if !wish.link_wait.is_zero() {
-        wait_for_link(&mut opened, &wish.device, wish.link_wait, stopped)?;
-    }
-    Ok(opened)
+    Ok(Opened { facts, queues: queues.collect() })
 }
 
 /// Waits until the port's link is up. With several ports in one process: open all, then wait.

@@ -4,7 +4,6 @@
 //! Frames are made from foreign memory and given to foreign calls, so this file needs `unsafe`.
 #![allow(unsafe_code)]
 
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -156,25 +155,6 @@ fn raw(tray: &Tray) -> (*const shim_frame, u16) {
     (tray.frames().as_ptr().cast(), tray.len() as u16)
 }
 
-/// A row of places for the shim to write frames to.
-type Burst = [MaybeUninit<Frame>; TRAY_PLACES];
-
-/// The tray gets the first `count` frames.
-///
-/// # Safety
-/// The shim wrote them, each an mbuf that is nobody else's.
-#[inline]
-unsafe fn hand_over(burst: &Burst, count: u16, into: &mut Tray) {
-    for place in &burst[..usize::from(count)] {
-        // SAFETY: the caller's promise, and the shim's: a `shim_frame` is a `Frame`, its data lies
-        // in a pool, which was zeroed memory at first and lives until every buffer is back, and
-        // its verdict is one of `RxChecksum`'s numbers. It is read once.
-        let frame = unsafe { place.assume_init_read() };
-        // There is room: no more were asked for.
-        let _ = into.push(frame);
-    }
-}
-
 // SAFETY: frames are mbufs of pools that live until all their buffers are back, whatever happens
 // to the queue; an mbuf is out of DPDK's hands from receive or take on until it is transmitted or
 // given back, and what comes back is checked to be an mbuf of a living pool.
@@ -185,36 +165,32 @@ unsafe impl PacketQueue for DpdkQueue {
 
     #[inline]
     fn receive(&mut self, into: &mut Tray) {
-        let want = into.room().min(BURST) as u16;
-        let mut burst: Burst = [const { MaybeUninit::uninit() }; TRAY_PLACES];
-        // SAFETY: the port is started, this is the only user of its queue, and `burst` has room.
-        unsafe {
-            let verify = self.verify.into();
-            let places = burst.as_mut_ptr().cast();
-            let got = dpdk_sys::shim_receive(
-                self.id,
-                self.queue,
-                places,
-                want,
-                verify,
-                &mut self.chained,
-            );
-            self.lent += i64::from(got);
-            hand_over(&burst, got, into);
-        }
+        let (id, queue, verify) = (self.id, self.queue, self.verify.into());
+        let chained = &mut self.chained;
+        // SAFETY: the port is started and this is the only user of its queue; a `shim_frame` is a
+        // `Frame`, and the shim writes at most `room` of them, each an mbuf that is nobody else's:
+        // its data lies in a pool, which was zeroed memory at first and lives until every buffer
+        // is back, and its verdict is one of `RxChecksum`'s numbers.
+        let got = unsafe {
+            into.fill(BURST, |places, room| {
+                let places = places.cast();
+                dpdk_sys::shim_receive(id, queue, places, room as u16, verify, chained).into()
+            })
+        };
+        self.lent += got as i64;
     }
 
     #[inline]
     fn take(&mut self, want: usize, into: &mut Tray) -> usize {
-        let want = want.min(into.room()) as u16;
-        let mut burst: Burst = [const { MaybeUninit::uninit() }; TRAY_PLACES];
-        // SAFETY: the pool lives as long as `port`, and `burst` has room.
-        unsafe {
-            let got = dpdk_sys::shim_take(self.pool.as_ptr(), burst.as_mut_ptr().cast(), want);
-            self.lent += i64::from(got);
-            hand_over(&burst, got, into);
-            usize::from(got)
-        }
+        let pool = self.pool.as_ptr();
+        // SAFETY: the pool lives as long as `port`; the rest as in `receive`.
+        let got = unsafe {
+            into.fill(want, |places, room| {
+                dpdk_sys::shim_take(pool, places.cast(), room as u16).into()
+            })
+        };
+        self.lent += got as i64;
+        got
     }
 
     #[inline]

@@ -15,7 +15,7 @@ fn wish(device: &str) -> PortWish {
         descriptors: 256,
         frame_bytes: 1514,
         offloads: Offloads::all(),
-        link_wait: Duration::from_secs(2),
+        peer_wait: Duration::ZERO,
     }
 }
 
@@ -79,13 +79,19 @@ fn refusals_name_the_fix() {
     assert!(said.contains("an MTU of 1500 at most"), "{said}");
     let said = refused(&wish("net_memif9,role=server,zero-copy=yes"));
     assert!(said.contains("peer could write"), "{said}");
-    let said = refused(&PortWish { link_wait: Duration::from_millis(50), ..wish(&memif(7)) });
+    let caller = memif(7).replace("role=server", "role=client");
+    let began = std::time::Instant::now();
+    let said = refused(&PortWish { peer_wait: Duration::from_millis(50), ..wish(&caller) });
     assert!(said.contains("start the peer"), "{said}");
-    let said = match open(&wish(&memif(8)), &|| true) {
-        Ok(_) => panic!("a link without a peer"),
-        Err(error) => format!("{error:#}"),
+    assert!(began.elapsed() >= Duration::from_millis(50));
+    let mut lonely = opened(&memif(8));
+    let mut waited = |limit, stopped| {
+        let limit = Duration::from_millis(limit);
+        let result = wait_for_link(&mut lonely, "lonely", limit, &|| stopped);
+        format!("{:#}", result.expect_err("a link without a peer"))
     };
-    assert!(said.contains("stopped while waiting"), "{said}");
+    assert!(waited(50, false).contains("start the peer"));
+    assert!(waited(10_000, true).contains("stopped while waiting"));
     let said = refused(&PortWish { queues: 5000, ..wish("net_null1") });
     assert!(said.contains("use fewer CPUs"), "{said}");
     let _open = opened("net_null1");
