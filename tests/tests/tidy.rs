@@ -18,7 +18,7 @@ const LONG: &[(&str, &str)] = &[
     ("core/src/tcp/input.rs", "what one segment does, in the order of RFC 9293 section 3.10.7"),
 ];
 
-/// Files that may `unwrap` or `expect` outside tests, and why it cannot fail or may end the program.
+/// Files that may `unwrap` or `expect` outside tests, and why it cannot fail or may end them.
 const SURE: &[(&str, &str)] = &[
     ("shell/src/port/link/buffers.rs", "the layout of a few thousand buffers always exists"),
     ("shell/dpdk-sys/build.rs", "a build that cannot go on says so and stops"),

@@ -4,7 +4,8 @@
 //! What is addressed to them is dropped at the interface's ingress, behind the sockets. By choice
 //! with a small program that we assemble ourselves and that hangs on a descriptor: when this
 //! process ends, however it ends, the kernel removes it (tcx, Linux 6.6). On older kernels with a
-//! table of `nft`, which [`Silence`] removes; a killed process leaves it behind, and says so beforehand.
+//! table of `nft`, which [`Silence`] removes; a killed process leaves it behind, and says so
+//! beforehand.
 #![allow(unsafe_code)]
 
 use core::net::IpAddr;
