@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::namespace::Namespace;
-use crate::process::{Ended, Folder, Process, Signal};
+use crate::process::{Ended, Folder, Process, Signal, first_in_line};
 
 /// The longest that a run may take to end once its time is over: connections get 4 s.
 pub const END: Duration = Duration::from_secs(6);
@@ -50,14 +50,24 @@ impl Program {
     /// # Panics
     /// It cannot be started.
     pub fn start(namespace: &Namespace, folder: &Folder, name: &str, text: &str) -> Program {
+        Program::start_with(namespace, folder, name, text, &[])
+    }
+
+    /// As [`Program::start`], with more `words` on its command line.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start_with(
+        namespace: &Namespace,
+        folder: &Folder,
+        name: &str,
+        text: &str,
+        words: &[&str],
+    ) -> Program {
         let file = folder.write(&format!("{name}.conf"), text);
-        let inside = namespace.command(&path().display().to_string());
-        // A session of its own, and first in line on its processor: the kernel groups by session.
-        let mut command = std::process::Command::new("setsid");
-        command.arg(inside.get_program()).args(inside.get_args());
-        command.arg("run").arg(file).arg("--json");
-        let process = Process::start(command, name, folder);
-        let _ = std::fs::write(format!("/proc/{}/autogroup", process.pid()), "-20");
+        let mut command = namespace.command(&path().display().to_string());
+        command.arg("run").arg(file).arg("--json").args(words);
+        let process = Process::start(first_in_line(&command), name, folder);
         Program(process)
     }
 
@@ -115,9 +125,20 @@ impl Outcome {
     /// # Panics
     /// There is none.
     pub fn record(&self) -> Value {
+        let last = self.records("final").next();
+        last.unwrap_or_else(|| panic!("no final record:\n{}{}", self.0.out, self.0.err))
+    }
+
+    fn records(&self, kind: &'static str) -> impl Iterator<Item = Value> {
         let records = self.0.out.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let mut finals = records.filter(|record: &Value| record["type"] == "final");
-        finals.next().unwrap_or_else(|| panic!("no final record:\n{}{}", self.0.out, self.0.err))
+        records.filter(move |record: &Value| record["type"] == kind)
+    }
+
+    /// How often something was counted, second by second.
+    fn seconds_of(&self, name: &str) -> String {
+        let seconds = self.records("interval").zip(1..).filter(|(record, _)| record[name] != 0);
+        let said = seconds.map(|(record, second)| format!("{} in second {second}", record[name]));
+        said.collect::<Vec<_>>().join(", ")
     }
 
     /// A counter of its final record.
@@ -139,7 +160,7 @@ impl Outcome {
         }
         for name in FAULTS.iter().filter(|name| !excused.contains(name)) {
             if record[*name] != 0 {
-                faults.push(format!("{name} {}", record[*name]));
+                faults.push(format!("{name} {} ({})", record[*name], self.seconds_of(name)));
             }
         }
         faults

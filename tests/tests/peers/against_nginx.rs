@@ -22,13 +22,12 @@ fn run(test: &str, loads: &[Load]) {
         let nginx = Nginx::start(&net.there, &net.folder);
         let before = Counters::of(&net.there);
         let outcome = net.client(seconds(), load.words).end(seconds());
-        assert_eq!(outcome.faults(&[]), [""; 0], "{}: {}", load.words, outcome.record());
+        net.assert_clean(&outcome, &[], &before, RESETS);
         let (opened, answers) = (outcome.count("skOpen"), outcome.count("http2XX"));
         println!("nginx, {:?}: {opened} connections, {answers} answers", load.words);
         assert!(answers >= load.answers * seconds(), "{}: {answers}", load.words);
         assert_eq!(outcome.count("httpGet"), answers);
         assert_eq!(outcome.count("skClose"), opened);
-        net.assert_clean(&before, RESETS);
         let accepted = Counters::of(&net.there).since(&before).get("TcpPassiveOpens");
         assert_eq!(accepted, opened as i64);
         nginx.stop(&net.folder);

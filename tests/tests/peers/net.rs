@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dperf_tests::kernel::{COMPLAINTS, Counters};
 use dperf_tests::namespace::{Namespace, join};
-use dperf_tests::process::{Folder, Process};
-use dperf_tests::program::{self, Program};
+use dperf_tests::process::{Folder, Process, first_in_line};
+use dperf_tests::program::{self, Outcome, Program};
 
 /// Seconds that a long run takes.
 const SECONDS: u64 = 30;
@@ -62,7 +62,13 @@ impl Net {
 
     /// Starts a server and waits until it serves.
     pub(crate) fn server(&self, more: &str) -> Program {
-        let mut server = Program::start(&self.here, &self.folder, "server", &server(OURS, more));
+        self.server_with(more, &[])
+    }
+
+    /// As [`Net::server`], with more `words` on its command line.
+    pub(crate) fn server_with(&self, more: &str, words: &[&str]) -> Program {
+        let text = server(OURS, more);
+        let mut server = Program::start_with(&self.here, &self.folder, "server", &text, words);
         server.wait_for_load();
         server
     }
@@ -73,17 +79,25 @@ impl Net {
         Program::start(&self.here, &self.folder, "client", &text)
     }
 
-    /// Checks that the peer's kernel has nothing to complain about since `before`.
-    pub(crate) fn assert_clean(&self, before: &Counters, more: &[&str]) {
-        assert_clean(&self.there, before, more);
+    /// Checks that a run had no fault except those `excused`, and that the peer's kernel has nothing
+    /// to complain about since `before`, nor counted any of `more`.
+    pub(crate) fn assert_clean(
+        &self,
+        outcome: &Outcome,
+        excused: &[&str],
+        before: &Counters,
+        more: &[&str],
+    ) {
+        let found = [outcome.faults(excused), complaints(&self.there, before, more)].concat();
+        assert!(found.is_empty(), "{}\n{}", found.join("\n"), outcome.record());
     }
 }
 
-/// Checks that a kernel has nothing to complain about since `before`, nor counts any of `more`.
-pub(crate) fn assert_clean(namespace: &Namespace, before: &Counters, more: &[&str]) {
+/// What a kernel complains about since `before`, and what it counted of `more`.
+pub(crate) fn complaints(namespace: &Namespace, before: &Counters, more: &[&str]) -> Vec<String> {
     let counted = Counters::of(namespace).since(before);
-    let complaints = [counted.nonzero(COMPLAINTS), counted.nonzero(more)].concat();
-    assert!(complaints.is_empty(), "the kernel counted: {}", complaints.join(", "));
+    let found = [counted.nonzero(COMPLAINTS), counted.nonzero(more)].concat();
+    found.into_iter().map(|complaint| format!("the peer's kernel: {complaint}")).collect()
 }
 
 /// The last seconds of a server come when it is told.
@@ -138,7 +152,7 @@ impl Nginx {
         let log = folder.file("nginx.log");
         let mut command = namespace.command("taskset");
         command.args(["-c", "0", "nginx", "-c"]).arg(file).arg("-e").arg(log);
-        let mut process = Process::start(command, "nginx", folder);
+        let mut process = Process::start(first_in_line(&command), "nginx", folder);
         let listens = |_: &Process| !namespace.run("ss -Hltn sport = :80").is_empty();
         process.wait_until("listening", Duration::from_secs(10), listens);
         Nginx(process)
