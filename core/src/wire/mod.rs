@@ -9,7 +9,7 @@
 //! - Multi-byte fields are big-endian by their type (`U16`, `U32`), so a header is read and written
 //!   in place, without a swap that could be forgotten.
 //! - A header is a plain `#[repr(C)]` struct with public fields and alignment 1: it can be laid
-//! over   received bytes, or filled in and copied out with `IntoBytes::as_bytes`.
+//!   over received bytes, or filled in and copied out with `IntoBytes::as_bytes`.
 //! - Checksums are the exception to "big-endian by type": [`checksum`] keeps sums in memory order
 //!   and hands out bytes to store.
 //!
