@@ -19,7 +19,12 @@ pub enum Stage {
     /// Full rate: what is measured here counts.
     Full,
     /// Nothing new; what is open ends.
-    Drain(Instant),
+    Drain {
+        /// When something ended last.
+        since: Instant,
+        /// Connections that had ended well by then.
+        ended: u64,
+    },
     /// Every worker has stopped.
     Over,
 }

@@ -129,8 +129,19 @@ fn faults(role: &RoleRun, limits: &Limits) -> Vec<String> {
         |count: &&Count| FAULTS.contains(count) || limits.allow.contains_key(count.name());
     let over = |count: &Count| {
         let most = limits.allow.get(count.name()).copied().unwrap_or(0);
+        // A connection that a client had to leave open has failed as well: nobody knows that it
+        // was answered.
+        let left = match (role.role(), count) {
+            (Role::Client, Count::SkErr) => total.open_connections(),
+            _ => 0,
+        };
         let is = total.get(*count);
-        (is > most).then(|| format!("{}: {} is {is}, allowed {most}", role.name(), count.name()))
+        let besides = match left {
+            0 => String::new(),
+            left => format!(" and {left} connections did not end"),
+        };
+        (is + left > most)
+            .then(|| format!("{}: {} is {is}{besides}, allowed {most}", role.name(), count.name()))
     };
     Count::ALL.iter().filter(limited).filter_map(over).collect()
 }

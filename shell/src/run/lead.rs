@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use dperf_core::plan::Role;
+use dperf_core::stats::Count;
 use dperf_core::sync::Phase;
 use dperf_core::time::{Instant, Ticks};
 
@@ -15,8 +16,8 @@ use crate::role::{Mark, RoleRun, Stage};
 
 /// How long a gateway's MAC address may stay unknown (dperf: 60 rounds of one second).
 const GATEWAY_WAIT: Duration = Duration::from_secs(60);
-/// How long open connections may take to end (dperf: 4 s).
-const DRAIN_WAIT: Duration = Duration::from_secs(4);
+/// How long open connections may take until the next of them ends (dperf: 4 s for all).
+const DRAIN_WAIT_NS: u64 = 4_000_000_000;
 /// How often the leading thread looks.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -108,12 +109,10 @@ impl Lead<'_> {
         let clients_over =
             clients.peek().is_some().then(|| clients.all(|role| role.stage == Stage::Over));
         let now = self.clock.now();
-        // A server need not wait again for what its clients have waited for in vain.
-        let clients_ended = roles
+        // What its clients waited for in vain, a server need not wait for again.
+        let clients_gave_up = roles
             .iter()
-            .filter(|role| role.role() == Role::Client)
-            .filter_map(|role| Some(role.end?.at))
-            .max();
+            .any(|role| role.role() == Role::Client && role.total().open_connections() > 0);
         for role in roles {
             let gone = role.gone_port().is_some();
             let stop = self.signals.stop_asked() || gone;
@@ -126,14 +125,20 @@ impl Lead<'_> {
                 Stage::Full if self.full_ends(role, now, stop, clients_over) => {
                     role.end = Some(mark());
                     role.control.advance(Phase::Drain);
-                    role.stage = Stage::Drain(match (role.role(), clients_over) {
-                        (Role::Server, Some(true)) => clients_ended.unwrap_or(now),
-                        _ => now,
-                    });
+                    role.stage = Stage::Drain { since: now, ended: 0 };
                 }
-                Stage::Drain(since) if gone || self.drained(role, since, now) => {
-                    role.control.advance(Phase::Stop);
-                    role.stage = Stage::Over;
+                Stage::Drain { since, ended } => {
+                    let total = role.total();
+                    let in_vain = clients_over == Some(true) && clients_gave_up;
+                    let late = now - since > self.clock.rate().ticks_from_ns(DRAIN_WAIT_NS);
+                    // Millions take their time, but each that fails is no reason to wait longer.
+                    let sound = total.get(Count::SkClose).saturating_sub(total.get(Count::SkErr));
+                    if total.open_connections() == 0 || gone || in_vain || late {
+                        role.control.advance(Phase::Stop);
+                        role.stage = Stage::Over;
+                    } else if sound > ended {
+                        role.stage = Stage::Drain { since: now, ended: sound };
+                    }
                 }
                 _ => {}
             }
@@ -155,11 +160,6 @@ impl Lead<'_> {
                 stop || self.elapsed(now, whole_s)
             }
         }
-    }
-
-    fn drained(&self, role: &RoleRun, since: Instant, now: Instant) -> bool {
-        let limit = self.clock.rate().ticks_from_ns(DRAIN_WAIT.as_nanos() as u64);
-        role.total().open_connections() == 0 || now - since > limit
     }
 
     fn elapsed(&self, now: Instant, seconds: u64) -> bool {
