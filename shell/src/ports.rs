@@ -37,7 +37,9 @@ impl Ports {
             for (index, port) in config.ports.iter().enumerate() {
                 let device = match &port.name {
                     PortName::Link(name) => links.take_end(name)?,
-                    PortName::AfPacket(interface) => sockets(config, index, interface)?,
+                    PortName::AfPacket(interface) => {
+                        sockets(config, index, interface).with_context(|| port.place.to_string())?
+                    }
                     #[cfg(feature = "dpdk")]
                     name => dpdk_ports::open(config, name, stopped)
                         .with_context(|| port.place.to_string())?,
@@ -51,7 +53,10 @@ impl Ports {
                 if let (KernelSees::Copy, PortName::AfPacket(interface)) =
                     (device.facts.kernel_sees, &port.name)
                 {
-                    silences.push(silence(interface, &own_ranges(config, index))?);
+                    silences.push(
+                        silence(interface, &own_ranges(config, index))
+                            .with_context(|| port.place.to_string())?,
+                    );
                 }
                 opened.push(device);
             }
