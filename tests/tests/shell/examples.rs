@@ -1,0 +1,113 @@
+//! Every configuration in `configs/` can be checked by anybody, and those that need no device run.
+
+use std::path::PathBuf;
+
+use dperf_tests::process::Folder;
+use dperf_tests::program;
+
+use crate::in_turn;
+use crate::run::{code, count, cpus, end, of, records, root, run};
+
+fn configs() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("configs")).expect("configs/");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    assert!(files.len() >= 10, "{files:?}");
+    files
+}
+
+fn text(path: &std::path::Path) -> &str {
+    path.to_str().expect("a plain name")
+}
+
+#[test]
+fn every_example_is_checked_and_explained() {
+    let files = configs();
+    for file in &files {
+        let role = if text(file).ends_with("-server.conf") { "server" } else { "client" };
+        let ended = run(&["check", text(file)]);
+        assert_eq!((code(&ended), ended.err.as_str()), (Some(0), ""), "{}", file.display());
+        assert!(ended.out.starts_with(role) && ended.out.contains("tuples"), "{}", ended.out);
+        let ended = run(&["check", "--json", text(file)]);
+        assert_eq!((code(&ended), ended.err.as_str()), (Some(0), ""), "{}", file.display());
+        let records = records(&ended);
+        assert_eq!(of(&records, "plan", role).len(), 1, "{}", ended.out);
+        assert!(count(&records[0], "tuples") > 0 && count(&records[0], "memory_bytes") > 0);
+    }
+    let mut words = vec!["check", "--json"];
+    words.extend(files.iter().map(|file| text(file)));
+    assert_eq!(records(&run(&words)).len(), files.len());
+}
+
+/// A copy of the program and the files, for somebody who may do nothing.
+#[test]
+fn checking_needs_no_privilege() {
+    use std::os::unix::process::CommandExt;
+    let folder = Folder::new();
+    let copy = folder.file("dperf-shell");
+    std::fs::copy(program::path(), &copy).expect("a copy");
+    let mut command = std::process::Command::new(&copy);
+    command.arg("check");
+    for file in configs() {
+        let name = file.file_name().and_then(|name| name.to_str()).expect("a plain name");
+        command.arg(folder.write(name, std::fs::read(&file).expect("a file")));
+    }
+    if rustix::process::geteuid().is_root() {
+        const NOBODY: u32 = 65534;
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let ended = end(command, &folder);
+    assert_eq!((code(&ended), ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+}
+
+/// Both files of every pair on a link, in one process; on other processors where 0 and 1 are not
+/// ours.
+#[test]
+fn every_pair_on_a_link_meets_its_target() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [first, second] = cpus();
+    let own = |line: &str| match line.strip_prefix("cpu ") {
+        Some(cores) => {
+            let named = |core: &str| if core == "0" { first } else { second };
+            let cores = cores.split_whitespace().map(|core| named(core).to_string());
+            format!("cpu {}", cores.collect::<Vec<_>>().join(" "))
+        }
+        None => line.to_string(),
+    };
+    let put = |file: &PathBuf| {
+        let lines = std::fs::read_to_string(file).expect("a file");
+        let lines: Vec<String> = lines.lines().map(own).collect();
+        let name = file.file_name().and_then(|name| name.to_str()).expect("a plain name");
+        folder.write(name, lines.join("\n")).display().to_string()
+    };
+    let linked = |file: &&PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("link-") && name.ends_with("-client.conf")
+    };
+    let files = configs();
+    let clients: Vec<&PathBuf> = files.iter().filter(linked).collect();
+    assert!(clients.len() >= 6, "{clients:?}");
+    for client in clients {
+        let server = PathBuf::from(text(client).replace("-client.conf", "-server.conf"));
+        // The configuration is tested here, not the machine.
+        let ended = run(&["run", &put(&server), &put(client), "--json", "--target", "90"]);
+        assert_eq!(code(&ended), Some(0), "{}\n{}", client.display(), ended.err);
+        let records = records(&ended);
+        let client = of(&records, "final", "client")[0];
+        assert_eq!((&client["passed"], count(client, "skErr")), (&true.into(), 0), "{client}");
+        assert!(client["target"]["reached"].as_f64() > Some(0.0), "{client}");
+    }
+}
+
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let written = std::fs::read_to_string(root().join("docs/CONFIG.md")).expect("docs/CONFIG.md");
+    assert_eq!(run(&["keywords", "--markdown"]).out, written);
+    let ended = run(&["keywords"]);
+    assert_eq!(code(&ended), Some(0));
+    for keyword in written.lines().filter_map(|line| line.strip_prefix("### ")) {
+        let mut lines = ended.out.lines();
+        assert!(lines.any(|line| line.trim_start().starts_with(keyword)), "{keyword}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Readers come and go; the program goes on and keeps its streams apart.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use dperf_tests::process::Folder;
+
+use crate::in_turn;
+use crate::run::{code, command, pair, records, root, run};
+
+/// Runs the program, reads one line of what it prints and closes the pipe, as `head -1` does.
+fn cut_off(words: &[&str]) -> (String, Option<i32>) {
+    let mut program = command(words);
+    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut program = program.spawn().expect("it starts");
+    let mut line = String::new();
+    let out = program.stdout.take().expect("a pipe");
+    BufReader::with_capacity(1, out).read_line(&mut line).expect("a line");
+    (line, program.wait().expect("it ends").code())
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 2s", "", "cps 1k");
+    let example = root().join("configs/link-cps-client.conf").display().to_string();
+    for words in [
+        &["run", &server, &client, "--target", "90"][..],
+        &["run", &server, &client, "--target", "90", "--json"],
+        &["demo", "--cps", "100", "--duration", "1", "--target", "50"],
+        &["keywords", "--markdown"],
+        &["keywords"],
+        &["check", &example],
+        &["--help"],
+    ] {
+        let (line, code) = cut_off(words);
+        assert!(!line.is_empty() && code == Some(0), "{words:?}: {code:?} after {line}");
+    }
+}
+
+#[test]
+fn nobody_need_listen_to_complaints() {
+    let mut program = command(&["run", "/nonexistent.conf"]);
+    program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut program = program.spawn().expect("it starts");
+    drop(program.stderr.take());
+    assert_eq!(program.wait().expect("it ends").code(), Some(2));
+}
+
+#[test]
+fn records_have_stdout_to_themselves() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 1s", "", "cps 1k");
+    let ended = run(&["run", &server, &client, "--target", "90", "--json"]);
+    assert_eq!(code(&ended), Some(0), "{}", ended.err);
+    let kinds: Vec<String> =
+        records(&ended).iter().map(|record| record["type"].to_string()).collect();
+    assert_eq!(kinds[..2], ["\"plan\"", "\"plan\""]);
+    assert_eq!(kinds[kinds.len() - 2..], ["\"final\"", "\"final\""]);
+    assert!(ended.err.contains("pktRx") && ended.err.contains("passed"), "{}", ended.err);
+    let ended = run(&["run", &server, &client, "--target", "90"]);
+    assert_eq!((code(&ended), ended.err.as_str()), (Some(0), ""));
+    assert!(!ended.out.lines().any(|line| line.starts_with('{')), "{}", ended.out);
+}
+
+/// `quiet` leaves the plan, the totals and the verdict.
+#[test]
+fn quiet_prints_no_seconds() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 2s\nquiet", "", "cps 1k");
+    let ended = run(&["run", &server, &client, "--target", "90"]);
+    assert_eq!(code(&ended), Some(0), "{}", ended.err);
+    assert!(!ended.out.contains("\nseconds "), "{}", ended.out);
+    assert_eq!(ended.out.matches("Total Numbers:").count(), 2, "{}", ended.out);
+}
