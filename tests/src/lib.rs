@@ -22,3 +22,7 @@ pub mod scenario;
 pub mod sim;
 pub mod storm;
 pub mod wire;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/PORTING.md")]
+mod porting {}
