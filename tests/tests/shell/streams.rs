@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use dperf_tests::process::Folder;
+use serde_json::Value;
 
 use crate::in_turn;
 use crate::run::{code, command, pair, records, root, run};
@@ -63,6 +64,36 @@ fn records_have_stdout_to_themselves() {
     let ended = run(&["run", &server, &client, "--target", "90"]);
     assert_eq!((code(&ended), ended.err.as_str()), (Some(0), ""));
     assert!(!ended.out.lines().any(|line| line.starts_with('{')), "{}", ended.out);
+}
+
+/// Every field of every record, and of what lies in it, is in the manual.
+#[test]
+fn every_field_of_a_record_is_documented() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 1s", "", "cps 1k");
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).expect("a document");
+    let (output, counters) = (read("docs/OUTPUT.md"), read("docs/COUNTERS.md"));
+    let ended = run(&["run", &server, &client, "--target", "90", "--json"]);
+    let mut left = records(&ended);
+    assert!(left.len() >= 6, "{}", ended.err);
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Array(values) => left.extend(values),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let known = output.contains(&format!("`{name}`"))
+                        || counters.contains(&format!("| `{name}` |"));
+                    assert!(known, "{name} is not in docs/OUTPUT.md");
+                    left.push(value);
+                }
+            }
+            _ => {}
+        }
+    }
+    for example in output.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+        assert!(serde_json::from_str::<Value>(example).is_ok(), "{example}");
+    }
 }
 
 /// `quiet` leaves the plan, the totals and the verdict.
