@@ -1,8 +1,8 @@
 //! Text to a configuration in which nothing is left to doubt: every word is read exactly, every
 //! rule is checked, and what is not built yet is refused by its name and line.
 //!
-//! The language is dperf's, widened: [`words`] tells how text becomes words, [`keyword`] is the
-//! table of all keywords, [`check`] holds what must be true across keywords.
+//! The language is dperf's, widened: `words` tells how text becomes words, `keyword` is the
+//! table of all keywords, `check` holds what must be true across keywords.
 
 mod arguments;
 mod check;
