@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::File;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,7 +59,7 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
     let said = log.finish();
     affinity.restore();
     if let Some(dir) = runtime_dir() {
-        // Empty, unless the user's own options share files with other processes.
+        // Empty, unless the user's own options keep files there.
         let _ = std::fs::remove_dir(dir);
     }
     if rc < 0 {
@@ -90,7 +90,8 @@ pub fn stop() -> Result<()> {
     // SAFETY: it was initialised, once; no port is open and no pool's memory is lent.
     let (dir, rc) = (runtime_dir(), unsafe { dpdk_sys::rte_eal_cleanup() });
     if let Some(dir) = dir {
-        let _ = std::fs::remove_dir_all(dir);
+        // Under a prefix the user chose there may be another process's files.
+        let _ = if is_own(&dir) { std::fs::remove_dir_all(dir) } else { std::fs::remove_dir(dir) };
     }
     *state = State::Over;
     ensure!(rc == 0, "DPDK did not stop cleanly: {}", error_text(-rc));
@@ -109,16 +110,20 @@ fn unique_prefix() -> String {
     format!("dperf-{}-{:x}", std::process::id(), now.as_nanos() as u64)
 }
 
-/// The folder the EAL made for this process, if it is one made for us.
+/// The folder the EAL keeps its files in.
 fn runtime_dir() -> Option<PathBuf> {
     // SAFETY: the EAL has read its arguments; it answers with a string in static memory or NULL.
     let dir = unsafe {
         let dir = dpdk_sys::rte_eal_get_runtime_dir();
         if dir.is_null() { None } else { CStr::from_ptr(dir).to_str().ok() }
     };
-    let dir = PathBuf::from(dir?);
+    dir.map(PathBuf::from)
+}
+
+/// The EAL's folder was made under the prefix of this process, not under one the user chose.
+fn is_own(dir: &Path) -> bool {
     let own = format!("dperf-{}-", std::process::id());
-    dir.file_name()?.to_str()?.starts_with(&own).then_some(dir)
+    dir.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&own))
 }
 
 /// One sentence, and what to do about it.
