@@ -30,6 +30,7 @@ packages: # Installs missing Debian packages, nothing else
 	@scripts/packages
 
 bench: # Measures cycles and instructions per packet
+	$(CARGO) build --release $(shell)
 	$(CARGO) bench -p dperf-tests
 
 fmt: # Formats every source file
