@@ -79,8 +79,8 @@ impl Net {
         Program::start(&self.here, &self.folder, "client", &text)
     }
 
-    /// Checks that a run had no fault except those `excused`, and that the peer's kernel has nothing
-    /// to complain about since `before`, nor counted any of `more`.
+    /// Checks that a run had no fault except those `excused`, and that the peer's kernel has
+    /// nothing to complain about since `before`, nor counted any of `more`.
     pub(crate) fn assert_clean(
         &self,
         outcome: &Outcome,
