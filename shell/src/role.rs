@@ -60,6 +60,8 @@ pub struct RoleRun {
     pub gauge: (u64, u64),
     /// What its connections carry.
     pub messages: Messages,
+    /// Connections that all its workers open at one instant.
+    pub launch: u32,
     /// The totals that were last reported, and each worker's busy ticks then.
     pub reported: (Snapshot, Vec<u64>),
 }
@@ -81,6 +83,7 @@ impl RoleRun {
             end: None,
             gauge: (0, 0),
             messages: Messages::HttpGet,
+            launch: 0,
             reported: (Snapshot::default(), Vec::new()),
         }
     }

@@ -56,6 +56,8 @@ pub struct Target {
     pub asked: u64,
     /// What was reached: the mean at full rate.
     pub reached: f64,
+    /// What one launch more would have added: the last may be due when the run ends.
+    pub grain: f64,
 }
 
 /// How a run went.
@@ -99,19 +101,21 @@ fn target(role: &RoleRun, rate: TickRate) -> Option<Target> {
     if config.cc > 0 {
         let (sum, readings) = role.gauge;
         let reached = if readings == 0 { 0.0 } else { sum as f64 / readings as f64 };
-        return Some(Target { name: "cc", asked: config.cc, reached });
+        return Some(Target { name: "cc", asked: config.cc, reached, grain: 0.0 });
     }
     let (full, end) = (role.full?, role.end?);
     let seconds = rate.ns_from_ticks(end.at - full.at) as f64 / 1e9;
     let opened = end.total.since(&full.total).get(Count::SkOpen);
-    let reached = if seconds > 0.0 { opened as f64 / seconds } else { 0.0 };
-    Some(Target { name: "cps", asked: config.cps, reached })
+    let per_second = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
+    let (reached, grain) = (per_second(opened as f64), per_second(f64::from(role.launch)));
+    Some(Target { name: "cps", asked: config.cps, reached, grain })
 }
 
 fn short(role: &RoleRun, target: Option<Target>, limits: &Limits) -> Option<String> {
     let target = target?;
     let percent = 100.0 * target.reached / target.asked.max(1) as f64;
-    (percent < limits.target_percent).then(|| {
+    let with_last = 100.0 * (target.reached + target.grain) / target.asked.max(1) as f64;
+    (with_last < limits.target_percent).then(|| {
         format!(
             "{}: {} reached {:.0} of {} ({percent:.1} %, asked for at least {} %)",
             role.name(),

@@ -103,6 +103,7 @@ fn wire(
         let (stats, reader) = crew::page();
         let watch = Arc::new(Watch::default());
         role.messages = worker.core.messages;
+        role.launch += worker.core.pace.launch;
         role.readers.push(reader);
         role.watches.push(Arc::clone(&watch));
         parts.entry(worker.cpu).or_default().push(Parts {
