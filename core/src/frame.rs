@@ -272,8 +272,11 @@ impl Tray {
             // SAFETY: as in `drain`; the tail is moved down before it is counted again.
             to(unsafe { place.assume_init_read() });
         }
-        for index in count..len {
-            self.places.swap(index - count, index);
+        if count > 0 {
+            let places = self.places.as_mut_ptr();
+            // SAFETY: `count..len` lies within the row; the frames move, bit by bit, to places that
+            // were just emptied or are moved from themselves.
+            unsafe { core::ptr::copy(places.add(count), places, len - count) };
         }
         self.len = len - count;
     }
