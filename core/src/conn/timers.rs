@@ -101,7 +101,10 @@ impl<'m> Timers<'m> {
     pub fn arm(&mut self, wheel: Wheel, id: SlotId, delay_units: u32, now: Instant) {
         let ring = &mut self.rings[wheel as usize];
         let due = (now.0 >> self.tick_shift) + u64::from(delay_units).min(ring.reach);
-        let bucket = (due >> ring.width_shift).max(ring.cursor);
+        // While the cursor lags behind the clock, the far end is short of the reach: beyond it lies
+        // what is emptied next, and an entry put there would come round at once, for ever.
+        let far = ring.cursor + (BUCKETS as u64 - 1);
+        let bucket = (due >> ring.width_shift).clamp(ring.cursor, far);
         let head = &mut ring.heads[bucket as usize % BUCKETS];
         ring.entries += 1;
         let full = match self.chunks.get_mut(*head as usize) {
@@ -235,6 +238,30 @@ mod tests {
         }
         assert!(fired.iter().all(|fired| *fired));
         assert_eq!((timers.entries(), timers.next()), (0, None));
+    }
+
+    /// Entries armed while the wheel lags behind must not come round before it has caught up: the
+    /// same ones would come in every turn.
+    #[test]
+    fn a_wheel_that_was_not_turned_catches_up() {
+        for pause in [10_000, 100_000, 1_000_000, 5_000_000] {
+            let mut chunks = vec![Chunk::EMPTY; chunks_for(200) as usize];
+            let mut timers = Timers::new(&mut chunks, SHIFT, 0, 1 << 20, Instant(0));
+            for id in 0..200u32 {
+                timers.arm(Wheel::Coarse, SlotId(id), 1000, Instant(0));
+            }
+            let mut out = [SlotId(0); 32];
+            let mut seen = 0;
+            for turn in 0..1000 {
+                let now = Instant(pause + turn);
+                let count = timers.expire(Wheel::Coarse, now, &mut out);
+                for id in &out[..count] {
+                    timers.arm(Wheel::Coarse, *id, 1 << 20, now);
+                }
+                seen += count;
+            }
+            assert!(seen <= 1200, "{seen} times after a pause of {pause}");
+        }
     }
 
     #[test]
