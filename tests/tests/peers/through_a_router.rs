@@ -73,8 +73,8 @@ impl Net {
         count.unwrap_or_else(|| panic!("no packets in {text}"))
     }
 
-    /// Nobody finds fault, and the router saw at least `packets`. Who `breaks` off in the end leaves
-    /// up to 32 exchanges half done.
+    /// Nobody finds fault, and the router saw at least `packets`. Who `breaks` off in the end
+    /// leaves up to 32 exchanges half done.
     fn assert_clean(&self, outcome: &Outcome, breaks: bool, before: &Counters, packets: u64) {
         let (excused, resets) =
             if breaks { (&["skErr", "tcpDrop"][..], &[][..]) } else { (&[][..], RESETS) };
