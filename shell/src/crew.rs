@@ -170,7 +170,12 @@ impl Idle {
             std::hint::spin_loop();
             return;
         }
-        let until = deadline().map_or(self.nap, |deadline| (deadline - now).min(self.nap));
+        let until = match deadline() {
+            // What is due could not be done: it waits for somebody else, who may need this core.
+            Some(past) if past <= now => self.nap,
+            Some(soon) => (soon - now).min(self.nap),
+            None => self.nap,
+        };
         let nanos = clock.rate().ns_from_ticks(until);
         // Below the kernel's timer slack a sleep only makes late.
         if nanos > 2 * SLACK_NS {
