@@ -48,10 +48,10 @@ const SCENARIOS: [Scenario; 8] = [
 ];
 
 impl Scenario {
-    /// Requests or connections that begin in one turn of the client: what fills one burst. A short
-    /// connection sends the client three frames.
+    /// Requests or connections that begin in one turn of the client: about what fills one burst (a
+    /// short connection sends the client three frames), and no more timers than one turn rings.
     fn per_turn(&self) -> u64 {
-        if self.keepalive { 32 } else { 10 }
+        if self.keepalive { 20 } else { 10 }
     }
 }
 
