@@ -48,10 +48,10 @@ const SCENARIOS: [Scenario; 8] = [
 ];
 
 impl Scenario {
-    /// Requests or connections that begin in one turn of the client: about what fills one burst (a
+    /// Requests or connections that begin in one turn of the client: about half a burst or one (a
     /// short connection sends the client three frames), and no more timers than one turn rings.
     fn per_turn(&self) -> u64 {
-        if self.keepalive { 20 } else { 10 }
+        if self.keepalive { 14 } else { 10 }
     }
 }
 
