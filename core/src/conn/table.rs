@@ -94,15 +94,6 @@ impl Space<'_> {
             (client * self.client_ports.count + client_place) * self.listen.count + server_place;
         Some(SlotId(id * self.servers.count() + server))
     }
-
-    /// Writes the indices and ports of `tuple` into its slot.
-    #[inline]
-    pub fn describe(&self, tuple: &Tuple, slot: &mut Slot) {
-        slot.client = self.clients.find(tuple.client).unwrap_or_default() as u16;
-        slot.server = self.servers.find(tuple.server).unwrap_or_default() as u16;
-        slot.client_port = tuple.client_port;
-        slot.server_port = tuple.server_port;
-    }
 }
 
 impl<'m> Table<'m> {
@@ -150,15 +141,6 @@ impl<'m> Table<'m> {
     /// All slots, to be read.
     pub fn slots(&self) -> &[Slot] {
         self.slots
-    }
-
-    /// Brings the slots that are opened next near.
-    #[inline]
-    pub fn hint_next(&self, ahead: u32) {
-        let id = self.cursor.id as usize + ahead as usize;
-        if let Some(slot) = self.slots.get(id) {
-            prefetch(slot);
-        }
     }
 
     /// The next closed slot in walking order, described with its tuple. Tuples in use are passed
