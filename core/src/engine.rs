@@ -31,6 +31,8 @@ pub(crate) struct Engine<'m> {
     pub(crate) host: Host<'m>,
     gateway: &'m Gateway,
     pub(crate) gateway_known: bool,
+    /// The kernel takes what is not load.
+    pub(crate) kernel_listens: bool,
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,
@@ -66,6 +68,7 @@ impl<'m> Engine<'m> {
             host: Host::new(&plan, gateway),
             gateway,
             gateway_known: false,
+            kernel_listens: false,
             message_sum: sum(plan.payload.head),
             tick_shift,
             plan,
@@ -193,7 +196,13 @@ impl<'m> Engine<'m> {
     #[cold]
     #[inline(never)]
     fn on_rare(&mut self, frame: &mut Frame, parsed: &Parsed) -> Verdict {
+        let for_kernel = self.kernel_listens && self.is_for_kernel(frame, parsed);
         let stats = &mut self.tcp.stats;
+        if for_kernel {
+            stats.add(Count::IcmpRx, u64::from(matches!(parsed, Parsed::Icmp | Parsed::Icmpv6)));
+            stats.add(Count::OtherRx, u64::from(*parsed == Parsed::Other));
+            return Verdict::Kernel;
+        }
         match parsed {
             // Nobody could be answered yet: the peer will come again.
             Parsed::Tcp(..) => {
@@ -217,6 +226,20 @@ impl<'m> Engine<'m> {
             }
         }
         Verdict::Done
+    }
+
+    /// What the load has no use for and the kernel may have: protocols nobody here speaks, packets
+    /// for addresses that are not the load's, and what comes to the port's own address beside the
+    /// echo requests that are answered here.
+    fn is_for_kernel(&self, frame: &Frame, parsed: &Parsed) -> bool {
+        match parsed {
+            Parsed::Other | Parsed::Icmpv6 | Parsed::Drop(Count::DropForeignAddress) => true,
+            Parsed::Stranger(_) | Parsed::Udp | Parsed::Drop(Count::DropFragment) => {
+                self.parser.is_to_host(frame)
+            }
+            Parsed::Icmp => self.parser.is_to_host(frame) && !Host::answers_icmp(frame),
+            _ => false,
+        }
     }
 
     /// A segment to one of our addresses that no connection can own: RST, if we may.

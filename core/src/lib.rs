@@ -16,6 +16,7 @@
 //! | [`tcp`], [`http`] | what a segment does to a connection; what its bytes say |
 //! | [`template`] | headers built once, stamped per packet |
 //! | [`host`] | ARP, ping, the gateway |
+//! | [`exception`] | the way to the kernel, for what is not load |
 //! | [`pace`] | how many connections open now |
 //! | [`plan`], [`stats`], [`sync`], [`time`] | what to do, what happened, what is shared, when |
 #![no_std]
@@ -25,6 +26,7 @@ extern crate std;
 
 pub mod conn;
 mod engine;
+pub mod exception;
 pub mod frame;
 pub mod host;
 pub mod http;

@@ -85,6 +85,19 @@ impl<'m> Parser<'m> {
         address == self.host || self.own.find(address).is_some()
     }
 
+    /// An IP packet to the port's own address, as far as its headers can be read at all.
+    pub fn is_to_host(&self, frame: &Frame) -> bool {
+        let Ok((ethernet, ip)) = EthernetHeader::split(frame.bytes()) else { return false };
+        let destination = match ethernet.ethertype.get() {
+            ethertype::IPV4 => ip.get(16..20),
+            ethertype::IPV6 => ip.get(24..40),
+            _ => None,
+        };
+        let number =
+            |octets: &[u8]| octets.iter().fold(0, |high, low| high << 8 | u128::from(*low));
+        destination.map(number) == Some(self.host)
+    }
+
     /// The usual frame, told with few branches: to us, IPv4 and TCP without options, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
     #[inline]

@@ -236,8 +236,6 @@ pub struct CorePlan<'m> {
     pub tcp_rst: bool,
     /// Client: closes with RST instead of FIN.
     pub fast_close: bool,
-    /// Frames handed to the device at once, at most.
-    pub tx_burst: u16,
     /// Start of the pseudo-random sequence numbers; same seed, same packets.
     pub seed: u64,
 }

@@ -145,6 +145,14 @@ counters! {
     Oerrors = "oerrors",
     /// Frames lost because no receive buffer was free, as the device tells.
     RxNombuf = "rxNombuf",
+    /// Packets handed to the kernel.
+    KniRx = "kniRx",
+    /// Packets from the kernel, sent for it.
+    KniTx = "kniTx",
+    /// Packets for the kernel that were dropped because it took none for too long.
+    KniFull = "kniFull",
+    /// Packets that the kernel refused.
+    KniErrors = "kniErrors",
     /// Ticks spent in turns that moved something.
     BusyTicks = "busyTicks",
     /// Turns of the worker's loop.

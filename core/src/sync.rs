@@ -1,7 +1,12 @@
 //! The one door to atomics: what several threads may read or write at once.
 //!
 //! Three things cross cores: statistics pages ([`crate::stats`]), the gateway's MAC address and the
-//! phase of the run. All three are single words, none needs a lock.
+//! phase of the run. All three are single words, none needs a lock. The [`Lock`] is for a kernel
+//! device that has one queue only ([`crate::exception::Shared`]).
+
+mod lock;
+
+pub use lock::Lock;
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

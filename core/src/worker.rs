@@ -3,29 +3,32 @@
 //! A [`Worker`] owns its queue, its connections, its timers and its counters; nothing of it is
 //! shared but three words ([`crate::sync`]). [`Worker::run_once`] is one bounded turn: a burst is
 //! received, parsed and its slots prefetched; then every frame is stepped and turned into its
-//! answer in place; then timers ring, waiting data leaves, new connections open; then everything
-//! is transmitted and given back.
+//! answer in place; then timers ring, waiting data leaves, the kernel is served, new connections
+//! open; then everything is transmitted and given back.
 //!
 //! The law it keeps: frames received + taken = sent + given back + lying in its trays.
 //!
 //! A worker stays where it was assembled:
 //! ```
-//! # use dperf_core::{port::PacketQueue, worker::Worker};
-//! fn moved<Q: PacketQueue>(worker: Worker<'static, Q>) {
+//! # use dperf_core::{exception::Closed, port::PacketQueue, worker::Worker};
+//! fn moved<Q: PacketQueue>(worker: Worker<'static, Q, Closed>) {
 //!     fn needs_send<T: Send>(_: T) {}
 //!     needs_send(worker.port_state());
 //! }
 //! ```
 //! ```compile_fail,E0277
-//! # use dperf_core::{port::PacketQueue, worker::Worker};
-//! fn moved<Q: PacketQueue>(worker: Worker<'static, Q>) {
+//! # use dperf_core::{exception::Closed, port::PacketQueue, worker::Worker};
+//! fn moved<Q: PacketQueue>(worker: Worker<'static, Q, Closed>) {
 //!     fn needs_send<T: Send>(_: T) {}
 //!     needs_send(worker);
 //! }
 //! ```
 
+mod kernel;
+
 use crate::conn::{Chunk, Slot, SlotId};
 use crate::engine::Engine;
+use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray};
 use crate::host::Verdict;
 use crate::pace::Pace;
@@ -81,11 +84,14 @@ struct Trays {
     done: Tray,
     /// Blank frames.
     stock: Tray,
+    /// What waits for the kernel.
+    kernel: Tray,
 }
 
 /// Everything one core owns.
-pub struct Worker<'m, Q: PacketQueue> {
+pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     queue: Q,
+    exception: X,
     trays: Trays,
     engine: Engine<'m>,
     control: &'m Control,
@@ -97,20 +103,36 @@ pub struct Worker<'m, Q: PacketQueue> {
     /// When the current second began.
     second: Instant,
     state: PortState,
+    exception_state: PortState,
+    /// When a silent kernel is asked next.
+    kernel_look: Instant,
+    kernel_look_ticks: Ticks,
     /// Since when nothing could be transmitted.
     stuck_since: Option<Instant>,
     last_turn: Instant,
     last_worked: bool,
 }
 
-impl<'m, Q: PacketQueue> Worker<'m, Q> {
+impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// Assembles a worker; `None` if the lent memory is too small for the plan.
-    pub fn new(plan: CorePlan<'m>, queue: Q, lent: Lent<'m>, now: Instant) -> Option<Self> {
+    pub fn new(
+        plan: CorePlan<'m>,
+        queue: Q,
+        exception: X,
+        lent: Lent<'m>,
+        now: Instant,
+    ) -> Option<Self> {
         let offloads = queue.capabilities().offloads;
         let Lent { slots, chunks, stats, gateway, control } = lent;
+        let mut engine = Engine::new(plan, slots, chunks, stats, gateway, offloads, now)?;
+        engine.kernel_listens = exception.is_open();
         Some(Worker {
-            engine: Engine::new(plan, slots, chunks, stats, gateway, offloads, now)?,
+            kernel_look: now,
+            kernel_look_ticks: plan.rate.ticks_from_us(kernel::LOOK_US),
+            engine,
             queue,
+            exception,
+            exception_state: PortState::Up,
             trays: Trays::default(),
             control,
             pace: None,
@@ -139,6 +161,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         let mut work = self.receive(now);
         work += self.ring(now);
         work += self.serve_ready(now);
+        work += self.serve_kernel(now);
         match phase {
             Phase::Run => work += self.open(now),
             Phase::Drain => work += self.drain(now),
@@ -163,6 +186,11 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         self.state
     }
 
+    /// What the kernel's interface is doing, as of the last look.
+    pub fn exception_state(&self) -> PortState {
+        self.exception_state
+    }
+
     /// Connections open now.
     pub fn open_connections(&self) -> u64 {
         self.engine.open_connections()
@@ -175,8 +203,8 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
 
     /// Frames in the worker's hands.
     pub fn frames_held(&self) -> usize {
-        let Trays { rx, tx, done, stock } = &self.trays;
-        rx.len() + tx.len() + done.len() + stock.len()
+        let Trays { rx, tx, done, stock, kernel } = &self.trays;
+        rx.len() + tx.len() + done.len() + stock.len() + kernel.len()
     }
 
     /// The worker's queue.
@@ -205,6 +233,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         self.engine.tcp.challenges_left = CHALLENGES_PER_SECOND / 8;
         self.engine.learn_gateway();
         self.state = self.queue.state();
+        self.exception_state = self.exception.state();
         let faults = self.queue.faults();
         let stats = &mut self.engine.tcp.stats;
         stats.set(Count::Imissed, faults.rx_missed);
@@ -225,7 +254,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
     /// device's ring.
     #[inline]
     fn receive(&mut self, now: Instant) -> u32 {
-        let Trays { rx, tx, done, .. } = &mut self.trays;
+        let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
         if tx.room() < BURST {
             return 0;
         }
@@ -235,6 +264,7 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
             return 0;
         }
         let engine = &mut self.engine;
+        let kernel_listens = self.exception.is_open();
         for frame in rx.frames() {
             prefetch_packet(frame);
         }
@@ -247,10 +277,20 @@ impl<'m, Q: PacketQueue> Worker<'m, Q> {
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
         rx.drain(|index, mut frame| {
-            let verdict = parsed
-                .get(index)
-                .map_or(Verdict::Done, |parsed| engine.step(&mut frame, parsed, now));
-            let tray = if verdict == Verdict::Send { &mut *tx } else { &mut *done };
+            let parsed = parsed.get(index).unwrap_or(&Parsed::Other);
+            if kernel_listens && *parsed == Parsed::Arp {
+                // It is answered here, and the kernel keeps its table.
+                kernel::copy(&frame, stock, kernel, &mut engine.tcp.stats);
+            }
+            let tray = match engine.step(&mut frame, parsed, now) {
+                Verdict::Send => &mut *tx,
+                Verdict::Done => &mut *done,
+                Verdict::Kernel if kernel.room() > 0 => &mut *kernel,
+                Verdict::Kernel => {
+                    engine.tcp.stats.inc(Count::KniFull);
+                    &mut *done
+                }
+            };
             // A burst fits: there was room for all of it in either tray.
             let placed = tray.push(frame);
             debug_assert!(placed.is_ok());
@@ -434,11 +474,11 @@ fn bytes(tray: &Tray) -> u64 {
     tray.frames().iter().map(|frame| frame.len() as u64).sum()
 }
 
-impl<Q: PacketQueue> Drop for Worker<'_, Q> {
+impl<Q: PacketQueue, X: ExceptionPath> Drop for Worker<'_, Q, X> {
     fn drop(&mut self) {
-        for tray in
-            [&mut self.trays.rx, &mut self.trays.tx, &mut self.trays.done, &mut self.trays.stock]
-        {
+        let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
+        self.engine.tcp.stats.add(Count::KniFull, kernel.len() as u64);
+        for tray in [rx, tx, done, stock, kernel] {
             self.queue.give_back(tray);
         }
     }

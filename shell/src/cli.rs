@@ -107,6 +107,10 @@ struct Output {
     /// Words for DPDK's EAL, as one argument: --eal '--no-huge -m 512'
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     eal: Option<String>,
+    /// A shell command to run for each kernel interface that comes up: it finds INTERFACE, ADDRESS,
+    /// GATEWAY, MAC and ROLE in its environment
+    #[arg(long, value_name = "CMD")]
+    exception_up: Option<String>,
     /// Percent of the asked rate (cps) or of the asked open connections (cc) that must be reached
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0, value_parser = percent)]
     target: f64,
@@ -228,6 +232,7 @@ fn read_roles(files: &[PathBuf], output: &Output) -> Result<Vec<Read>> {
 fn read(sources: &[Source], output: &Output) -> Result<Read> {
     let mut read = config::read(sources)?;
     read.config.eal.extend(output.eal.iter().cloned());
+    read.config.exception_up.clone_from(&output.exception_up);
     Ok(read)
 }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dperf_core::exception::{Closed, ExceptionPath};
 use dperf_core::plan::CorePlan;
 use dperf_core::port::{PacketQueue, PortState};
 use dperf_core::stats::{Page, Reader, Writer};
@@ -32,6 +33,8 @@ pub struct Parts {
     pub plan: CorePlan<'static>,
     /// Its queue, owned by it alone from here on.
     pub queue: Box<dyn PacketQueue>,
+    /// Its way to the kernel, if it has one; owned by it alone as well.
+    pub exception: Option<Box<dyn ExceptionPath>>,
     /// Where its connections lie.
     pub arena: Arena,
     /// The pen of its statistics page.
@@ -48,20 +51,31 @@ pub struct Parts {
 #[derive(Debug, Default)]
 pub struct Watch {
     port: AtomicU32,
+    exception: AtomicU32,
 }
 
 impl Watch {
     /// What the worker's port is doing.
     pub fn port_state(&self) -> PortState {
-        match self.port.load(Relaxed) {
-            0 => PortState::Up,
-            1 => PortState::Down,
-            _ => PortState::Gone,
-        }
+        state(&self.port)
     }
 
-    fn show(&self, state: PortState) {
-        self.port.store(state as u32, Relaxed);
+    /// What the kernel's interface is doing.
+    pub fn exception_state(&self) -> PortState {
+        state(&self.exception)
+    }
+
+    fn show(&self, port: PortState, exception: PortState) {
+        self.port.store(port as u32, Relaxed);
+        self.exception.store(exception as u32, Relaxed);
+    }
+}
+
+fn state(word: &AtomicU32) -> PortState {
+    match word.load(Relaxed) {
+        0 => PortState::Up,
+        1 => PortState::Down,
+        _ => PortState::Gone,
     }
 }
 
@@ -110,18 +124,41 @@ fn pin(cpu: u16) -> Result<()> {
         .with_context(|| format!("cpu {cpu} is not given to this process"))
 }
 
+/// Wires the parts with a way to the kernel if any of them has one; else nothing of it is compiled
+/// in.
 fn run(parts: Vec<Parts>, clock: &Clock) -> Result<Vec<Box<dyn PacketQueue>>> {
-    let mut queues = Vec::new();
-    let mut rest = Vec::new();
+    let (mut queues, mut paths, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         queues.push(part.queue);
+        paths.push(part.exception);
         rest.push((part.plan, part.arena, part.stats, part.gateway, part.control, part.watch));
     }
+    if paths.iter().all(Option::is_none) {
+        turn(queues.iter_mut().zip(rest).map(|(queue, rest)| (queue, Closed, rest)), clock)?;
+    } else {
+        let mut paths: Vec<Box<dyn ExceptionPath>> =
+            paths.into_iter().map(|path| path.unwrap_or_else(|| Box::new(Closed))).collect();
+        let paths = paths.iter_mut().map(|path| &mut **path);
+        let wired = queues.iter_mut().zip(paths).zip(rest);
+        turn(wired.map(|((queue, path), rest)| (queue, path, rest)), clock)?;
+    }
+    Ok(queues)
+}
+
+/// What a worker is built from beside its queue and its way to the kernel.
+type Rest =
+    (CorePlan<'static>, Arena, Writer<'static>, &'static Gateway, &'static Control, Arc<Watch>);
+
+/// Builds the workers and turns them until every one's run says stop.
+fn turn<'q, X: ExceptionPath>(
+    wired: impl Iterator<Item = (&'q mut Box<dyn PacketQueue>, X, Rest)>,
+    clock: &Clock,
+) -> Result<()> {
     let mut crew = Vec::new();
-    for (queue, (plan, arena, stats, gateway, control, watch)) in queues.iter_mut().zip(rest) {
+    for (queue, exception, (plan, arena, stats, gateway, control, watch)) in wired {
         let Arena { slots, chunks } = arena;
         let lent = Lent { slots, chunks, stats, gateway, control };
-        let worker = Worker::new(plan, &mut **queue, lent, clock.now()).context(
+        let worker = Worker::new(plan, &mut **queue, exception, lent, clock.now()).context(
             "a worker's memory is smaller than its plan: this is a fault of the program",
         )?;
         crew.push((worker, control, watch));
@@ -134,7 +171,7 @@ fn run(parts: Vec<Parts>, clock: &Clock) -> Result<Vec<Box<dyn PacketQueue>>> {
             if control.phase() != Phase::Stop {
                 work += worker.run_once(now).work;
             }
-            watch.show(worker.port_state());
+            watch.show(worker.port_state(), worker.exception_state());
         }
         if work > 0 {
             idle.since = None;
@@ -143,8 +180,7 @@ fn run(parts: Vec<Parts>, clock: &Clock) -> Result<Vec<Box<dyn PacketQueue>>> {
             idle.rest(clock, now, deadline);
         }
     }
-    drop(crew);
-    Ok(queues)
+    Ok(())
 }
 
 /// What a thread does when there is nothing to do: polls on for a while, then sleeps until the next

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod crew;
 pub mod demo;
+pub mod exception;
 pub mod memory;
 pub mod plan;
 pub mod port;

@@ -232,7 +232,6 @@ impl Draft<'_> {
             idle_timeout_us: idle_timeout_us(config),
             tcp_rst: config.tcp_rst,
             fast_close: config.fast_close,
-            tx_burst: config.tx_burst,
             seed: 0,
         })
     }

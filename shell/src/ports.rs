@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
 
 use crate::config::{Config, PortName, queue_of};
+use crate::exception;
 use crate::port::kernel_silence::{IpRange, Silence, silence};
 use crate::port::{Facts, KernelSees, Opened, link, packet_socket};
 
@@ -15,6 +16,8 @@ use crate::port::{Facts, KernelSees, Opened, link, packet_socket};
 pub struct Ports {
     /// One list per role.
     pub of_role: Vec<Vec<Opened>>,
+    /// The ways to the kernel, in the order of the ports; a role may have none.
+    pub exceptions: Vec<Vec<exception::Opened>>,
     /// Keeps the kernel from answering for the addresses of the load.
     silences: Vec<Silence>,
     #[cfg(feature = "dpdk")]
@@ -64,7 +67,9 @@ impl Ports {
         #[cfg(feature = "dpdk")]
         dpdk_ports::wait_for_links(roles, &mut of_role, stopped)?;
         let _ = stopped;
+        let exceptions = roles.iter().zip(&of_role).map(|(config, opened)| ways(config, opened));
         Ok(Ports {
+            exceptions: exceptions.collect::<Result<_>>()?,
             of_role,
             silences,
             #[cfg(feature = "dpdk")]
@@ -77,9 +82,12 @@ impl Ports {
         self.of_role[role].iter().map(|port| port.facts).collect()
     }
 
-    /// What the user should know: how to undo a silence if this process is killed.
-    pub fn remedies(&self) -> Vec<String> {
-        self.silences.iter().filter_map(Silence::remedy).collect()
+    /// What the user should know, one line each: what was opened otherwise than asked, and how to
+    /// undo a silence if this process is killed.
+    pub fn notes(&self) -> Vec<String> {
+        let undo = |remedy| format!("if this program is killed, undo with: {remedy}");
+        let ways = self.exceptions.iter().flatten().flat_map(|way| way.notes.iter().cloned());
+        ways.chain(self.silences.iter().filter_map(Silence::remedy).map(undo)).collect()
     }
 
     /// Ends what must end in order, after every queue was dropped.
@@ -87,6 +95,7 @@ impl Ports {
     /// # Errors
     /// DPDK did not stop cleanly.
     pub fn close(self) -> Result<()> {
+        drop(self.exceptions);
         drop(self.of_role);
         drop(self.silences);
         #[cfg(feature = "dpdk")]
@@ -95,6 +104,27 @@ impl Ports {
         }
         Ok(())
     }
+}
+
+/// The ways to the kernel of a role's opened ports.
+fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
+    let Some(wanted) = &config.exception else { return Ok(Vec::new()) };
+    let mut ways = Vec::new();
+    for (index, (port, device)) in config.ports.iter().zip(opened).enumerate() {
+        let way = match device.facts.kernel_sees {
+            KernelSees::Nothing => {
+                exception::open(wanted, config.role, (index, port), &device.facts, config.queues())
+                    .with_context(|| wanted.place.to_string())?
+            }
+            KernelSees::Copy => exception::Opened::none(),
+        };
+        for name in &way.interfaces {
+            let Some(command) = &config.exception_up else { continue };
+            exception::bring_up(command, config.role, port, &device.facts, name)?;
+        }
+        ways.push(way);
+    }
+    Ok(ways)
 }
 
 /// Packet sockets on `interface`, the queues in the order of the workers: each receives the frames

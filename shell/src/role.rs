@@ -62,6 +62,8 @@ pub struct RoleRun {
     pub messages: Messages,
     /// Connections that all its workers open at one instant.
     pub launch: u32,
+    /// It was said that the kernel's interface has disappeared.
+    pub exception_missed: bool,
     /// The totals that were last reported, and each worker's busy ticks then.
     pub reported: (Snapshot, Vec<u64>),
 }
@@ -84,6 +86,7 @@ impl RoleRun {
             gauge: (0, 0),
             messages: Messages::HttpGet,
             launch: 0,
+            exception_missed: false,
             reported: (Snapshot::default(), Vec::new()),
         }
     }
@@ -122,6 +125,11 @@ impl RoleRun {
         let queues = self.config().queues().max(1);
         let gone = self.watches.iter().position(|watch| watch.port_state() == PortState::Gone)?;
         self.config().ports.get(gone / queues)
+    }
+
+    /// The kernel's interface of some worker has disappeared.
+    pub fn exception_gone(&self) -> bool {
+        self.watches.iter().any(|watch| watch.exception_state() == PortState::Gone)
     }
 
     /// A port whose gateway is not known yet.

@@ -13,6 +13,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
+use dperf_core::exception::Closed;
 use dperf_core::frame::Tray;
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
@@ -156,7 +157,7 @@ impl Cost {
 
 /// One side with its worker.
 struct Side {
-    worker: Worker<'static, &'static mut Timed>,
+    worker: Worker<'static, &'static mut Timed, Closed>,
     timed: *const Timed,
     reader: Reader<'static>,
     before: Snapshot,
@@ -271,7 +272,6 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         idle_timeout_us: 600_000_000,
         tcp_rst: true,
         fast_close: false,
-        tx_burst: 64,
         seed: 1,
     }
 }
@@ -285,7 +285,7 @@ fn side(scenario: Scenario, role: Role, queue: LinkQueue, control: &'static Cont
     let gateway = leak(Gateway::new(Some(MACS[if role == Role::Client { 1 } else { 0 }])));
     let lent = Lent { slots, chunks, stats, gateway, control };
     Side {
-        worker: Worker::new(plan, timed, lent, Instant(0)).unwrap(),
+        worker: Worker::new(plan, timed, Closed, lent, Instant(0)).unwrap(),
         timed: shown,
         reader,
         before: Snapshot::default(),

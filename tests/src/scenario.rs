@@ -261,7 +261,6 @@ impl Side {
             idle_timeout_us: scenario.idle_us,
             tcp_rst: scenario.tcp_rst,
             fast_close: scenario.fast_close,
-            tx_burst: 32,
             seed: scenario.seed,
         }
     }

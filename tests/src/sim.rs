@@ -6,6 +6,7 @@
 
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
+use dperf_core::exception::Closed;
 use dperf_core::plan::{CorePlan, Role};
 use dperf_core::stats::{Page, Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
@@ -23,7 +24,7 @@ const LONGEST_BUSY: u64 = 50_000_000;
 
 /// One machine of the run.
 struct Machine<'m> {
-    worker: Worker<'m, &'m mut SimQueue>,
+    worker: Worker<'m, &'m mut SimQueue, Closed>,
     reader: Reader<'m>,
     role: Role,
 }
@@ -107,7 +108,7 @@ impl Memory {
             gateway: &self.gateway,
             control,
         };
-        let worker = Worker::new(plan, &mut self.queue, lent, Instant(0));
+        let worker = Worker::new(plan, &mut self.queue, Closed, lent, Instant(0));
         Machine { worker: worker.expect("the memory fits the plan"), reader, role: plan.role }
     }
 }

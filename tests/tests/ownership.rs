@@ -9,10 +9,12 @@ use std::process::Command;
 
 /// The files whose examples are proofs.
 const FILES: &[&str] = &[
+    "core/src/exception.rs",
     "core/src/frame.rs",
     "core/src/port.rs",
     "core/src/stats.rs",
     "core/src/worker.rs",
+    "shell/src/exception/tap.rs",
     "shell/src/port/link.rs",
 ];
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
+use dperf_core::exception::Closed;
 use dperf_core::plan::Role;
 use dperf_core::stats::{Count, Page, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
@@ -82,7 +83,7 @@ fn run(scenario: &Scenario) -> [Snapshot; 2] {
         let (incoming, outgoing) = ends[index].clone();
         let queue = PhyQueue::new(End { incoming, outgoing }, || smoltcp::time::Instant::ZERO);
         let plan = sides[index].plan(scenario);
-        workers.push(Worker::new(plan, queue, lent, Instant(0)).expect("the memory fits"));
+        workers.push(Worker::new(plan, queue, Closed, lent, Instant(0)).expect("the memory fits"));
         readers.push(reader);
     }
     control.advance(Phase::Run);

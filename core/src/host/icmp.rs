@@ -10,6 +10,12 @@ use crate::wire::ipv4::Ipv4;
 
 use super::{Verdict, drop_bad, drop_frame};
 
+/// The frame, an ICMP packet, asks for an echo.
+pub(super) fn is_echo_request(frame: &Frame) -> bool {
+    let ip = EthernetHeader::split(frame.bytes()).and_then(|(_, ip)| Ipv4::parse(ip));
+    ip.is_ok_and(|ip| ip.payload.first() == Some(&ECHO_REQUEST))
+}
+
 /// Answers an echo request; everything else is only counted. The parser saw to it that the packet
 /// is for one of our addresses.
 pub(super) fn answer(frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {

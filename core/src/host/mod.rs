@@ -22,6 +22,8 @@ pub enum Verdict {
     Send,
     /// Back to its pool.
     Done,
+    /// To the kernel, and then back to its pool.
+    Kernel,
 }
 
 /// The host side of one core.
@@ -114,6 +116,11 @@ impl<'m> Host<'m> {
     pub fn on_arp(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
         stats.inc(Count::ArpRx);
         arp::answer(self, frame, stats)
+    }
+
+    /// The frame, ICMP for one of our addresses, is a question that is answered here.
+    pub fn answers_icmp(frame: &Frame) -> bool {
+        icmp::is_echo_request(frame)
     }
 
     /// ICMP for one of our addresses came.

@@ -57,7 +57,6 @@ fn plan(role: Role) -> CorePlan<'static> {
         idle_timeout_us: (IDLE * 1000) as u32,
         tcp_rst: true,
         fast_close: false,
-        tx_burst: 32,
         seed: 7,
     }
 }

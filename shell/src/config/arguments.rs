@@ -12,7 +12,7 @@ use super::value::{
     node_megabytes, not_longer, nth,
 };
 use super::words::Word;
-use super::{Addresses, Config, Keepalive, Port, PortName, Vxlan};
+use super::{Addresses, Config, Exception, ExceptionKind, Keepalive, Port, PortName, Vxlan};
 
 /// Ports of TCP and UDP.
 const PORTS: RangeInclusive<u64> = 1..=65535;
@@ -177,8 +177,36 @@ pub(super) fn rss(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     Ok(())
 }
 
-pub(super) fn kni(_: &mut Config, _: &Word, arguments: &[Word]) -> Done {
-    arguments.first().map(|word| word.read(kernel_interface)).transpose()?;
+pub(super) fn kni(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    exception_of_kind(config, ExceptionKind::Tap, first, arguments.first())
+}
+
+pub(super) fn exception(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    let [kind, name @ ..] = arguments else { return Ok(()) };
+    let kind = match kind.text {
+        "tap" => ExceptionKind::Tap,
+        "tap-per-core" => ExceptionKind::TapPerCore,
+        "vhost-net" => ExceptionKind::VhostNet,
+        "none" => {
+            return name.first().map(|name| name.read(kernel_interface)).transpose().map(drop);
+        }
+        other => {
+            let why = format!("'{other}' is no way to the kernel");
+            return Err(kind.error(Complaint::new(why, "tap, tap-per-core, vhost-net or none")));
+        }
+    };
+    exception_of_kind(config, kind, first, name.first())
+}
+
+fn exception_of_kind(
+    config: &mut Config,
+    kind: ExceptionKind,
+    first: &Word,
+    name: Option<&Word>,
+) -> Done {
+    let name = name.map(|word| word.read(kernel_interface)).transpose()?;
+    let name = name.unwrap_or_else(|| "dperf".to_owned());
+    config.exception = Some(Exception { kind, name, place: first.place.clone() });
     Ok(())
 }
 

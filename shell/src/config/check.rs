@@ -40,6 +40,7 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     load::targets(config)?;
     without_tcp(config)?;
     flow_isolate(config)?;
+    super::exception::check(config, notes)?;
     without_dpdk(config, notes);
     meanings(config, notes);
     Ok(())
@@ -280,14 +281,6 @@ fn without_dpdk(config: &Config, notes: &mut Vec<Note>) {
 
 /// What is read as in dperf and meant differently.
 fn meanings(config: &Config, notes: &mut Vec<Note>) {
-    if config.tx_burst > 255 {
-        let cut = match config.tx_burst & 255 {
-            0 => 8,
-            rest => rest,
-        };
-        let text = format!("tx_burst {} is meant; dperf cuts it to {cut}", config.tx_burst);
-        note(config, notes, "tx_burst", text);
-    }
     if let (Some(keepalive), Role::Client) = (config.keepalive, config.role)
         && keepalive.requests > 0
     {

@@ -320,12 +320,29 @@ const ADDRESSES: &[Keyword] = &[
         ..KEYWORD
     },
     Keyword {
+        name: "exception",
+        form: "PATH [NAME]",
+        default: "none",
+        brief: "the way to the kernel for everything that is not load",
+        help: "PATH is `tap` (one interface per port with one queue per worker), `tap-per-core` \
+               (one interface per worker), `vhost-net` (as tap, by DPDK and the kernel's vhost; \
+               needs /dev/vhost-net) or `none`. NAME is a letter and up to eight more letters and \
+               digits, `dperf` if left out; interfaces are called NAMEs0 (server, first port), \
+               NAMEc0 (client), and per core NAMEs0.0, NAMEs0.1. They come up with the port's MAC \
+               address and MTU; addresses and routes are given with `ip`, by hand or by \
+               `--exception-up`: see docs/EXCEPTION.md.",
+        example: "exception tap dperf",
+        reads: Words(arguments::exception),
+        ..KEYWORD
+    },
+    Keyword {
         name: "kni",
         form: "[NAME]",
-        brief: "a kernel interface for everything that is not load",
+        brief: "dperf's word for `exception tap`",
         help: "NAME is a letter and up to eight more letters and digits; `dperf` if left out.",
         example: "kni dperf",
-        built: false,
+        alias_of: "exception",
+        remark: "is `exception tap` here: one queue to the kernel for each worker, no shared one",
         reads: Words(arguments::kni),
         ..KEYWORD
     },
@@ -613,10 +630,12 @@ const MACHINE: &[Keyword] = &[
         name: "tx_burst",
         form: "FRAMES",
         default: "8",
-        brief: "frames handed to the device at once, at most",
-        help: "1 to 1024, and meant: dperf cuts 256 and more down to 8 bits.",
+        brief: "how many frames dperf lets wait before it sends them",
+        help: "1 to 1024. Nothing waits here for others to come: each turn of a worker ends with \
+               one burst of what it wrote.",
         example: "tx_burst 32",
-        reads: Whole(1..=1024, |c, n| c.tx_burst = n as u16),
+        remark: "has no effect: what waits leaves at the end of each turn, 64 frames at most",
+        reads: Whole(1..=1024, |_, _| ()),
         ..KEYWORD
     },
     Keyword {

@@ -7,6 +7,7 @@
 mod arguments;
 mod check;
 mod error;
+mod exception;
 mod keyword;
 mod manual;
 mod number;
@@ -26,6 +27,7 @@ use dperf_core::wire::ethernet::MacAddr;
 
 pub use error::{Complaint, ConfigError, Note, Place};
 
+pub use exception::{Exception, ExceptionKind};
 pub use manual::{manual, markdown};
 pub use port_name::PortName;
 
@@ -153,8 +155,6 @@ pub struct Config {
     pub slow_start_s: u32,
     /// Seconds without traffic at its start.
     pub wait_s: u32,
-    /// Frames handed to the device at once, at most.
-    pub tx_burst: u16,
     /// What connections carry.
     pub protocol: Protocol,
     /// Bytes of a message; several: one per worker; 0: the default message.
@@ -183,6 +183,10 @@ pub struct Config {
     pub tcp_rst: bool,
     /// Type of service or traffic class.
     pub tos: u8,
+    /// The way to the kernel, if there is one.
+    pub exception: Option<Exception>,
+    /// What to run for each interface of that way once it is up (from the command line).
+    pub exception_up: Option<String>,
     /// Workers of a port share its flows by their hash.
     pub rss: bool,
     /// Do not answer for the addresses of the load.
@@ -261,7 +265,6 @@ impl Config {
             launch_num: 0,
             slow_start_s: 30,
             wait_s: 3,
-            tx_burst: 8,
             protocol: Protocol::Tcp,
             payload_sizes: vec![0],
             payload_file: Vec::new(),
@@ -276,6 +279,8 @@ impl Config {
             retransmit_timeout_s: 2,
             tcp_rst: true,
             tos: 0,
+            exception: None,
+            exception_up: None,
             rss: false,
             neigh_ignore: false,
             socket_mem: String::new(),

@@ -113,7 +113,11 @@ pub(super) fn kernel_interface(text: &str) -> Result<String, Complaint> {
         let why = format!("'{text}' does not begin with a letter");
         return Err(Complaint::new(why, "for example dperf"));
     }
-    header_text(text, 9)
+    if let Some(odd) = text.chars().find(|c| !c.is_ascii_alphanumeric()) {
+        let why = format!("'{text}' contains '{odd}'");
+        return Err(Complaint::new(why, "letters and digits, for example dperf"));
+    }
+    not_longer(text, 9)
 }
 
 /// Megabytes per NUMA node, separated by commas.

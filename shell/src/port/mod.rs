@@ -2,6 +2,7 @@
 
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+pub mod ifreq;
 pub mod kernel_silence;
 pub mod link;
 pub mod packet_socket;

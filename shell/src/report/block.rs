@@ -68,7 +68,7 @@ fn rows(sample: &Sample<'_>) -> Vec<Vec<Cell>> {
 fn packets(sample: &Sample<'_>) -> Vec<Vec<Cell>> {
     use Cell::{Fault, Value};
     let n = |count| sample.counts.get(count);
-    vec![
+    let mut rows = vec![
         vec![
             Value("pktRx   ", n(Count::PktRx)),
             Value("pktTx    ", n(Count::PktTx)),
@@ -93,7 +93,17 @@ fn packets(sample: &Sample<'_>) -> Vec<Vec<Cell>> {
             Value("otherRx  ", n(Count::OtherRx)),
             Fault("badRx    ", n(Count::BadRx)),
         ],
-    ]
+    ];
+    if sample.role.config().exception.is_some() {
+        let kernel = vec![
+            Value("kniRx   ", n(Count::KniRx)),
+            Value("kniTx    ", n(Count::KniTx)),
+            Fault("kniFull  ", n(Count::KniFull)),
+            Fault("kniErr  ", n(Count::KniErrors)),
+        ];
+        rows.insert(1, kernel);
+    }
+    rows
 }
 
 fn datagrams(sample: &Sample<'_>) -> Vec<Vec<Cell>> {

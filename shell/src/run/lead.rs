@@ -52,6 +52,7 @@ pub(super) fn lead(
         // A last piece much shorter than a second says nothing.
         if !over(roles) || now - reported > Ticks(clock.rate().hz() / 2) {
             for role in roles.iter_mut() {
+                miss_exception(role, report);
                 if role.stage == Stage::Full {
                     role.gauge.0 += role.total().open_connections();
                     role.gauge.1 += 1;
@@ -68,6 +69,17 @@ pub(super) fn lead(
         report.note(&format!("port {}: the device is gone; the run ended early", port.name));
     }
     Ok(())
+}
+
+/// Says once that the kernel's interface has gone.
+fn miss_exception(role: &mut RoleRun, report: &Report) {
+    if role.exception_gone() && !role.exception_missed {
+        role.exception_missed = true;
+        report.note(&format!(
+            "{}: the kernel's interface was deleted: the load goes on, the kernel gets nothing",
+            role.name()
+        ));
+    }
 }
 
 fn over(roles: &[RoleRun]) -> bool {

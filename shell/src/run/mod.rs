@@ -12,6 +12,7 @@ use dperf_core::sync::{Control, Gateway, Phase};
 use crate::clock::Clock;
 use crate::config::{Config, Read};
 use crate::crew::{self, Parts, Thread, Watch};
+use crate::exception;
 use crate::memory::Arena;
 use crate::plan::Plan;
 use crate::port::Opened;
@@ -32,8 +33,8 @@ pub fn run(reads: Vec<Read>, limits: &Limits, report: &mut Report) -> Result<Ver
     check_cpus(&configs)?;
     let clock = Clock::start();
     let mut ports = Ports::open(&configs, &|| signals.stop_asked())?;
-    for remedy in ports.remedies() {
-        report.note(&format!("if this program is killed, undo with: {remedy}"));
+    for note in ports.notes() {
+        report.note(&note);
     }
     let outcome = run_on(reads, &mut ports, &clock, &signals, limits, report);
     let closed = ports.close();
@@ -55,7 +56,8 @@ fn run_on(
     for (index, read) in reads.into_iter().enumerate() {
         let plan = Plan::new(&read.config, &ports.facts(index), clock.rate())?;
         report.plan(&read, &plan)?;
-        roles.push(wire(read, plan, &mut ports.of_role[index], &mut parts)?);
+        let devices = (&mut ports.of_role[index][..], &mut ports.exceptions[index][..]);
+        roles.push(wire(read, plan, devices, &mut parts)?);
     }
     let threads = start(parts, clock)?;
     let led = lead::lead(&mut roles, clock, signals, report);
@@ -88,7 +90,7 @@ fn check_cpus(configs: &[&Config]) -> Result<()> {
 fn wire(
     read: Read,
     plan: Plan,
-    opened: &mut [Opened],
+    (opened, ways): (&mut [Opened], &mut [exception::Opened]),
     parts: &mut BTreeMap<u16, Vec<Parts>>,
 ) -> Result<RoleRun> {
     let gateway = |mac| &*Box::leak(Box::new(Gateway::new(mac)));
@@ -98,6 +100,8 @@ fn wire(
     let mut role = RoleRun::new(read, gateways, control);
     let mut queues: Vec<_> =
         opened.iter_mut().map(|port| std::mem::take(&mut port.queues).into_iter()).collect();
+    let mut paths: Vec<_> =
+        ways.iter_mut().map(|way| std::mem::take(&mut way.paths).into_iter()).collect();
     for worker in plan.lend() {
         let queue = queues[worker.port].next().context("a port minted too few queues")?;
         let (stats, reader) = crew::page();
@@ -109,6 +113,7 @@ fn wire(
         parts.entry(worker.cpu).or_default().push(Parts {
             plan: worker.core,
             queue,
+            exception: paths.get_mut(worker.port).and_then(Iterator::next),
             arena: Arena::map(worker.slots)?,
             stats,
             gateway: role.gateways[worker.port],

@@ -15,6 +15,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
 use dperf_core::http::{RequestSpec, ResponseSpec, write_request, write_response_header};
+use dperf_core::exception::Closed;
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Messages, PacePlan, Payload, PortRange, Role, number,
 };
@@ -64,11 +65,11 @@ impl Memory {
         plan: CorePlan<'m>,
         queue: End<'m>,
         control: &'m Control,
-    ) -> Option<(Worker<'m, End<'m>>, Reader<'m>)> {
+    ) -> Option<(Worker<'m, End<'m>, Closed>, Reader<'m>)> {
         let Memory { slots, chunks, page, gateway } = self;
         let (stats, counts) = page.open();
         let lent = Lent { slots, chunks, stats, gateway, control };
-        Some((Worker::new(plan, queue, lent, Instant(0))?, counts))
+        Some((Worker::new(plan, queue, Closed, lent, Instant(0))?, counts))
     }
 }
 
@@ -108,7 +109,6 @@ fn plan<'m>(role: Role, lists: [AddressList<'m>; 2], payload: Payload<'m>) -> Co
         idle_timeout_us: 1_000_000,
         tcp_rst: true,
         fast_close: false,
-        tx_burst: 32,
         seed: 1,
     }
 }

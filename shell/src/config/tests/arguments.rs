@@ -68,7 +68,8 @@ const REFUSED: &[(&str, &[&str])] = &[
             "1 0c:42:a1:9a:a3:e6 bc:97:e1:b6:e8:12 10.0.1.1 1 10.0.2.1 0",
         ],
     ),
-    ("kni", &["0ps", "abcdefghij", "a b"]),
+    ("exception", &["", "tun", "TAP", "tap 0ps", "tap abcdefghij", "tap a/b", "tap a b", "none 0"]),
+    ("kni", &["0ps", "abcdefghij", "a b", "a.b"]),
     ("duration", &["", "0", "10ms", "1.5", "x", "-1", "1 2"]),
     ("cps", &["", "x", "1.2.3", "-1", "1kk"]),
     ("cc", &["", "0", "x"]),
@@ -121,11 +122,12 @@ fn with(keyword: &Keyword, line: &str) -> String {
 }
 
 #[test]
-fn the_table_has_all_of_dperf_and_two_of_our_own() {
+fn the_table_has_all_of_dperf_and_three_of_our_own() {
     let mut names: Vec<&str> = keyword::all().map(|keyword| keyword.name).collect();
     names.sort_unstable();
-    let mut expected: Vec<&str> = DPERF.split_whitespace().chain(["eal", "seed"]).collect();
-    assert_eq!(expected.len(), 50);
+    let mut expected: Vec<&str> =
+        DPERF.split_whitespace().chain(["eal", "exception", "seed"]).collect();
+    assert_eq!(expected.len(), 51);
     expected.sort_unstable();
     assert_eq!(names, expected);
 }

@@ -108,10 +108,11 @@ fn notes_point_at_their_line() {
             .collect();
     let expected = [
         "t.conf:7: packet_size is ignored, as in dperf; use payload_size",
+        "t.conf:9: tx_burst has no effect: what waits leaves at the end of each turn, 64 frames at \
+         most",
         "t.conf:11: send_window is ignored: it is for the server",
         "t.conf:8: 'l3' of older dperf versions is ignored",
         "t.conf:8: rss is ignored: each port has one worker",
-        "t.conf:9: tx_burst 512 is meant; dperf cuts it to 8",
         "t.conf:10: 5 requests on each connection; dperf sends 6",
     ];
     assert_eq!(notes, expected);

@@ -21,7 +21,7 @@ const FILES: &[(&str, &str)] = &[
     ("ipv6/client-cps-ipv6.conf", "14:1: port: IPv6 is not supported yet"),
     ("ipv6/server-cps-ipv6.conf", "12:1: client: 2001:6:6:241::27 is a server address as well"),
     ("kni/kni-ipv6.conf", "13:1: client: 2001:6:6:241::55 is a server address as well"),
-    ("kni/kni.conf", "4:1: kni: kni is not supported yet"),
+    ("kni/kni.conf", FDIR),
     ("multi-instance/client-cps-1.conf", PLANNED),
     ("multi-instance/server-cps-1.conf", PLANNED),
     ("performance/cc/client/client-cc-port1-1.conf", PLANNED),

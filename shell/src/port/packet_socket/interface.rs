@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
-use std::io::{Error, Result as IoResult};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +9,7 @@ use dperf_core::port::PortState;
 use dperf_core::wire::ethernet::{ETHERNET_BYTES, MacAddr};
 
 use super::get;
+use crate::port::ifreq::{ioctl, request};
 
 /// An Ethernet interface that is up.
 pub(super) struct Interface {
@@ -104,27 +104,6 @@ pub(super) fn joins_segments(socket: BorrowedFd<'_>, name: &str) -> bool {
     };
     ask(RECEIVE_OFFLOAD).is_some_and(|on| on != 0)
         || ask(FLAGS).is_some_and(|flags| flags & LARGE_RECEIVE_OFFLOAD != 0)
-}
-
-/// A request about the interface `name`; none if no interface can have that name.
-fn request(name: &str) -> Option<libc::ifreq> {
-    // SAFETY: all-zero is a valid `ifreq`.
-    let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
-    // One byte stays zero: the end of the string.
-    if name.len() >= request.ifr_name.len() || name.contains('\0') {
-        return None;
-    }
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    Some(request)
-}
-
-fn ioctl(socket: BorrowedFd<'_>, code: libc::c_ulong, request: &mut libc::ifreq) -> IoResult<()> {
-    // SAFETY: all codes used here read and write one `ifreq`, and SIOCETHTOOL two words behind its
-    // pointer. (musl's codes are `c_int`.)
-    let rc = unsafe { libc::ioctl(socket.as_raw_fd(), code as _, core::ptr::from_mut(request)) };
-    if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The names of all interfaces, for a sentence.

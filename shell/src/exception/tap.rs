@@ -1,0 +1,220 @@
+//! TAP: a kernel interface whose other end is a file (Documentation/networking/tuntap.rst). With
+//! several queues each core reads and writes a file of its own.
+//!
+//! The kernel chooses the queue for what it sends; its choice follows a flow only from the flow's
+//! second packet on, and only for a few thousand flows. So nothing here depends on it: whoever
+//! reads a packet sends it.
+//!
+//! The interface disappears with its last file, however this process ends.
+//!
+//! A queue has one owner:
+//! ```
+//! # use dperf_core::exception::ExceptionPath;
+//! # use dperf_shell::exception::TapQueue;
+//! fn owner(mut queue: TapQueue) {
+//!     std::thread::spawn(move || queue.deliver(&[]));
+//! }
+//! ```
+//! Two threads with one queue:
+//! ```compile_fail,E0382
+//! # use dperf_core::exception::ExceptionPath;
+//! # use dperf_shell::exception::TapQueue;
+//! fn owner(mut queue: TapQueue) {
+//!     std::thread::spawn(move || queue.deliver(&[]));
+//!     std::thread::spawn(move || queue.deliver(&[]));
+//! }
+//! ```
+//! A queue and its copy:
+//! ```compile_fail,E0599
+//! # use dperf_core::exception::ExceptionPath;
+//! # use dperf_shell::exception::TapQueue;
+//! fn owner(mut queue: TapQueue) {
+//!     let mut other = queue.clone();
+//!     std::thread::spawn(move || queue.deliver(&[]));
+//! }
+//! ```
+//! A queue shared by reference:
+//! ```compile_fail,E0596
+//! # use dperf_core::exception::ExceptionPath;
+//! # use dperf_shell::exception::TapQueue;
+//! fn owner(mut queue: TapQueue) {
+//!     let queue = std::sync::Arc::new(queue);
+//!     std::thread::spawn(move || queue.deliver(&[]));
+//! }
+//! ```
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read, Write};
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::{Context, Result, bail};
+use dperf_core::exception::{Delivered, ExceptionPath};
+use dperf_core::frame::Frame;
+use dperf_core::port::PortState;
+use dperf_core::wire::ethernet::ETHERNET_BYTES;
+
+use crate::port::Facts;
+use crate::port::ifreq::{ioctl, request};
+
+/// Bytes that may wait in the kernel for somebody slow; what comes then is not taken.
+const SEND_BYTES: libc::c_int = 4 << 20;
+
+/// One queue of a TAP interface. Minted only by [`open`] and [`open_queues`].
+#[derive(Debug)]
+pub struct TapQueue {
+    file: File,
+    state: PortState,
+}
+
+/// Makes the interface `name`, with one queue, and brings it up with the MAC address and the MTU of
+/// the port.
+///
+/// # Errors
+/// One sentence that says what is missing and how to provide it.
+pub(super) fn open(name: &str, facts: &Facts) -> Result<TapQueue> {
+    let queue = attach(name, libc::IFF_TUN_EXCL).map_err(|why| refused(name, &why))?;
+    set_up(name, facts)?;
+    Ok(queue)
+}
+
+/// Makes the interface `name` with `count` queues; none if the kernel has no TAP with several.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_queues(
+    name: &str,
+    facts: &Facts,
+    count: usize,
+) -> Result<Option<Vec<TapQueue>>> {
+    let mut queues = Vec::with_capacity(count);
+    for _ in 0..count {
+        let first = if queues.is_empty() { libc::IFF_TUN_EXCL } else { 0 };
+        match attach(name, libc::IFF_MULTI_QUEUE | first) {
+            Ok(queue) => queues.push(queue),
+            // No such flag, or no more queues than this.
+            Err(why) if matches!(why.raw_os_error(), Some(libc::EINVAL | libc::E2BIG)) => {
+                return Ok(None);
+            }
+            Err(why) => return Err(refused(name, &why)),
+        }
+    }
+    set_up(name, facts)?;
+    Ok(Some(queues))
+}
+
+/// A new file, tied to the interface `name`.
+fn attach(name: &str, flags: libc::c_int) -> Result<TapQueue, Error> {
+    let file = open_device()?;
+    let mut asked = request(name).ok_or(Error::from_raw_os_error(libc::ENAMETOOLONG))?;
+    asked.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | flags) as libc::c_short;
+    ioctl(file.as_fd(), libc::TUNSETIFF, &mut asked)?;
+    limit(&file)?;
+    Ok(TapQueue { file, state: PortState::Up })
+}
+
+fn open_device() -> Result<File, Error> {
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
+    options.open("/dev/net/tun")
+}
+
+fn limit(file: &File) -> Result<(), Error> {
+    // SAFETY: the request reads one `int`, and that is what it is given.
+    let rc = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETSNDBUF as _, &SEND_BYTES) };
+    if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Why there is no TAP, in one sentence with the fix.
+fn refused(name: &str, why: &Error) -> anyhow::Error {
+    let fix = match why.raw_os_error() {
+        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => {
+            "the kernel has no TAP here: 'modprobe tun', or give the container /dev/net/tun".into()
+        }
+        Some(libc::EPERM | libc::EACCES) => {
+            "making it needs the right to administer networks: run as root, or once 'setcap \
+             cap_net_raw,cap_net_admin+ep' on this program; or write 'exception none'"
+                .into()
+        }
+        Some(libc::EBUSY | libc::EEXIST) => format!(
+            "there is one of that name already: choose another with 'exception tap NAME', or \
+             remove it with 'ip link delete {name}'"
+        ),
+        _ => "check 'ip tuntap' by hand, or write 'exception none'".into(),
+    };
+    anyhow::anyhow!("interface '{name}': {why}: {fix}")
+}
+
+/// Gives the interface the port's MAC address and MTU and brings it up.
+fn set_up(name: &str, facts: &Facts) -> Result<()> {
+    let failed = |what: &'static str| move || format!("interface '{name}': {what}");
+    // Any socket will do: it only says which network namespace is meant.
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).with_context(failed("no socket to ask with"))?;
+    let Some(mut asked) = request(name) else { bail!("'{name}' is not an interface name") };
+    // SAFETY: all-zero is a valid `sockaddr`.
+    let mut hardware: libc::sockaddr = unsafe { core::mem::zeroed() };
+    hardware.sa_family = libc::ARPHRD_ETHER;
+    for (to, from) in hardware.sa_data.iter_mut().zip(facts.mac.0) {
+        *to = from as libc::c_char;
+    }
+    asked.ifr_ifru.ifru_hwaddr = hardware;
+    ioctl(socket.as_fd(), libc::SIOCSIFHWADDR, &mut asked)
+        .with_context(failed("it does not take the port's MAC address"))?;
+    asked.ifr_ifru.ifru_mtu = i32::from(facts.frame_bytes) - ETHERNET_BYTES as i32;
+    ioctl(socket.as_fd(), libc::SIOCSIFMTU, &mut asked)
+        .with_context(failed("it does not take the port's MTU"))?;
+    asked.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    ioctl(socket.as_fd(), libc::SIOCSIFFLAGS, &mut asked)
+        .with_context(failed("it does not come up"))?;
+    Ok(())
+}
+
+impl TapQueue {
+    /// What an error says about the interface.
+    fn learn(&mut self, why: &Error) {
+        self.state = match why.raw_os_error() {
+            Some(libc::EBADFD) => PortState::Gone,
+            _ => PortState::Down,
+        };
+    }
+}
+
+impl ExceptionPath for TapQueue {
+    fn deliver(&mut self, packets: &[Frame]) -> Delivered {
+        let mut delivered = Delivered::default();
+        for packet in packets {
+            match self.file.write(packet.bytes()) {
+                Ok(_) => self.state = PortState::Up,
+                Err(why) if why.kind() == ErrorKind::WouldBlock => break,
+                Err(why) => {
+                    self.learn(&why);
+                    delivered.refused += 1;
+                }
+            }
+            delivered.done += 1;
+        }
+        delivered
+    }
+
+    fn collect(&mut self, blanks: &mut [Frame]) -> usize {
+        let mut filled = 0;
+        while let Some(blank) = blanks.get_mut(filled) {
+            match self.file.read(blank.buffer_mut()) {
+                Ok(len) if blank.set_len(len) => filled += 1,
+                Ok(_) => {}
+                Err(why) if why.raw_os_error() == Some(libc::EBADFD) => {
+                    self.learn(&why);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        filled
+    }
+
+    fn state(&mut self) -> PortState {
+        self.state
+    }
+}
