@@ -113,7 +113,7 @@ fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
     for (index, (port, device)) in config.ports.iter().zip(opened).enumerate() {
         let way = match device.facts.kernel_sees {
             KernelSees::Nothing => {
-                exception::open(wanted, config.role, (index, port), &device.facts, config.queues())
+                exception::open(wanted, config.role, index, &device.facts, config.queues())
                     .with_context(|| wanted.place.to_string())?
             }
             KernelSees::Copy => exception::Opened::none(),
@@ -236,6 +236,8 @@ mod dpdk_ports {
     use std::time::Duration;
 
     use super::{Config, Opened, PortName, Result};
+    use crate::config::{Exception, ExceptionKind};
+    use crate::exception::vhost_memory_mb;
     use crate::port::dpdk::{self, EalArgs, PortWish};
     use dperf_core::port::Offloads;
 
@@ -269,11 +271,21 @@ mod dpdk_ports {
         }
     }
 
+    /// MiB for the ways to the kernel that are DPDK's, whatever the ports are.
+    fn to_kernel_mb(config: &Config) -> u32 {
+        let is_vhost = |wanted: &Exception| wanted.kind == ExceptionKind::VhostNet;
+        if !config.exception.as_ref().is_some_and(is_vhost) {
+            return 0;
+        }
+        config.ports.len() as u32 * vhost_memory_mb(config.mtu + 14, config.queues())
+    }
+
     pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
         let ports =
             || roles.iter().flat_map(|config| config.ports.iter().map(move |port| (*config, port)));
         let of_dpdk = || ports().filter(|(_, port)| port.name.is_dpdk());
-        if of_dpdk().next().is_none() {
+        let to_kernel_mb: u32 = roles.iter().copied().map(to_kernel_mb).sum();
+        if of_dpdk().next().is_none() && to_kernel_mb == 0 {
             return Ok(None);
         }
         let mut extra = Vec::new();
@@ -291,7 +303,8 @@ mod dpdk_ports {
             pci: pci.collect(),
             memory_mb: of_dpdk()
                 .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
-                .sum(),
+                .sum::<u32>()
+                + to_kernel_mb,
             socket_mem: socket_mem.map(|config| config.socket_mem.clone()),
             worker_cpus: roles
                 .iter()

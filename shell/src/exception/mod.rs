@@ -4,12 +4,16 @@
 //! No path is shared unless the device has one queue only; then [`dperf_core::exception::Shared`]
 //! holds it, and a line says so.
 
+#[cfg(any(feature = "dpdk", test))]
+mod device_path;
 mod tap;
+#[cfg(feature = "dpdk")]
+mod vhost;
 
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use dperf_core::exception::{Delivered, ExceptionPath, Shared};
 use dperf_core::frame::Frame;
 use dperf_core::plan::Role;
@@ -19,6 +23,8 @@ use crate::config::{Exception, ExceptionKind, Port};
 use crate::port::Facts;
 
 pub use tap::TapQueue;
+#[cfg(feature = "dpdk")]
+pub use vhost::memory_mb as vhost_memory_mb;
 
 /// The way to the kernel of one port.
 pub struct Opened {
@@ -37,14 +43,14 @@ impl Opened {
     }
 }
 
-/// Opens the way to the kernel of port `index`, `port`, for `workers`.
+/// Opens the way to the kernel of port `index` for `workers`.
 ///
 /// # Errors
 /// One sentence that says what is missing and how to provide it; nothing is left behind.
 pub fn open(
     exception: &Exception,
     role: Role,
-    (index, port): (usize, &Port),
+    index: usize,
     facts: &Facts,
     workers: usize,
 ) -> Result<Opened> {
@@ -56,7 +62,13 @@ pub fn open(
             let alone = |name: &String| Ok(Box::new(tap::open(name, facts)?) as _);
             interfaces.iter().map(alone).collect::<Result<_>>()?
         }
-        ExceptionKind::VhostNet => bail!("vhost-net is not there yet on {}", port.name),
+        #[cfg(feature = "dpdk")]
+        ExceptionKind::VhostNet => vhost::open(&interfaces[0], facts, workers, &mut notes)?,
+        #[cfg(not(feature = "dpdk"))]
+        ExceptionKind::VhostNet => anyhow::bail!(
+            "vhost-net needs DPDK, and this program was built without it: build with `cargo build \
+             --release --features dpdk`, or write 'exception tap'"
+        ),
     };
     Ok(Opened { paths, interfaces, notes })
 }
@@ -75,10 +87,12 @@ fn one_interface(
     if let Some(queues) = tap::open_queues(name, facts, workers)? {
         return Ok(queues.into_iter().map(|queue| Box::new(queue) as _).collect());
     }
-    notes.push(format!(
-        "{name}: the kernel gives one queue only: its {workers} workers share it behind a lock"
-    ));
+    notes.push(said_shared(name, workers));
     Ok(shared(tap::open(name, facts)?, workers))
+}
+
+fn said_shared(name: &str, workers: usize) -> String {
+    format!("{name}: there is one queue only: its {workers} workers share it behind a lock")
 }
 
 /// One path for `workers`, behind the one lock.

@@ -44,10 +44,14 @@
 //! ```
 #![allow(unsafe_code)]
 
+#[cfg(feature = "dpdk")]
+use std::fs::DirEntry;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
+#[cfg(feature = "dpdk")]
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::{Context, Result, bail};
@@ -55,6 +59,8 @@ use dperf_core::exception::{Delivered, ExceptionPath};
 use dperf_core::frame::Frame;
 use dperf_core::port::PortState;
 use dperf_core::wire::ethernet::ETHERNET_BYTES;
+#[cfg(feature = "dpdk")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::port::Facts;
 use crate::port::ifreq::{ioctl, request};
@@ -89,20 +95,80 @@ pub(super) fn open_queues(
     facts: &Facts,
     count: usize,
 ) -> Result<Option<Vec<TapQueue>>> {
+    let queues = attach_all(name, count)?;
+    if queues.is_some() {
+        set_up(name, facts)?;
+    }
+    Ok(queues)
+}
+
+/// As many files, tied to a new interface `name`; none if the kernel has no TAP with so many.
+fn attach_all(name: &str, count: usize) -> Result<Option<Vec<TapQueue>>> {
+    let several = if count > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
     let mut queues = Vec::with_capacity(count);
     for _ in 0..count {
         let first = if queues.is_empty() { libc::IFF_TUN_EXCL } else { 0 };
-        match attach(name, libc::IFF_MULTI_QUEUE | first) {
+        match attach(name, several | first) {
             Ok(queue) => queues.push(queue),
             // No such flag, or no more queues than this.
-            Err(why) if matches!(why.raw_os_error(), Some(libc::EINVAL | libc::E2BIG)) => {
+            Err(why)
+                if several != 0
+                    && matches!(why.raw_os_error(), Some(libc::EINVAL | libc::E2BIG)) =>
+            {
                 return Ok(None);
             }
             Err(why) => return Err(refused(name, &why)),
         }
     }
-    set_up(name, facts)?;
     Ok(Some(queues))
+}
+
+/// The kernel makes an interface `name` with `count` queues for whoever asks next; none is left
+/// behind. False if it only makes one with fewer queues.
+///
+/// # Errors
+/// As [`open`].
+#[cfg(feature = "dpdk")]
+pub(super) fn would_give(name: &str, count: usize) -> Result<bool> {
+    Ok(attach_all(name, count)?.is_some())
+}
+
+/// A file of this process that somebody else tied to an interface: by it the interface's end is
+/// seen.
+#[cfg(feature = "dpdk")]
+#[derive(Debug)]
+pub(super) struct Hold(OwnedFd);
+
+/// Holds on to the interface `name`, made by another part of this process.
+///
+/// # Errors
+/// No file of this process belongs to it.
+#[cfg(feature = "dpdk")]
+pub(super) fn hold(name: &str) -> Result<Hold> {
+    // The kernel says there which interface a file is tied to (drivers/net/tun.c).
+    let tied = format!("iff:\t{name}\n");
+    let is_tied = |entry: &DirEntry| {
+        std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(&tied))
+    };
+    let files = std::fs::read_dir("/proc/self/fdinfo").context("/proc is not mounted")?;
+    let found =
+        files.flatten().find(is_tied).and_then(|entry| entry.file_name().into_string().ok());
+    let number = found.and_then(|number| number.parse().ok());
+    let number = number.with_context(|| format!("interface '{name}' belongs to nobody here"))?;
+    // SAFETY: the number was just read from the list of open files, and whoever opened this one
+    // keeps it for as long as the interface is set up; it is copied at once.
+    let file = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned();
+    Ok(Hold(file.with_context(|| format!("interface '{name}'"))?))
+}
+
+#[cfg(feature = "dpdk")]
+impl Hold {
+    /// The interface was deleted.
+    pub(super) fn is_gone(&self) -> bool {
+        let mut asked = [PollFd::new(&self.0, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().contains(PollFlags::ERR)
+    }
 }
 
 /// A new file, tied to the interface `name`.
@@ -139,8 +205,8 @@ fn refused(name: &str, why: &Error) -> anyhow::Error {
                 .into()
         }
         Some(libc::EBUSY | libc::EEXIST) => format!(
-            "there is one of that name already: choose another with 'exception tap NAME', or \
-             remove it with 'ip link delete {name}'"
+            "there is one of that name already: give 'exception' another NAME, or remove it \
+             with 'ip link delete {name}'"
         ),
         _ => "check 'ip tuntap' by hand, or write 'exception none'".into(),
     };
@@ -148,7 +214,7 @@ fn refused(name: &str, why: &Error) -> anyhow::Error {
 }
 
 /// Gives the interface the port's MAC address and MTU and brings it up.
-fn set_up(name: &str, facts: &Facts) -> Result<()> {
+pub(super) fn set_up(name: &str, facts: &Facts) -> Result<()> {
     let failed = |what: &'static str| move || format!("interface '{name}': {what}");
     // Any socket will do: it only says which network namespace is meant.
     let socket = UdpSocket::bind(("0.0.0.0", 0)).with_context(failed("no socket to ask with"))?;
