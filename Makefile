@@ -4,6 +4,9 @@ CARGO ?= cargo
 # How long each fuzz target runs.
 SECONDS = 30
 
+# Which cases of the lab run: all of them.
+CASES =
+
 # Is DPDK here? Asked when a recipe begins, since `packages` may just have brought it.
 dpdk = $(shell pkg-config --exists libdpdk 2>/dev/null && echo yes)
 # The whole workspace, and the shell alone, with DPDK where it is.
@@ -12,7 +15,7 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test packages bench fmt lint doc no-std fuzz clean
+.PHONY: help demo test lab packages bench fmt lint doc no-std fuzz clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 12
@@ -25,6 +28,10 @@ test: packages # Installs missing Debian packages (and says which), then runs ev
 	$(CARGO) test $(bare)
 	$(CARGO) build $(all) --bins
 	$(CARGO) test $(all)
+
+lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net, PCI devices (root)
+	$(CARGO) build $(all) --bins
+	$(if $(dpdk),tests/lab/run $(CASES),@echo "skipped: lab needs libdpdk"; test "$$CI" != true)
 
 packages: # Installs missing Debian packages, nothing else
 	@scripts/packages
