@@ -8,6 +8,7 @@
 //! what they are, and [`kernel`] what the kernel counted meanwhile.
 
 pub mod arena;
+pub mod cable;
 pub mod kernel;
 pub mod laws;
 pub mod namespace;

@@ -1,0 +1,5 @@
+//! The way to the kernel: what goes there and what does not, real interfaces, real services.
+//!
+//! What needs root, DPDK or a program that is lacking is skipped by name, or fails with CI=true.
+
+mod decisions;
