@@ -10,7 +10,7 @@ use crate::time::Instant;
 
 /// Packets to the kernel and packets from it in one turn, at most: each costs a system call or two,
 /// and a slow kernel must not slow the load.
-const BUDGET: usize = 16;
+const BUDGET: usize = 32;
 /// How often a silent kernel is asked whether it has something to send. Asking costs a system call.
 pub(super) const LOOK_US: u64 = 100;
 
