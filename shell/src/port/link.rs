@@ -89,7 +89,7 @@ pub fn open(queues: u16, frame_bytes: u16, frames: u16) -> (Opened, Opened) {
             kernel_sees: KernelSees::Nothing,
             paired_queues: true,
         };
-        Opened { facts, queues: Vec::with_capacity(usize::from(queues)) }
+        Opened { facts, queues: Vec::with_capacity(usize::from(queues)), notes: Vec::new() }
     });
     for _ in 0..queues {
         let (a, b) = pair(frame_bytes, frames);

@@ -1,15 +1,19 @@
-//! Client and server, two processes in two namespaces, each with a way to the kernel, joined by
-//! shared memory with two queues.
+//! Client and server, two processes in two namespaces, the kernel at both ends: by a way of ours
+//! where they are joined by shared memory with two queues, in charge of the interface where they
+//! are joined by XDP sockets.
 
 use std::time::Duration;
 
-use dperf_tests::namespace::Namespace;
+use dperf_tests::namespace::{Namespace, join};
 use dperf_tests::process::{Folder, Process};
 use dperf_tests::program::{self, Program};
 
 /// The server's own address and the client's.
 pub(crate) const SERVER: &str = "10.77.0.1";
 pub(crate) const CLIENT: &str = "10.77.0.2";
+
+/// The interface of both, over XDP sockets.
+const PORT: &str = "port0";
 
 /// The longest that DPDK may take to open a port.
 const OPEN: Duration = Duration::from_secs(20);
@@ -41,6 +45,32 @@ impl Pair {
         pair
     }
 
+    /// Starts both over XDP sockets, the kernels having the ports' own addresses.
+    pub(crate) fn start_xdp(&self, cps: u64) -> Running {
+        join((&self.server, PORT), (&self.client, PORT));
+        for (namespace, address) in [(&self.server, SERVER), (&self.client, CLIENT)] {
+            namespace.address(PORT, &format!("{address}/24"));
+        }
+        let text = |role: &str, cpu: usize, own: &str, peer: &str| {
+            format!(
+                "mode {role}\ncpu {cpu}\nduration 600s\nport af_xdp:{PORT} {own} {peer}\n\
+                 protocol http\nclient 10.77.0.100 4\nserver 10.77.0.200 4\n"
+            )
+        };
+        let mut server = self.launch("server", text("server", 0, SERVER, CLIENT), &[]);
+        server.wait_for_load();
+        let client = text("client", program::cpu(), CLIENT, SERVER);
+        let mut client = self.launch("client", format!("{client}slow_start 0\ncps {cps}\n"), &[]);
+        client.wait_for_load();
+        Running { server, client }
+    }
+
+    fn launch(&self, role: &str, text: String, words: &[&str]) -> Program {
+        let namespace = if role == "server" { &self.server } else { &self.client };
+        let file = self.folder.write(&format!("{role}.conf"), text);
+        Program::start_beside(namespace, &self.folder, role, &[file], words)
+    }
+
     /// Starts both with `exception`, the client at `cps`; returns when load flows. They share the
     /// processors with whoever else is served.
     pub(crate) fn start(&self, exception: &str, cps: u64) -> Running {
@@ -64,14 +94,10 @@ impl Pair {
             device("client")
         );
         let words = ["--exception-up", UP];
-        let start = |namespace, name: &str, text: String| {
-            let file = self.folder.write(&format!("{name}.conf"), text);
-            Program::start_beside(namespace, &self.folder, name, &[file], &words)
-        };
-        let mut server = start(&self.server, "server", server);
+        let mut server = self.launch("server", server, &words);
         let open = |_: &Process| socket.exists();
         server.process().wait_until("an open port", OPEN, open);
-        let mut client = start(&self.client, "client", client);
+        let mut client = self.launch("client", client, &words);
         client.wait_for_load();
         Running { server, client }
     }

@@ -1,5 +1,5 @@
-//! TAP interfaces as the program makes them: what they are, who may have them, what becomes of them.
-//! Client and server are one process over a link, in a namespace of its own.
+//! TAP interfaces as the program makes them: what they are, who may have them, what becomes of
+//! them. Client and server are one process over a link, in a namespace of its own.
 
 use std::path::PathBuf;
 use std::process::Command;
