@@ -191,8 +191,8 @@ const ADDRESSES: &[Keyword] = &[
         brief: "a network device, our address on it and the next hop",
         help: "NAME is a PCI address (`0000:03:00.1`), `link:NAME` (a link within this process), \
                `af_packet:INTERFACE` (a Linux interface, by packet sockets), \
-               `af_xdp:INTERFACE` (the same, by XDP sockets: the kernel keeps all but the load, the \
-               port's own address as well), a DPDK virtual device with its arguments \
+               `af_xdp:INTERFACE` (the same, by XDP sockets: the kernel keeps all but the load, \
+               the port's own address as well), a DPDK virtual device with its arguments \
                (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
                sent to the gateway, also to addresses of the same network. Without MAC the \
                gateway is asked for it.",

@@ -146,6 +146,7 @@ fn serve_under_load(name: &str, pair: &Pair, running: Running) -> [Outcome; 2] {
         assert_eq!(outcome.code(), Some(0), "{name}: {}", say());
         assert_eq!(outcome.count("skErr") + outcome.count("httpErr"), 0, "{name}: {}", say());
     }
-    println!("{name}: {} connections", client.count("skOpen"));
+    let repeated = ["synRt", "pushRt", "finRt"].map(|name| client.count(name));
+    println!("{name}: {} connections, repeated {repeated:?}", client.count("skOpen"));
     [server, client]
 }

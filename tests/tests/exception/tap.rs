@@ -26,7 +26,8 @@ impl Both {
     fn new(words: &str) -> Both {
         let (space, folder) = (Namespace::new(), Folder::new());
         let common = format!(
-            "protocol http\nduration {SECONDS}s\nclient 10.77.0.100 2\nserver 10.77.0.200 2\n{words}"
+            "protocol http\nduration {SECONDS}s\nclient 10.77.0.100 2\n\
+             server 10.77.0.200 2\n{words}"
         );
         let cpu = program::cpu();
         let server = format!("mode server\ncpu 0 0\nport link:a 10.77.0.1 10.77.0.2\n{common}\n");
@@ -119,8 +120,8 @@ fn kni_is_a_tap_and_the_program_says_so() {
     assert!(said.contains("kni is `exception tap` here"), "{said}");
 }
 
-/// Two kernels meet over IPv6, which the load has no part in: neighbours are found and answers come,
-/// each once.
+/// Two kernels meet over IPv6, which the load has no part in: neighbours are found and answers
+/// come, each once.
 #[test]
 fn kernels_speak_ipv6_through_an_ipv4_port() {
     let tools = ["ping"];
