@@ -19,9 +19,8 @@
 //! ```
 
 use core::marker::PhantomData;
-use core::sync::atomic::Ordering::Relaxed;
 
-use crate::sync::AtomicU64;
+use crate::sync::atomic::{AtomicU64, Relaxed};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -207,8 +206,8 @@ impl Default for Page {
 
 impl Page {
     /// A page of zeros.
-    pub const fn new() -> Page {
-        Page([const { AtomicU64::new(0) }; COUNTERS])
+    pub fn new() -> Page {
+        Page(core::array::from_fn(|_| AtomicU64::new(0)))
     }
 
     /// The one pen and a glass. The exclusive borrow makes a second pen impossible.

@@ -1,9 +1,7 @@
 //! The one lock: whoever finds it taken goes on with something else.
 #![allow(unsafe_code)]
 
-use core::cell::UnsafeCell;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use super::atomic::{Acquire, AtomicU32, Relaxed, Release, UnsafeCell};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
