@@ -17,6 +17,25 @@
 //! let (second, _) = page.open(); // a second pen for the same page
 //! drop(first);
 //! ```
+//! The pen moves to its core, and is neither copied nor used from two:
+//! ```
+//! fn pen(writer: dperf_core::stats::Writer<'static>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(writer);
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! fn pen(writer: dperf_core::stats::Writer<'static>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(writer.clone());
+//! }
+//! ```
+//! ```compile_fail,E0277
+//! fn pen(writer: dperf_core::stats::Writer<'static>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(&writer);
+//! }
+//! ```
 
 use core::marker::PhantomData;
 

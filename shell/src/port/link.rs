@@ -19,6 +19,12 @@
 //! std::thread::spawn(move || drop(a));
 //! std::thread::spawn(move || drop(a));
 //! ```
+//! ```compile_fail,E0599
+//! use dperf_shell::port::link;
+//! let (a, b) = link::pair(1514, 256);
+//! std::thread::spawn(move || drop(a));
+//! std::thread::spawn(move || drop(b.clone()));
+//! ```
 //! and is not shared by reference:
 //!
 //! ```
