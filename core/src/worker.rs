@@ -23,6 +23,19 @@
 //!     needs_send(worker);
 //! }
 //! ```
+//! and turns for its owner alone:
+//! ```
+//! # use dperf_core::{exception::Closed, port::PacketQueue, time::Instant, worker::Worker};
+//! fn turned<Q: PacketQueue>(worker: &mut Worker<'static, Q, Closed>) {
+//!     worker.run_once(Instant(0));
+//! }
+//! ```
+//! ```compile_fail,E0596
+//! # use dperf_core::{exception::Closed, port::PacketQueue, time::Instant, worker::Worker};
+//! fn turned<Q: PacketQueue>(worker: &Worker<'static, Q, Closed>) {
+//!     worker.run_once(Instant(0));
+//! }
+//! ```
 
 mod kernel;
 

@@ -78,13 +78,21 @@ fn one_interface(
     notes.push(format!(
         "{name}: the kernel gives one queue only: its {workers} workers share it behind a lock"
     ));
-    Ok(shared(tap::open(name, facts)?, workers))
+    open_shared(name, facts, workers)
 }
 
-/// One path for `workers`, behind the one lock.
-fn shared<X: ExceptionPath + 'static>(path: X, workers: usize) -> Vec<Box<dyn ExceptionPath>> {
-    let path = Arc::new(Shared::new(path));
-    (0..workers).map(|_| Box::new(Share(Arc::clone(&path))) as _).collect()
+/// One interface with one queue, which all `workers` share behind the one lock: for a kernel that
+/// gives no more.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_shared(
+    name: &str,
+    facts: &Facts,
+    workers: usize,
+) -> Result<Vec<Box<dyn ExceptionPath>>> {
+    let path = Arc::new(Shared::new(tap::open(name, facts)?));
+    Ok((0..workers).map(|_| Box::new(Share(Arc::clone(&path))) as _).collect())
 }
 
 /// One worker's hold on a shared path.

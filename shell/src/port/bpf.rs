@@ -1,5 +1,5 @@
-//! BPF programs, assembled here and handed to the kernel, so that neither a compiler nor a library is
-//! needed: instructions (RFC 9669), addresses told from ranges, and the system call (bpf(2)).
+//! BPF programs, assembled here and handed to the kernel, so that neither a compiler nor a library
+//! is needed: instructions (RFC 9669), addresses told from ranges, and the system call (bpf(2)).
 #![allow(unsafe_code)]
 
 use core::net::IpAddr;

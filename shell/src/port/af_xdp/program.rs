@@ -1,5 +1,5 @@
-//! The XDP program: what is test traffic goes to the socket of the receive queue, everything else to
-//! the kernel as if we were not there.
+//! The XDP program: what is test traffic goes to the socket of the receive queue, everything else
+//! to the kernel as if we were not there.
 //!
 //! ```text
 //! ARP: target address                        IPv4 ICMP: destination

@@ -1,5 +1,5 @@
-//! The four rings that the kernel and a socket share (Documentation/networking/af_xdp.rst): each has
-//! one producer and one consumer, whose positions only grow and are read modulo the size.
+//! The four rings that the kernel and a socket share (Documentation/networking/af_xdp.rst): each
+//! has one producer and one consumer, whose positions only grow and are read modulo the size.
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
