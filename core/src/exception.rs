@@ -34,8 +34,8 @@
 //! }
 //! ```
 //!
-//! A device that has one queue only is consumed by [`Shared`], the one place with a lock. Any number
-//! of cores may use that:
+//! A device that has one queue only is consumed by [`Shared`], the one place with a lock. Any
+//! number of cores may use that:
 //! ```
 //! # use dperf_core::exception::{Closed, ExceptionPath, Shared};
 //! let shared = Shared::new(Closed);

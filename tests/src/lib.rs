@@ -5,8 +5,8 @@
 //! [`referee`] reads that again, and [`storm`] throws in what no peer should send.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
-//! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered packets
-//! from one kernel to another, and [`threads`] runs more workers than there are processors.
+//! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
+//! packets from one kernel to another, [`threads`] runs more workers than there are processors.
 
 pub mod arena;
 pub mod cable;

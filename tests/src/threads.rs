@@ -39,7 +39,8 @@ pub fn sides(exception: &str, cps: u64) -> [Side; 2] {
     );
     let texts = [
         format!(
-            "mode client\nport link:test 10.0.1.1 10.0.2.1 {server}\ncps {cps}\nslow_start 0\n{both}"
+            "mode client\nport link:test 10.0.1.1 10.0.2.1 {server}\nslow_start 0\ncps \
+             {cps}\n{both}"
         ),
         format!("mode server\nport link:test 10.0.2.1 10.0.1.1 {client}\n{both}"),
     ];

@@ -1,5 +1,5 @@
 //! Four workers on each side, each on a thread of its own, with each way to the kernel that there
-//! is. What the kernels send each other crosses two workers, and nothing is lost that nobody counts.
+//! is. What the kernels send each other crosses two workers; what is lost is counted.
 
 use std::time::{Duration, Instant};
 

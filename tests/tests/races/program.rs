@@ -1,8 +1,8 @@
 //! The program itself, as it was built: two workers on each side, each linked with one of the other
 //! processor, a load, and the kernel's packets both ways, each kernel in a namespace of its own.
 //!
-//! `scripts/tsan` builds program and test with ThreadSanitizer, which ends the program with a status
-//! of its own and says on stderr what it found.
+//! `scripts/tsan` builds program and test with ThreadSanitizer, which ends the program with a
+//! status of its own and says on stderr what it found.
 
 use std::time::{Duration, Instant};
 
