@@ -15,7 +15,7 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packages bench fmt lint doc no-std fuzz clean
+.PHONY: help demo test lab packages bench fmt lint doc no-std race tsan fuzz clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 12
@@ -54,10 +54,17 @@ doc: # Builds the documentation; a broken link is an error
 no-std: # Links the core into a program without std and alloc, and runs it
 	$(CARGO) run --release --manifest-path tests/no-std/Cargo.toml
 
+race: # Tries whatever threads share in every order that the memory model allows (loom)
+	RUSTFLAGS="--cfg loom" $(CARGO) test --manifest-path tests/loom/Cargo.toml --tests
+
+tsan: # Runs the program under load with ThreadSanitizer; needs root, a nightly toolchain, rust-src
+	scripts/tsan
+
 fuzz: # Runs each fuzz target for SECONDS (30); needs a nightly toolchain
 	scripts/fuzz $(SECONDS)
 
 clean: # Removes everything that was built
 	$(CARGO) clean
 	$(CARGO) clean --manifest-path tests/no-std/Cargo.toml
+	$(CARGO) clean --manifest-path tests/loom/Cargo.toml
 	$(CARGO) clean --manifest-path fuzz/Cargo.toml

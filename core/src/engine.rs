@@ -33,6 +33,8 @@ pub(crate) struct Engine<'m> {
     pub(crate) gateway_known: bool,
     /// The kernel takes what is not load.
     pub(crate) kernel_listens: bool,
+    /// The first pass has met an ARP packet.
+    pub(crate) arp_seen: bool,
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,
@@ -69,6 +71,7 @@ impl<'m> Engine<'m> {
             gateway,
             gateway_known: false,
             kernel_listens: false,
+            arp_seen: false,
             message_sum: sum(plan.payload.head),
             tick_shift,
             plan,
@@ -95,8 +98,10 @@ impl<'m> Engine<'m> {
         if self.parser.parse(frame, &self.table.space, parsed) {
             self.tcp.stats.inc(Count::TosRx);
         }
-        if let Parsed::Tcp(id, _) = parsed {
-            self.table.hint(*id);
+        match parsed {
+            Parsed::Tcp(id, _) => self.table.hint(*id),
+            Parsed::Arp => self.arp_seen = true,
+            _ => {}
         }
     }
 

@@ -3,7 +3,8 @@
 //!
 //! Each core owns its path as it owns its queue: a packet for the kernel leaves through the path of
 //! the core that received it, and what the kernel sends is transmitted by the core that read it. No
-//! frame crosses cores; both directions copy bytes. Two cores with one path do not compile:
+//! frame crosses cores; both directions copy bytes. Two cores with one path do not compile, be it
+//! moved twice, copied or shared by reference:
 //!
 //! ```
 //! # use dperf_core::{exception::ExceptionPath, frame::Frame};
@@ -19,7 +20,52 @@
 //! }
 //! ```
 //!
-//! A device that has one queue only is consumed by [`Shared`], the one place with a lock.
+//! ```compile_fail,E0599
+//! # use dperf_core::{exception::ExceptionPath, frame::Frame};
+//! fn owner<X: ExceptionPath>(mut path: X, packets: &[Frame]) {
+//!     let other = path.clone();
+//!     path.deliver(packets);
+//! }
+//! ```
+//! ```compile_fail,E0596
+//! # use dperf_core::{exception::ExceptionPath, frame::Frame};
+//! fn owner<X: ExceptionPath>(path: &X, packets: &[Frame]) {
+//!     path.deliver(packets);
+//! }
+//! ```
+//!
+//! A device that has one queue only is consumed by [`Shared`], the one place with a lock. Any
+//! number of cores may use that:
+//! ```
+//! # use dperf_core::exception::{Closed, ExceptionPath, Shared};
+//! let shared = Shared::new(Closed);
+//! std::thread::scope(|s| {
+//!     s.spawn(|| (&shared).deliver(&[]));
+//!     s.spawn(|| (&shared).deliver(&[]));
+//! });
+//! ```
+//! but none goes round the lock, neither inwards nor by keeping the path:
+//! ```compile_fail,E0616
+//! # use dperf_core::exception::{Closed, ExceptionPath, Shared};
+//! let shared = Shared::new(Closed);
+//! std::thread::scope(|s| {
+//!     s.spawn(|| (&shared).deliver(&[]));
+//!     s.spawn(|| shared.0.deliver(&[]));
+//! });
+//! ```
+//! ```
+//! # use dperf_core::exception::{ExceptionPath, Shared};
+//! fn keeper<X: ExceptionPath>(mut path: X) {
+//!     path.deliver(&[]);
+//! }
+//! ```
+//! ```compile_fail,E0382
+//! # use dperf_core::exception::{ExceptionPath, Shared};
+//! fn keeper<X: ExceptionPath>(mut path: X) {
+//!     let shared = Shared::new(path);
+//!     path.deliver(&[]);
+//! }
+//! ```
 
 use crate::frame::Frame;
 use crate::port::PortState;

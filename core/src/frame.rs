@@ -16,6 +16,13 @@
 //!     needs_send(frame);
 //! }
 //! ```
+//! and not copied:
+//! ```compile_fail,E0599
+//! fn sent_to_another_core(frame: dperf_core::frame::Frame) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(frame.clone().len());
+//! }
+//! ```
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;

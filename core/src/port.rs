@@ -16,6 +16,13 @@
 //!     queue.receive(&mut tray);
 //! }
 //! ```
+//! ```compile_fail,E0599
+//! # use dperf_core::{frame::Tray, port::PacketQueue};
+//! fn owner<Q: PacketQueue>(mut queue: Q, mut tray: Tray) {
+//!     let other = queue.clone();
+//!     queue.receive(&mut tray);
+//! }
+//! ```
 //! ```compile_fail,E0596
 //! # use dperf_core::{frame::Tray, port::PacketQueue};
 //! fn owner<Q: PacketQueue>(queue: &Q, mut tray: Tray) {

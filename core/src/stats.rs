@@ -17,11 +17,29 @@
 //! let (second, _) = page.open(); // a second pen for the same page
 //! drop(first);
 //! ```
+//! The pen moves to its core, and is neither copied nor used from two:
+//! ```
+//! fn pen(writer: dperf_core::stats::Writer<'static>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(writer);
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! fn pen(writer: dperf_core::stats::Writer<'static>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(writer.clone());
+//! }
+//! ```
+//! ```compile_fail,E0277
+//! fn pen(writer: dperf_core::stats::Writer<'static>) {
+//!     fn needs_send<T: Send>(_: T) {}
+//!     needs_send(&writer);
+//! }
+//! ```
 
 use core::marker::PhantomData;
-use core::sync::atomic::Ordering::Relaxed;
 
-use crate::sync::AtomicU64;
+use crate::sync::atomic::{AtomicU64, Relaxed};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -207,8 +225,8 @@ impl Default for Page {
 
 impl Page {
     /// A page of zeros.
-    pub const fn new() -> Page {
-        Page([const { AtomicU64::new(0) }; COUNTERS])
+    pub fn new() -> Page {
+        Page(core::array::from_fn(|_| AtomicU64::new(0)))
     }
 
     /// The one pen and a glass. The exclusive borrow makes a second pen impossible.

@@ -1,16 +1,15 @@
-//! The one door to atomics: what several threads may read or write at once.
+//! What several threads may read or write at once.
 //!
 //! Three things cross cores: statistics pages ([`crate::stats`]), the gateway's MAC address and the
 //! phase of the run. All three are single words, none needs a lock. The [`Lock`] is for a kernel
 //! device that has one queue only ([`crate::exception::Shared`]).
 
+pub mod atomic;
 mod lock;
 
 pub use lock::Lock;
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-
-pub use core::sync::atomic::{AtomicU32, AtomicU64};
+use self::atomic::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 
 use crate::wire::ethernet::MacAddr;
 
@@ -22,7 +21,7 @@ const KNOWN: u64 = 1 << 48;
 
 impl Gateway {
     /// A gateway whose address is known (`Some`) or still to be resolved.
-    pub const fn new(mac: Option<MacAddr>) -> Gateway {
+    pub fn new(mac: Option<MacAddr>) -> Gateway {
         Gateway(AtomicU64::new(match mac {
             Some(mac) => KNOWN | word(mac),
             None => 0,
@@ -43,7 +42,7 @@ impl Gateway {
     }
 }
 
-const fn word(mac: MacAddr) -> u64 {
+fn word(mac: MacAddr) -> u64 {
     let [a, b, c, d, e, f] = mac.0;
     u64::from_be_bytes([0, 0, a, b, c, d, e, f])
 }
@@ -68,7 +67,7 @@ pub struct Control(AtomicU32);
 
 impl Control {
     /// A control in phase [`Phase::Resolve`].
-    pub const fn new() -> Control {
+    pub fn new() -> Control {
         Control(AtomicU32::new(Phase::Resolve as u32))
     }
 

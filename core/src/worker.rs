@@ -23,6 +23,19 @@
 //!     needs_send(worker);
 //! }
 //! ```
+//! and turns for its owner alone:
+//! ```
+//! # use dperf_core::{exception::Closed, port::PacketQueue, time::Instant, worker::Worker};
+//! fn turned<Q: PacketQueue>(worker: &mut Worker<'static, Q, Closed>) {
+//!     worker.run_once(Instant(0));
+//! }
+//! ```
+//! ```compile_fail,E0596
+//! # use dperf_core::{exception::Closed, port::PacketQueue, time::Instant, worker::Worker};
+//! fn turned<Q: PacketQueue>(worker: &Worker<'static, Q, Closed>) {
+//!     worker.run_once(Instant(0));
+//! }
+//! ```
 
 mod kernel;
 
@@ -264,7 +277,6 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             return 0;
         }
         let engine = &mut self.engine;
-        let kernel_listens = self.exception.is_open();
         for frame in rx.frames() {
             prefetch_packet(frame);
         }
@@ -276,21 +288,21 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         }
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
+        if self.exception.is_open() && engine.arp_seen {
+            engine.arp_seen = false;
+            kernel::copy_arp(rx.frames(), &parsed, (stock, kernel), &mut engine.tcp.stats);
+        }
         rx.drain(|index, mut frame| {
-            let parsed = parsed.get(index).unwrap_or(&Parsed::Other);
-            if kernel_listens && *parsed == Parsed::Arp {
-                // It is answered here, and the kernel keeps its table.
-                kernel::copy(&frame, stock, kernel, &mut engine.tcp.stats);
+            let verdict = parsed
+                .get(index)
+                .map_or(Verdict::Done, |parsed| engine.step(&mut frame, parsed, now));
+            if verdict == Verdict::Kernel {
+                frame = match kernel::put(frame, kernel, &mut engine.tcp.stats) {
+                    None => return,
+                    Some(frame) => frame,
+                };
             }
-            let tray = match engine.step(&mut frame, parsed, now) {
-                Verdict::Send => &mut *tx,
-                Verdict::Done => &mut *done,
-                Verdict::Kernel if kernel.room() > 0 => &mut *kernel,
-                Verdict::Kernel => {
-                    engine.tcp.stats.inc(Count::KniFull);
-                    &mut *done
-                }
-            };
+            let tray = if verdict == Verdict::Send { &mut *tx } else { &mut *done };
             // A burst fits: there was room for all of it in either tray.
             let placed = tray.push(frame);
             debug_assert!(placed.is_ok());

@@ -2,8 +2,6 @@
 //! travel, and turned until the run says stop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use dperf_core::exception::{Closed, ExceptionPath};
 use dperf_core::plan::CorePlan;
 use dperf_core::port::{PacketQueue, PortState};
 use dperf_core::stats::{Page, Reader, Writer};
+use dperf_core::sync::atomic::{AtomicU32, Relaxed};
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, Ticks};
 use dperf_core::worker::{Lent, Worker};

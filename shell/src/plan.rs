@@ -14,13 +14,15 @@ mod share;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use dperf_core::plan::{
     AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
 };
 use dperf_core::time::TickRate;
 
 use crate::config::{Complaint, Config, ConfigError, Note, Port, Protocol};
-use crate::port::Facts;
+use crate::port::{Facts, KernelSees};
 
 pub use explain::explain;
 pub use list::OwnedList;
@@ -213,7 +215,7 @@ impl Draft<'_> {
             role: config.role,
             rate,
             mac: self.facts.mac,
-            host: self.configured().local,
+            host: self.host(),
             gateway: self.configured().gateway,
             announces: self.queue == 0,
             clients: none,
@@ -234,6 +236,20 @@ impl Draft<'_> {
             fast_close: config.fast_close,
             seed: 0,
         })
+    }
+
+    /// The address we are known by: the port's own, or, where that is the kernel's, one of the
+    /// load's.
+    fn host(&self) -> IpAddr {
+        let lists = match self.config.role {
+            Role::Client => &self.config.clients,
+            Role::Server => &self.config.servers,
+        };
+        let of_load = lists.get(self.port).and_then(|line| line.list.first());
+        match self.facts.kernel_sees {
+            KernelSees::Rest => of_load.copied().unwrap_or(self.configured().local),
+            KernelSees::Nothing | KernelSees::Copy => self.configured().local,
+        }
     }
 
     /// Largest segment: as configured, or else the most that the device can send.

@@ -8,8 +8,11 @@ use dperf_core::plan::Role;
 
 use crate::config::{Config, PortName, queue_of};
 use crate::exception;
-use crate::port::kernel_silence::{IpRange, Silence, silence};
-use crate::port::{Facts, KernelSees, Opened, link, packet_socket};
+use crate::port::af_xdp::program::Traffic;
+use crate::port::bpf::IpRange;
+use crate::port::ifreq::addresses_of;
+use crate::port::kernel_silence::{Silence, silence};
+use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket};
 
 /// Opened ports, the roles in their order and each role's ports in theirs, and what must be kept
 /// for as long as they are used.
@@ -43,6 +46,8 @@ impl Ports {
                     PortName::AfPacket(interface) => {
                         sockets(config, index, interface).with_context(|| port.place.to_string())?
                     }
+                    PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
+                        .with_context(|| port.place.to_string())?,
                     #[cfg(feature = "dpdk")]
                     name => dpdk_ports::open(config, name, stopped)
                         .with_context(|| port.place.to_string())?,
@@ -86,8 +91,12 @@ impl Ports {
     /// undo a silence if this process is killed.
     pub fn notes(&self) -> Vec<String> {
         let undo = |remedy| format!("if this program is killed, undo with: {remedy}");
+        let ports = self.of_role.iter().flatten().flat_map(|port| port.notes.iter().cloned());
         let ways = self.exceptions.iter().flatten().flat_map(|way| way.notes.iter().cloned());
-        ways.chain(self.silences.iter().filter_map(Silence::remedy).map(undo)).collect()
+        ports
+            .chain(ways)
+            .chain(self.silences.iter().filter_map(Silence::remedy).map(undo))
+            .collect()
     }
 
     /// Ends what must end in order, after every queue was dropped.
@@ -116,7 +125,7 @@ fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
                 exception::open(wanted, config.role, index, &device.facts, config.queues())
                     .with_context(|| wanted.place.to_string())?
             }
-            KernelSees::Copy => exception::Opened::none(),
+            KernelSees::Copy | KernelSees::Rest => exception::Opened::none(),
         };
         for name in &way.interfaces {
             let Some(command) = &config.exception_up else { continue };
@@ -145,6 +154,27 @@ fn sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
     Ok(opened)
 }
 
+/// XDP sockets on `interface` for the load of a port.
+fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
+    let own = load_ranges(config, port);
+    let kernels = addresses_of(interface);
+    let alone = |range: &&IpRange| !kernels.iter().any(|address| holds(range, *address));
+    let traffic = Traffic {
+        role: config.role,
+        ours_alone: own.iter().filter(alone).copied().collect(),
+        own,
+        listen: config.listen,
+        client_ports: config.client_ports,
+    };
+    let gateway_known = config.ports[port].gateway_mac.is_some();
+    af_xdp::check_resolvable(interface, &traffic, gateway_known)?;
+    af_xdp::open(interface, config.queues() as u16, &traffic)
+}
+
+fn holds(range: &IpRange, address: IpAddr) -> bool {
+    range.first.is_ipv4() == address.is_ipv4() && range.first <= address && address <= range.last
+}
+
 /// Each role with its list of ports, servers before clients: who is called must listen.
 fn servers_first<'a>(
     roles: &[&'a Config],
@@ -157,12 +187,23 @@ fn servers_first<'a>(
 
 /// The addresses for which we answer on a port: its own and our side's, as ranges.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
+    ranges(load_addresses(config, port).chain([config.ports[port].local]).collect())
+}
+
+/// The addresses of our side of the load on a port, as ranges.
+fn load_ranges(config: &Config, port: usize) -> Vec<IpRange> {
+    ranges(load_addresses(config, port).collect())
+}
+
+fn load_addresses(config: &Config, port: usize) -> impl Iterator<Item = IpAddr> {
     let lists = match config.role {
         Role::Client => &config.clients,
         Role::Server => &config.servers,
     };
-    let mut own = vec![config.ports[port].local];
-    own.extend(lists.get(port).iter().flat_map(|line| line.list.iter().copied()));
+    lists.get(port).into_iter().flat_map(|line| line.list.iter().copied())
+}
+
+fn ranges(mut own: Vec<IpAddr>) -> Vec<IpRange> {
     own.sort_unstable();
     let mut ranges: Vec<IpRange> = Vec::new();
     for address in own {

@@ -6,15 +6,16 @@
 //! Checksums are computed and verified in software; the request has 85 bytes, the answer 99.
 //!
 //! `cargo bench -p dperf-tests --bench core` prints the table; `-- --scenario NAME --turns N` runs
-//! one scenario (what callgrind is pointed at), `-- --instructions` counts with callgrind.
+//! one scenario (what callgrind is pointed at), `-- --instructions` counts with callgrind; with
+//! `--exception` the workers have a way to a kernel that says nothing.
 
 #![allow(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
-use dperf_core::exception::Closed;
-use dperf_core::frame::Tray;
+use dperf_core::exception::{Closed, Delivered, ExceptionPath};
+use dperf_core::frame::{Frame, Tray};
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
     number,
@@ -155,16 +156,31 @@ impl Cost {
     }
 }
 
+/// A way to a kernel that has nothing to say, without its system calls: what is left is what asking
+/// it costs the worker itself.
+#[derive(Clone, Copy)]
+struct Silent;
+
+impl ExceptionPath for Silent {
+    fn deliver(&mut self, packets: &[Frame]) -> Delivered {
+        Delivered { done: packets.len(), refused: 0 }
+    }
+
+    fn collect(&mut self, _: &mut [Frame]) -> usize {
+        0
+    }
+}
+
 /// One side with its worker.
-struct Side {
-    worker: Worker<'static, &'static mut Timed, Closed>,
+struct Side<X: ExceptionPath> {
+    worker: Worker<'static, &'static mut Timed, X>,
     timed: *const Timed,
     reader: Reader<'static>,
     before: Snapshot,
     cost: Cost,
 }
 
-impl Side {
+impl<X: ExceptionPath> Side<X> {
     fn link(&self) -> (u64, u64) {
         // SAFETY: the queue is leaked and lives for ever; the worker is not in a call.
         unsafe { ((*self.timed).ticks, (*self.timed).calls) }
@@ -276,7 +292,12 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     }
 }
 
-fn side(scenario: Scenario, role: Role, queue: LinkQueue, control: &'static Control) -> Side {
+fn side<X: ExceptionPath>(
+    (scenario, exception): (Scenario, X),
+    role: Role,
+    queue: LinkQueue,
+    control: &'static Control,
+) -> Side<X> {
     let plan = plan(scenario, role);
     let timed = leak(Timed { queue, ticks: 0, calls: 0 });
     let shown = core::ptr::from_ref(timed);
@@ -285,7 +306,7 @@ fn side(scenario: Scenario, role: Role, queue: LinkQueue, control: &'static Cont
     let gateway = leak(Gateway::new(Some(MACS[if role == Role::Client { 1 } else { 0 }])));
     let lent = Lent { slots, chunks, stats, gateway, control };
     Side {
-        worker: Worker::new(plan, timed, Closed, lent, Instant(0)).unwrap(),
+        worker: Worker::new(plan, timed, exception, lent, Instant(0)).unwrap(),
         timed: shown,
         reader,
         before: Snapshot::default(),
@@ -294,12 +315,12 @@ fn side(scenario: Scenario, role: Role, queue: LinkQueue, control: &'static Cont
 }
 
 /// Runs a scenario: warm until every slot was used, then `turns` turns of each side measured.
-fn run(scenario: Scenario, turns: u64) -> [Cost; 2] {
+fn run<X: ExceptionPath + Copy>(scenario: Scenario, exception: X, turns: u64) -> [Cost; 2] {
     let (near, far) = link::pair(1514, 256);
     let control = leak(Control::new());
     control.advance(Phase::Run);
-    let mut client = side(scenario, Role::Client, near, control);
-    let mut server = side(scenario, Role::Server, far, control);
+    let mut client = side((scenario, exception), Role::Client, near, control);
+    let mut server = side((scenario, exception), Role::Server, far, control);
     let mut now = 1_000_000_000;
     let warm = u64::from(scenario.connections) * 5 / 4 / scenario.per_turn() + 1000;
     for turn in 0..warm + turns {
@@ -359,7 +380,7 @@ fn table(rounds: usize) {
     for scenario in SCENARIOS {
         let rounds = if scenario.connections >= 1_000_000 { rounds.min(3) } else { rounds };
         let turns = 60_000;
-        let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, turns)).collect();
+        let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, Closed, turns)).collect();
         let of = |figure: &dyn Fn(&[Cost; 2]) -> f64| median(runs.iter().map(figure).collect());
         let per = |[c, s]: &[Cost; 2]| {
             (c.events() + s.events()) as f64 / c.counts.get(Count::Http2xx).max(1) as f64
@@ -386,11 +407,12 @@ fn instructions() {
     let program = std::env::current_exe().unwrap();
     println!("instructions per packet event (both sides and the link together), by callgrind");
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.connections == 1_000) {
-        let count = |turns: u64| -> u64 {
+        let count = |turns: u64, exception: &[&str]| -> u64 {
             let output = Command::new("valgrind")
                 .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
                 .arg(&program)
                 .args(["--scenario", scenario.name, "--turns", &turns.to_string()])
+                .args(exception)
                 .output()
                 .expect("valgrind is installed");
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -398,10 +420,16 @@ fn instructions() {
             line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
         };
         let (short, long) = (2_000, 6_000);
-        let instructions = count(long) - count(short);
-        let events = |turns| run(*scenario, turns).iter().map(Cost::events).sum::<u64>();
-        let per = instructions as f64 / (events(long) - events(short)) as f64;
-        println!("{:<16}{per:>8.1}", scenario.name);
+        let events = |turns| run(*scenario, Closed, turns).iter().map(Cost::events).sum::<u64>();
+        let events = (events(long) - events(short)) as f64;
+        let per =
+            |exception: &[&str]| (count(long, exception) - count(short, exception)) as f64 / events;
+        let (closed, silent) = (per(&[]), per(&["--exception"]));
+        let more = 100.0 * (silent / closed - 1.0);
+        println!(
+            "{:<16}{closed:>8.1}, with a silent kernel {silent:.1} ({more:+.2} %)",
+            scenario.name
+        );
     }
 }
 
@@ -414,7 +442,11 @@ fn main() {
         Some(name) => {
             let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
             let turns = after("--turns").and_then(|turns| turns.parse().ok()).unwrap_or(60_000);
-            let costs = run(*scenario.expect("a scenario's name"), turns);
+            let scenario = *scenario.expect("a scenario's name");
+            let costs = match words.iter().any(|word| word == "--exception") {
+                true => run(scenario, Silent, turns),
+                false => run(scenario, Closed, turns),
+            };
             let tick_cost = tick_cost();
             for cost in costs {
                 println!(

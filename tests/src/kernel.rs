@@ -104,3 +104,37 @@ impl Counters {
         counted.map(|(name, value)| format!("{name} {value}")).collect()
     }
 }
+
+/// What the kernel counted on an interface, or on several.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Packets that came in: for a TAP, what was written into its file.
+    pub received: u64,
+    /// Packets that went out: for a TAP, what was read from its file.
+    pub sent: u64,
+    /// Packets that came in and were dropped.
+    pub receive_drops: u64,
+    /// Packets that should have gone out and were dropped.
+    pub send_drops: u64,
+}
+
+impl Traffic {
+    /// What `interfaces` of `namespace` count now, all together.
+    ///
+    /// # Panics
+    /// The kernel does not tell.
+    pub fn of(namespace: &Namespace, interfaces: &[String]) -> Traffic {
+        let total = |name: &str| -> u64 {
+            let files =
+                interfaces.iter().map(|it| format!("/sys/class/net/{it}/statistics/{name}"));
+            let text = namespace.run(&format!("cat {}", files.collect::<Vec<_>>().join(" ")));
+            text.lines().map(|line| line.parse::<u64>().expect("a number")).sum()
+        };
+        Traffic {
+            received: total("rx_packets"),
+            sent: total("tx_packets"),
+            receive_drops: total("rx_dropped"),
+            send_drops: total("tx_dropped"),
+        }
+    }
+}

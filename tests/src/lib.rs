@@ -5,9 +5,12 @@
 //! [`referee`] reads that again, and [`storm`] throws in what no peer should send.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
-//! what they are, and [`kernel`] what the kernel counted meanwhile.
+//! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
+//! packets from one kernel to another, [`threads`] runs more workers than there are processors.
 
 pub mod arena;
+pub mod cable;
+pub mod flood;
 pub mod kernel;
 pub mod laws;
 pub mod namespace;
@@ -21,6 +24,7 @@ pub mod reference;
 pub mod scenario;
 pub mod sim;
 pub mod storm;
+pub mod threads;
 pub mod wire;
 
 #[cfg(doctest)]

@@ -4,6 +4,7 @@
 //! removed by the next.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -150,6 +151,21 @@ impl Namespace {
     pub fn succeeds(&self, line: &str) -> bool {
         let output = self.line(line).output().unwrap_or_else(|error| panic!("{line}: {error}"));
         output.status.success()
+    }
+
+    /// Runs `act` on a thread of its own that is inside: what it opens stays there.
+    ///
+    /// # Panics
+    /// The system refuses, or `act` panics.
+    pub fn inside<R: Send>(&self, act: impl FnOnce() -> R + Send) -> R {
+        let door = File::open(Path::new("/run/netns").join(&self.0)).expect("a namespace");
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(move || {
+                rustix::thread::move_into_link_name_space(door.as_fd(), None).expect("root");
+                act()
+            });
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// Sets one of its kernel's parameters.

@@ -2,6 +2,7 @@
 //! its records and its words.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -35,9 +36,24 @@ pub fn path() -> PathBuf {
     path
 }
 
+/// It was built with DPDK.
+///
+/// # Panics
+/// It does not start.
+pub fn has_dpdk() -> bool {
+    let help = Command::new(path()).arg("--help").output().expect("the program starts");
+    String::from_utf8_lossy(&help.stdout).contains("DPDK: built in")
+}
+
 /// The processor of the program under test; peers have number 0, on a machine with more than one.
 pub fn cpu() -> usize {
     std::thread::available_parallelism().map_or(0, |count| usize::from(count.get() > 1))
+}
+
+fn command(namespace: &Namespace, files: &[PathBuf], words: &[&str]) -> Command {
+    let mut command = namespace.command(&path().display().to_string());
+    command.arg("run").args(files).arg("--json").args(words);
+    command
 }
 
 /// One run of the program.
@@ -65,10 +81,23 @@ impl Program {
         words: &[&str],
     ) -> Program {
         let file = folder.write(&format!("{name}.conf"), text);
-        let mut command = namespace.command(&path().display().to_string());
-        command.arg("run").arg(file).arg("--json").args(words);
-        let process = Process::start(first_in_line(&command), name, folder);
-        Program(process)
+        let command = command(namespace, &[file], words);
+        Program(Process::start(first_in_line(&command), name, folder))
+    }
+
+    /// Starts the program with one role for each of `files`, no earlier in line for a processor
+    /// than anybody else.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start_beside(
+        namespace: &Namespace,
+        folder: &Folder,
+        name: &str,
+        files: &[PathBuf],
+        words: &[&str],
+    ) -> Program {
+        Program(Process::start(command(namespace, files, words), name, folder))
     }
 
     /// The process.
@@ -127,6 +156,15 @@ impl Outcome {
     pub fn record(&self) -> Value {
         let last = self.records("final").next();
         last.unwrap_or_else(|| panic!("no final record:\n{}{}", self.0.out, self.0.err))
+    }
+
+    /// The final record of one role, where one process has several.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn record_of(&self, role: &str) -> Value {
+        let found = self.records("final").find(|record| record["role"] == role);
+        found.unwrap_or_else(|| panic!("no final record:\n{}{}", self.0.out, self.0.err))
     }
 
     fn records(&self, kind: &'static str) -> impl Iterator<Item = Value> {

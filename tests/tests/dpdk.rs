@@ -4,7 +4,6 @@
 //! Needs a program that was built with DPDK, and root; what is lacking is said and skipped, or
 //! fails with CI=true.
 
-use std::process::Command;
 use std::time::Duration;
 
 use dperf_tests::namespace::{Namespace, alone, join, skip};
@@ -22,13 +21,7 @@ const OPEN: Duration = Duration::from_secs(20);
 
 /// True if the program can do DPDK; else the test is skipped by name.
 fn has_dpdk(test: &str) -> bool {
-    let folder = Folder::new();
-    let text = "mode client\ncpu 0\nport net_nobody0 10.0.0.1 10.0.0.2\nclient 10.0.0.1 1\n\
-                server 10.0.0.2 1\ncps 1\n";
-    let file = folder.write("client.conf", text);
-    let mut command = Command::new(program::path());
-    let output = command.arg("run").arg(file).output().expect("the program starts");
-    let has = !String::from_utf8_lossy(&output.stderr).contains("was built without it");
+    let has = program::has_dpdk();
     if !has {
         skip(test, "a dperf-shell built with DPDK (cargo build --features dpdk)");
     }

@@ -7,19 +7,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The files whose examples are proofs.
-const FILES: &[&str] = &[
-    "core/src/exception.rs",
-    "core/src/frame.rs",
-    "core/src/port.rs",
-    "core/src/stats.rs",
-    "core/src/worker.rs",
-    "shell/src/exception/tap.rs",
-    "shell/src/port/link.rs",
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the house")
+}
+
+/// Every source file of the core and of the shell, by its name from the root.
+fn sources() -> Vec<String> {
+    fn add(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                add(&path, found);
+            } else if let Ok(name) = path.strip_prefix(root()) {
+                found.push(name.display().to_string());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for folder in ["core/src", "shell/src"] {
+        add(&root().join(folder), &mut found);
+    }
+    found.sort();
+    found
 }
 
 /// An example in the documentation.
@@ -61,7 +70,7 @@ fn one_line_apart(bad: &[String], good: &[String]) -> bool {
 
 /// A proof: what must not compile, why, and its twin.
 struct Proof {
-    file: &'static str,
+    file: String,
     code: String,
     bad: Vec<String>,
     good: Vec<String>,
@@ -70,17 +79,16 @@ struct Proof {
 /// Every proof; fails if one names no code or has no twin.
 fn proofs() -> Vec<Proof> {
     let mut proofs = Vec::new();
-    for file in FILES {
+    for file in sources() {
         let (bad, good): (Vec<_>, Vec<_>) =
-            examples(file).into_iter().partition(|example| example.label.contains("compile_fail"));
-        assert!(!bad.is_empty(), "{file} has no compile_fail example");
+            examples(&file).into_iter().partition(|example| example.label.contains("compile_fail"));
         for Example { label, lines } in bad {
             let code = label.strip_prefix("compile_fail,E").filter(|code| code.len() == 4);
             let code = code.unwrap_or_else(|| panic!("{file}: {label} names no error code"));
             let twin = good.iter().find(|twin| one_line_apart(&lines, &twin.lines));
             let twin = twin.unwrap_or_else(|| panic!("{file}: {label} has no twin: {lines:#?}"));
             let good = twin.lines.clone();
-            proofs.push(Proof { file, code: format!("E{code}"), bad: lines, good });
+            proofs.push(Proof { file: file.clone(), code: format!("E{code}"), bad: lines, good });
         }
     }
     proofs
@@ -178,4 +186,22 @@ fn what_must_not_compile_does_not_and_its_twin_does() {
         let codes = libraries.codes(bad, &format!("bad{number}"));
         assert_eq!(codes, BTreeSet::from([code.clone()]), "{file}:\n{}", bad.join("\n"));
     }
+}
+
+/// The list of attempts for people is the list of the examples.
+#[test]
+fn every_attempt_is_listed() {
+    let text = fs::read_to_string(root().join("docs/RACES.md")).expect("the list is there");
+    let row = |line: &str| -> Option<(String, String)> {
+        let mut cells = line.strip_prefix("| ")?.split(" | ").skip(1);
+        let (code, _) = cells.next()?.split_once(": ")?;
+        let file = cells.next()?.strip_prefix('[')?.split(']').next()?;
+        Some((file.to_owned(), code.to_owned()))
+    };
+    let mut listed: Vec<_> = text.lines().filter_map(row).collect();
+    let mut made: Vec<_> =
+        proofs().into_iter().map(|Proof { file, code, .. }| (file, code)).collect();
+    listed.sort();
+    made.sort();
+    assert_eq!(listed, made, "docs/RACES.md lists other attempts than there are");
 }

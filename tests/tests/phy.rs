@@ -1,8 +1,5 @@
 //! A client and a server on two smoltcp devices: the adapter is a whole back end.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
 use dperf_core::exception::Closed;
@@ -11,57 +8,9 @@ use dperf_core::stats::{Count, Page, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::Instant;
 use dperf_core::worker::{Lent, Worker};
+use dperf_tests::cable::{End, Pipe};
 use dperf_tests::phy::PhyQueue;
 use dperf_tests::scenario::{MILLI, Scenario, Side};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-
-type Pipe = Arc<Mutex<VecDeque<Vec<u8>>>>;
-
-/// One end of a cable, as a smoltcp device; its transmit ring is short.
-struct End {
-    incoming: Pipe,
-    outgoing: Pipe,
-}
-
-struct Incoming(Vec<u8>);
-struct Outgoing(Pipe);
-
-impl RxToken for Incoming {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(&self.0)
-    }
-}
-
-impl TxToken for Outgoing {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        let mut frame = vec![0; len];
-        let result = f(&mut frame);
-        self.0.lock().expect("no panic").push_back(frame);
-        result
-    }
-}
-
-impl Device for End {
-    type RxToken<'a> = Incoming;
-    type TxToken<'a> = Outgoing;
-
-    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Incoming, Outgoing)> {
-        let frame = self.incoming.lock().expect("no panic").pop_front()?;
-        Some((Incoming(frame), Outgoing(self.outgoing.clone())))
-    }
-
-    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Outgoing> {
-        let room = self.outgoing.lock().expect("no panic").len() < 20;
-        room.then(|| Outgoing(self.outgoing.clone()))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = 1514;
-        capabilities
-    }
-}
 
 /// Runs one pair over a cable; the counters of client and server.
 fn run(scenario: &Scenario) -> [Snapshot; 2] {

@@ -36,6 +36,7 @@ const UNSAFE: &[&str] = &[
     "shell/src/memory.rs",
     "shell/src/port/",
     "tests/benches/",
+    "tests/loom/",
     "tests/no-std/src/",
     "tests/src/arena.rs",
     "tests/src/phy.rs",

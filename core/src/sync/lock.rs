@@ -1,9 +1,21 @@
 //! The one lock: whoever finds it taken goes on with something else.
+//!
+//! What may not change threads may not be shared through it:
+//! ```
+//! fn shared(value: usize) {
+//!     fn needs_sync<T: Sync>(_: T) {}
+//!     needs_sync(dperf_core::sync::Lock::new(value));
+//! }
+//! ```
+//! ```compile_fail,E0277
+//! fn shared(value: dperf_core::frame::Frame) {
+//!     fn needs_sync<T: Sync>(_: T) {}
+//!     needs_sync(dperf_core::sync::Lock::new(value));
+//! }
+//! ```
 #![allow(unsafe_code)]
 
-use core::cell::UnsafeCell;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use super::atomic::{Acquire, AtomicU32, Relaxed, Release, UnsafeCell};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;

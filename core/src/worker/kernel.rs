@@ -4,13 +4,14 @@
 use super::{Trays, Worker};
 use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray, TxShape};
+use crate::parse::Parsed;
 use crate::port::PacketQueue;
 use crate::stats::{Count, Writer};
 use crate::time::Instant;
 
 /// Packets to the kernel and packets from it in one turn, at most: each costs a system call or two,
 /// and a slow kernel must not slow the load.
-const BUDGET: usize = 16;
+const BUDGET: usize = 32;
 /// How often a silent kernel is asked whether it has something to send. Asking costs a system call.
 pub(super) const LOOK_US: u64 = 100;
 
@@ -45,7 +46,17 @@ impl<Q: PacketQueue, X: ExceptionPath> Worker<'_, Q, X> {
     /// While the kernel has something to send it is asked in every turn, else now and then.
     #[inline(never)]
     fn collect(&mut self, now: Instant) -> usize {
-        let room = self.room().min(BUDGET);
+        let filled = self.collect_into(1);
+        if filled == 0 {
+            self.kernel_look = now + self.kernel_look_ticks;
+            return 0;
+        }
+        filled + self.collect_into(BUDGET - 1)
+    }
+
+    /// Fetches up to `most` packets from the kernel; returns how many there were.
+    fn collect_into(&mut self, most: usize) -> usize {
+        let room = self.room().min(most);
         let Trays { rx: blanks, tx, stock, .. } = &mut self.trays;
         for _ in 0..room {
             let Some(blank) = stock.pop() else { break };
@@ -59,17 +70,37 @@ impl<Q: PacketQueue, X: ExceptionPath> Worker<'_, Q, X> {
             debug_assert!(placed.is_ok());
         });
         self.engine.tcp.stats.add(Count::KniTx, filled as u64);
-        if filled == 0 {
-            self.kernel_look = now + self.kernel_look_ticks;
-        }
         filled
     }
 }
 
-/// Puts a copy of `frame` down for the kernel.
+/// Puts a frame down for the kernel; gives it back if there is no room.
 #[cold]
 #[inline(never)]
-pub(super) fn copy(frame: &Frame, stock: &mut Tray, kernel: &mut Tray, stats: &mut Writer<'_>) {
+pub(super) fn put(frame: Frame, kernel: &mut Tray, stats: &mut Writer<'_>) -> Option<Frame> {
+    let refused = kernel.push(frame).err();
+    stats.add(Count::KniFull, u64::from(refused.is_some()));
+    refused
+}
+
+/// Puts copies of a burst's ARP packets down for the kernel: they are answered here, and the kernel
+/// keeps its table.
+#[cold]
+#[inline(never)]
+pub(super) fn copy_arp(
+    burst: &[Frame],
+    parsed: &[Parsed],
+    (stock, kernel): (&mut Tray, &mut Tray),
+    stats: &mut Writer<'_>,
+) {
+    let both = burst.iter().zip(parsed);
+    for (frame, _) in both.filter(|(_, parsed)| **parsed == Parsed::Arp) {
+        copy(frame, stock, kernel, stats);
+    }
+}
+
+/// Puts a copy of `frame` down for the kernel.
+fn copy(frame: &Frame, stock: &mut Tray, kernel: &mut Tray, stats: &mut Writer<'_>) {
     let copied = |mut blank: Frame| {
         let fits = blank.set_len(frame.len());
         if fits {

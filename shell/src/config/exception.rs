@@ -55,16 +55,22 @@ pub(super) fn check(config: &mut Config, notes: &mut Vec<Note>) -> Result<(), Co
         return Err(ConfigError::new(&exception.place, "exception", complaint));
     }
     for port in &config.ports {
-        if let PortName::AfPacket(interface) = &port.name {
-            let text = format!(
-                "exception has no effect on {}: the kernel sees every frame of {interface} \
-                 already; give it an address of its own there, other than the load's and {}",
-                port.name, port.local
-            );
-            notes.push(Note { place: exception.place.clone(), text });
-        }
+        let why = match &port.name {
+            PortName::AfPacket(interface) => format!(
+                "the kernel sees every frame of {interface} already; give it an address of its \
+                 own there, other than the load's and {}",
+                port.local
+            ),
+            PortName::AfXdp(interface) => {
+                format!("the kernel keeps {interface}, all but the load")
+            }
+            _ => continue,
+        };
+        let text = format!("exception has no effect on {}: {why}", port.name);
+        notes.push(Note { place: exception.place.clone(), text });
     }
-    if config.ports.iter().all(|port| matches!(port.name, PortName::AfPacket(_))) {
+    let shared = |name: &PortName| matches!(name, PortName::AfPacket(_) | PortName::AfXdp(_));
+    if config.ports.iter().all(|port| shared(&port.name)) {
         config.exception = None;
     }
     Ok(())

@@ -190,7 +190,9 @@ const ADDRESSES: &[Keyword] = &[
         default: "none: it must be given",
         brief: "a network device, our address on it and the next hop",
         help: "NAME is a PCI address (`0000:03:00.1`), `link:NAME` (a link within this process), \
-               `af_packet:INTERFACE` (a Linux interface), a DPDK virtual device with its arguments \
+               `af_packet:INTERFACE` (a Linux interface, by packet sockets), \
+               `af_xdp:INTERFACE` (the same, by XDP sockets: the kernel keeps all but the load, \
+               the port's own address as well), a DPDK virtual device with its arguments \
                (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
                sent to the gateway, also to addresses of the same network. Without MAC the \
                gateway is asked for it.",

@@ -22,6 +22,8 @@ pub enum PortName {
     Link(String),
     /// A Linux network interface, by packet sockets: `af_packet:IFNAME`.
     AfPacket(String),
+    /// A Linux network interface, by XDP sockets: `af_xdp:IFNAME`.
+    AfXdp(String),
     /// A DPDK virtual device with its arguments: `net_memif0,role=server`.
     Vdev(String),
 }
@@ -33,9 +35,12 @@ impl PortName {
             let sound = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             return named(text, name, 32, sound).map(PortName::Link);
         }
+        let sound = |c: char| c.is_ascii_graphic() && !"/:".contains(c);
         if let Some(name) = text.strip_prefix("af_packet:") {
-            let sound = |c: char| c.is_ascii_graphic() && !"/:".contains(c);
             return named(text, name, 15, sound).map(PortName::AfPacket);
+        }
+        if let Some(name) = text.strip_prefix("af_xdp:") {
+            return named(text, name, 15, sound).map(PortName::AfXdp);
         }
         if text.starts_with("bond") {
             return bond(text);
@@ -56,7 +61,10 @@ impl PortName {
                 let vhost_user = device.contains("virtio_user") && !device.contains("path=/dev/");
                 vhost_user || PAIRED.iter().any(|driver| device.starts_with(driver))
             }
-            PortName::Pci(_) | PortName::Bond { .. } | PortName::AfPacket(_) => false,
+            PortName::Pci(_)
+            | PortName::Bond { .. }
+            | PortName::AfPacket(_)
+            | PortName::AfXdp(_) => false,
         }
     }
 
@@ -67,7 +75,7 @@ impl PortName {
 
     /// DPDK drives such a port.
     pub fn is_dpdk(&self) -> bool {
-        !matches!(self, PortName::Link(_) | PortName::AfPacket(_))
+        !matches!(self, PortName::Link(_) | PortName::AfPacket(_) | PortName::AfXdp(_))
     }
 
     /// The devices it takes; none may be taken twice.
@@ -75,7 +83,10 @@ impl PortName {
         match self {
             PortName::Bond { members, .. } => members.iter().map(String::as_str).collect(),
             PortName::Vdev(device) => vec![device.split(',').next().unwrap_or(device)],
-            PortName::Pci(name) | PortName::Link(name) | PortName::AfPacket(name) => vec![name],
+            PortName::Pci(name)
+            | PortName::Link(name)
+            | PortName::AfPacket(name)
+            | PortName::AfXdp(name) => vec![name],
         }
     }
 }
@@ -86,6 +97,7 @@ impl fmt::Display for PortName {
             PortName::Pci(name) | PortName::Vdev(name) => f.write_str(name),
             PortName::Link(name) => write!(f, "link:{name}"),
             PortName::AfPacket(name) => write!(f, "af_packet:{name}"),
+            PortName::AfXdp(name) => write!(f, "af_xdp:{name}"),
             PortName::Bond { mode, policy, members } => {
                 write!(f, "bond{mode}:{policy}({})", members.join(","))
             }
@@ -138,8 +150,8 @@ fn pci(text: &str) -> Result<String, Complaint> {
     if sound().is_none() {
         return Err(Complaint::new(
             format!("'{text}' is not the name of a port"),
-            "a PCI address (0000:03:00.1), bondM:P(PCI,..), link:NAME, af_packet:INTERFACE or a \
-             DPDK virtual device (net_memif0,role=server)",
+            "a PCI address (0000:03:00.1), bondM:P(PCI,..), link:NAME, af_packet:INTERFACE, \
+             af_xdp:INTERFACE or a DPDK virtual device (net_memif0,role=server)",
         ));
     }
     Ok(text.to_ascii_lowercase())

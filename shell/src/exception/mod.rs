@@ -88,6 +88,19 @@ fn one_interface(
         return Ok(queues.into_iter().map(|queue| Box::new(queue) as _).collect());
     }
     notes.push(said_shared(name, workers));
+    open_shared(name, facts, workers)
+}
+
+/// One interface with one queue, which all `workers` share behind the one lock: for a kernel that
+/// gives no more.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_shared(
+    name: &str,
+    facts: &Facts,
+    workers: usize,
+) -> Result<Vec<Box<dyn ExceptionPath>>> {
     Ok(shared(tap::open(name, facts)?, workers))
 }
 

@@ -19,6 +19,12 @@
 //! std::thread::spawn(move || drop(a));
 //! std::thread::spawn(move || drop(a));
 //! ```
+//! ```compile_fail,E0599
+//! use dperf_shell::port::link;
+//! let (a, b) = link::pair(1514, 256);
+//! std::thread::spawn(move || drop(a));
+//! std::thread::spawn(move || drop(b.clone()));
+//! ```
 //! and is not shared by reference:
 //!
 //! ```
@@ -54,12 +60,11 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::Arc;
 
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
+use dperf_core::sync::atomic::{Acquire, AtomicBool, AtomicU32, AtomicU64, Relaxed, Release};
 use dperf_core::wire::ethernet::MacAddr;
 
 use self::buffers::Buffers;
@@ -89,7 +94,7 @@ pub fn open(queues: u16, frame_bytes: u16, frames: u16) -> (Opened, Opened) {
             kernel_sees: KernelSees::Nothing,
             paired_queues: true,
         };
-        Opened { facts, queues: Vec::with_capacity(usize::from(queues)) }
+        Opened { facts, queues: Vec::with_capacity(usize::from(queues)), notes: Vec::new() }
     });
     for _ in 0..queues {
         let (a, b) = pair(frame_bytes, frames);
@@ -107,7 +112,7 @@ pub fn pair(frame_bytes: u16, frames: u16) -> (LinkQueue, LinkQueue) {
     let cable = Arc::new(Cable {
         buffers: Buffers::new(frame_bytes, in_rings + 2 * own),
         rings: [Ring::new(0), Ring::new(PLACES as u32)],
-        alive: [const { AtomicBool::new(true) }; 2],
+        alive: [AtomicBool::new(true), AtomicBool::new(true)],
     });
     let end = |side: usize| LinkQueue {
         cable: Arc::clone(&cable),

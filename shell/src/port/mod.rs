@@ -1,5 +1,7 @@
 //! Packet I/O back ends: each opens a port and mints its queues, once, to be moved to their cores.
 
+pub mod af_xdp;
+pub mod bpf;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod ifreq;
@@ -17,6 +19,8 @@ pub enum KernelSees {
     Nothing,
     /// A copy of everything (a packet socket).
     Copy,
+    /// What is not the load's: the kernel stays in charge (an XDP socket).
+    Rest,
 }
 
 /// What an opened port turned out to be; the second half of every plan.
@@ -40,4 +44,6 @@ pub struct Opened {
     pub facts: Facts,
     /// One queue per worker, in order. Each moves to its core.
     pub queues: Vec<Box<dyn PacketQueue>>,
+    /// What the user should know, one line each.
+    pub notes: Vec<String>,
 }

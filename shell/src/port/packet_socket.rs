@@ -25,7 +25,7 @@ pub use self::spread::Spread;
 use super::link::buffers::Buffers;
 use super::{Facts, KernelSees, Opened};
 
-mod interface;
+pub(super) mod interface;
 mod ring;
 mod spread;
 #[cfg(test)]
@@ -73,7 +73,9 @@ pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
         opened.push(Box::new(queue) as Box<dyn PacketQueue>);
     }
     match facts {
-        Some(facts) => Ok(Opened { facts, queues: opened }),
+        Some(facts) => {
+            Ok(Opened { facts, queues: opened, notes: advice(interface).into_iter().collect() })
+        }
         None => bail!("interface '{interface}': no queue was asked for"),
     }
 }
@@ -81,7 +83,7 @@ pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
 /// What should be changed on `interface` before a test, in one sentence; none if all is well.
 /// Joined segments are longer than a frame may be, so they are dropped (and counted as receive
 /// errors).
-pub fn advice(interface: &str) -> Option<String> {
+fn advice(interface: &str) -> Option<String> {
     let socket = socket().ok()?;
     interface::joins_segments(socket.as_fd(), interface).then(|| {
         format!(
@@ -329,7 +331,7 @@ fn set_option<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> IoRe
     set(socket, libc::SOL_PACKET, option, value)
 }
 
-fn set<T>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> IoResult<()> {
+pub(super) fn set<T>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> IoResult<()> {
     let len = size_of::<T>() as libc::socklen_t;
     let value = core::ptr::from_ref(value).cast();
     // SAFETY: the kernel reads at most `len` bytes, those of `value`.
@@ -342,7 +344,12 @@ fn get_option<T: Copy>(socket: BorrowedFd<'_>, option: i32, value: &mut T) -> Io
 }
 
 /// `T` is one of the kernel's plain structures, for which any bytes are a value.
-fn get<T: Copy>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &mut T) -> IoResult<()> {
+pub(super) fn get<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    option: i32,
+    value: &mut T,
+) -> IoResult<()> {
     let mut len = size_of::<T>() as libc::socklen_t;
     let (value, len) = (core::ptr::from_mut(value).cast(), &raw mut len);
     // SAFETY: the kernel writes at most `len` bytes, those of `value`.

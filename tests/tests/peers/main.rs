@@ -9,4 +9,5 @@ mod against_nginx;
 mod from_the_kernel;
 mod manners;
 mod net;
+mod over_xdp;
 mod through_a_router;

@@ -78,7 +78,7 @@ pub fn open(wish: &PortWish, stopped: &dyn Fn() -> bool) -> Result<Opened> {
         }
     };
     let queues = queues.into_iter().map(|queue| Box::new(queue) as Box<dyn PacketQueue>);
-    Ok(Opened { facts, queues: queues.collect() })
+    Ok(Opened { facts, queues: queues.collect(), notes: Vec::new() })
 }
 
 /// Waits until the port's link is up. With several ports in one process: open all, then wait.

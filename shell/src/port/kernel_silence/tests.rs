@@ -76,7 +76,7 @@ fn the_kernel_is_silent_until_the_silence_is_dropped() {
         let peer = two_kernels();
         assert_answers(&peer, &INSIDE, true);
         let silence =
-            Silence(How::Program(attach(index("va").unwrap(), &test_addresses()).unwrap()));
+            Silence(How::Program(attach(bpf::index("va").unwrap(), &test_addresses()).unwrap()));
         assert!(silence.ends_with_us() && silence.remedy().is_none());
         assert_answers(&peer, &INSIDE, false);
         assert_answers(&peer, &OUTSIDE, true);
@@ -162,7 +162,7 @@ fn what_cannot_be_silenced_is_explained() {
     alone("what_cannot_be_silenced_is_explained", || {
         let why = format!("{:#}", silence("absent", &test_addresses()).unwrap_err());
         assert!(why.contains("no interface 'absent'"), "{why}");
-        let lo = index("lo").unwrap();
+        let lo = bpf::index("lo").unwrap();
         let many = vec![range("192.0.2.1", "192.0.2.1"); MAX_RANGES + 1];
         assert!(silence("lo", &many).unwrap_err().to_string().contains("257 ranges"));
         assert!(attach(lo, &many[1..]).is_ok(), "the verifier accepts the longest program");

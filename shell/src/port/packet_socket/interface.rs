@@ -12,16 +12,16 @@ use super::get;
 use crate::port::ifreq::{ioctl, request};
 
 /// An Ethernet interface that is up.
-pub(super) struct Interface {
-    pub(super) index: i32,
-    pub(super) mac: MacAddr,
+pub(in crate::port) struct Interface {
+    pub(in crate::port) index: i32,
+    pub(in crate::port) mac: MacAddr,
     /// The longest frame, in bytes without FCS and VLAN tag.
-    pub(super) frame_bytes: u16,
+    pub(in crate::port) frame_bytes: u16,
 }
 
 impl Interface {
     /// Looks `name` up in the network namespace of `socket`.
-    pub(super) fn find(socket: BorrowedFd<'_>, name: &str) -> Result<Interface> {
+    pub(in crate::port) fn find(socket: BorrowedFd<'_>, name: &str) -> Result<Interface> {
         let Some(mut request) = request(name) else {
             bail!("'{name}' is not an interface name; the interfaces here are {}", names());
         };
@@ -75,8 +75,13 @@ pub(super) fn state(socket: BorrowedFd<'_>) -> PortState {
     if rc != 0 || bound.sll_ifindex <= 0 {
         return PortState::Gone;
     }
+    state_of(socket, bound.sll_ifindex)
+}
+
+/// What became of the interface of that number.
+pub(in crate::port) fn state_of(socket: BorrowedFd<'_>, index: i32) -> PortState {
     let Some(mut asked) = request("") else { return PortState::Gone };
-    asked.ifr_ifru.ifru_ifindex = bound.sll_ifindex;
+    asked.ifr_ifru.ifru_ifindex = index;
     // The name first, since it may have changed.
     if ioctl(socket, libc::SIOCGIFNAME, &mut asked).is_err()
         || ioctl(socket, libc::SIOCGIFFLAGS, &mut asked).is_err()
@@ -104,6 +109,20 @@ pub(super) fn joins_segments(socket: BorrowedFd<'_>, name: &str) -> bool {
     };
     ask(RECEIVE_OFFLOAD).is_some_and(|on| on != 0)
         || ask(FLAGS).is_some_and(|flags| flags & LARGE_RECEIVE_OFFLOAD != 0)
+}
+
+/// Receive queues of `name`; one if its driver does not say.
+pub(in crate::port) fn rx_queues(socket: BorrowedFd<'_>, name: &str) -> u32 {
+    // linux/ethtool.h: "struct ethtool_channels": the command, four limits, then rx, tx, other,
+    // combined.
+    const CHANNELS: u32 = 0x3c;
+    let mut value = [CHANNELS, 0, 0, 0, 0, 0, 0, 0, 0];
+    let Some(mut asked) = request(name) else { return 1 };
+    asked.ifr_ifru.ifru_data = (&raw mut value).cast();
+    match ioctl(socket, libc::SIOCETHTOOL, &mut asked) {
+        Ok(()) => (value[5] + value[8]).max(1),
+        Err(_) => 1,
+    }
 }
 
 /// The names of all interfaces, for a sentence.

@@ -1,0 +1,205 @@
+//! The XDP program: what is test traffic goes to the socket of the receive queue, everything else
+//! to the kernel as if we were not there.
+//!
+//! ```text
+//! ARP: target address                        IPv4 ICMP: destination
+//! IPv4 TCP, UDP: destination and ports       the same for IPv6; neighbour solicitations: target
+//! ```
+//! Addresses of the load that the kernel has itself stay the kernel's for ARP, ping and neighbour
+//! discovery. Fragments, IPv4 options, IPv6 extension headers and VLAN tags are the kernel's.
+
+use dperf_core::plan::{PortRange, Role};
+use dperf_core::wire::ethernet::{ETHERNET_BYTES, ethertype};
+
+use crate::port::bpf::{
+    Code, IF_AT_MOST_32, IF_GREATER, IF_LESS_32, IF_NOT_EQUAL_32, Instruction, IpRange, LOAD_VALUE,
+    MOVE, MOVE_VALUE,
+};
+
+/// What the load is, as far as a packet shows it.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    /// Which side we play.
+    pub role: Role,
+    /// Our addresses of the load.
+    pub own: Vec<IpRange>,
+    /// Those of them that the kernel does not have.
+    pub ours_alone: Vec<IpRange>,
+    /// Server ports.
+    pub listen: PortRange,
+    /// Client ports.
+    pub client_ports: PortRange,
+}
+
+// Loads of a packet's bytes into r0, from where r6 points to, as the processor reads them.
+const LOAD_BYTE: u8 = 0x71;
+const LOAD_HALF: u8 = 0x69;
+const LOAD_WORD: u8 = 0x61;
+const LOAD_DOUBLE: u8 = 0x79;
+/// To network byte order.
+const SWAP: u8 = 0xdc;
+const ADD_VALUE: u8 = 0x07;
+const AND_VALUE: u8 = 0x57;
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+const JUMP: u8 = 0x05;
+
+// linux/bpf.h: what the program returns, a helper, and where a packet's description has what.
+const PASS: i32 = 2;
+const REDIRECT_MAP: i32 = 51;
+const MAP_BY_DESCRIPTOR: u8 = 1;
+const DATA: i16 = 0;
+const DATA_END: i16 = 4;
+const RX_QUEUE: i16 = 16;
+
+const L3: i16 = ETHERNET_BYTES as i16;
+const TCP: i32 = 6;
+const UDP: i32 = 17;
+const ICMP: i32 = 1;
+const ICMPV6: i32 = 58;
+const NEIGHBOUR_SOLICITATION: i32 = 135;
+
+/// The program for `traffic`, with the sockets in the map of descriptor `map`.
+pub(super) fn assemble(traffic: &Traffic, map: i32) -> Vec<Instruction> {
+    let mut code = Code::default();
+    // r6, r7 = the packet and its end; r9 = its queue.
+    code.push(LOAD_WORD, 6, 1, DATA, 0);
+    code.push(LOAD_WORD, 7, 1, DATA_END, 0);
+    code.push(LOAD_WORD, 9, 1, RX_QUEUE, 0);
+    // Up to the ports of IPv4, and to the end of ARP.
+    let short = code.if_shorter(i32::from(L3) + 28);
+    code.if_equal(LOAD_HALF, 12, i32::from(ethertype::ARP), |code| {
+        code.load_at(LOAD_WORD, L3 + 24);
+        code.hit_within_v4(&traffic.ours_alone);
+        code.finish(PASS);
+    });
+    code.if_equal(LOAD_HALF, 12, i32::from(ethertype::IPV4), |code| ipv4(code, traffic));
+    code.if_equal(LOAD_HALF, 12, i32::from(ethertype::IPV6), |code| ipv6(code, traffic));
+    code.land(short);
+    code.finish(PASS);
+    code.land_hits();
+    // Passed on all the same where the queue has no socket.
+    code.push(LOAD_VALUE, 1, MAP_BY_DESCRIPTOR, 0, map);
+    code.push(0, 0, 0, 0, 0);
+    code.push(MOVE, 2, 9, 0, 0);
+    code.push(MOVE_VALUE, 3, 0, 0, PASS);
+    code.push(CALL, 0, 0, 0, REDIRECT_MAP);
+    code.push(EXIT, 0, 0, 0, 0);
+    code.instructions()
+}
+
+fn ipv4(code: &mut Code, traffic: &Traffic) {
+    code.if_equal(LOAD_BYTE, L3, 0x45, |code| {
+        let fragment = code.if_any(L3 + 6, 0x3fff);
+        for protocol in [TCP, UDP] {
+            code.if_equal(LOAD_BYTE, L3 + 9, protocol, |code| {
+                code.if_ports(L3 + 20, traffic, |code| {
+                    code.load_at(LOAD_WORD, L3 + 16);
+                    code.hit_within_v4(&traffic.own);
+                });
+            });
+        }
+        code.if_equal(LOAD_BYTE, L3 + 9, ICMP, |code| {
+            code.load_at(LOAD_WORD, L3 + 16);
+            code.hit_within_v4(&traffic.ours_alone);
+        });
+        code.land(fragment);
+    });
+    code.finish(PASS);
+}
+
+fn ipv6(code: &mut Code, traffic: &Traffic) {
+    let short = code.if_shorter(i32::from(L3) + 48);
+    for protocol in [TCP, UDP] {
+        code.if_equal(LOAD_BYTE, L3 + 6, protocol, |code| {
+            code.if_ports(L3 + 40, traffic, |code| {
+                code.with_v6(L3 + 24, |code| code.hit_within_v6(&traffic.own));
+            });
+        });
+    }
+    code.if_equal(LOAD_BYTE, L3 + 6, ICMPV6, |code| {
+        code.with_v6(L3 + 24, |code| code.hit_within_v6(&traffic.ours_alone));
+        code.if_equal(LOAD_BYTE, L3 + 40, NEIGHBOUR_SOLICITATION, |code| {
+            let short = code.if_shorter(i32::from(L3) + 64);
+            code.with_v6(L3 + 48, |code| code.hit_within_v6(&traffic.ours_alone));
+            code.land(short);
+        });
+    });
+    code.land(short);
+    code.finish(PASS);
+}
+
+impl Code {
+    /// A jump to be landed that is taken if the packet is shorter than `bytes`.
+    fn if_shorter(&mut self, bytes: i32) -> usize {
+        self.push(MOVE, 2, 6, 0, 0);
+        self.push(ADD_VALUE, 2, 0, 0, bytes);
+        self.push(IF_GREATER, 2, 7, 0, 0)
+    }
+
+    /// r0 = what stands at `offset`, as a number.
+    fn load_at(&mut self, width: u8, offset: i16) {
+        self.push(width, 0, 6, offset, 0);
+        match width {
+            LOAD_HALF => self.push(SWAP, 0, 0, 0, 16),
+            LOAD_WORD => self.push(SWAP, 0, 0, 0, 32),
+            LOAD_DOUBLE => self.push(SWAP, 0, 0, 0, 64),
+            _ => 0,
+        };
+    }
+
+    fn if_equal(&mut self, width: u8, offset: i16, value: i32, then: impl FnOnce(&mut Code)) {
+        self.load_at(width, offset);
+        let past = self.push(IF_NOT_EQUAL_32, 0, 0, 0, value);
+        then(self);
+        self.land(past);
+    }
+
+    /// A jump to be landed that is taken if any bit of `mask` is set at `offset`.
+    fn if_any(&mut self, offset: i16, mask: i32) -> usize {
+        self.load_at(LOAD_HALF, offset);
+        self.push(AND_VALUE, 0, 0, 0, mask);
+        self.push(IF_NOT_EQUAL_32, 0, 0, 0, 0)
+    }
+
+    /// `then`, if source and destination port at `offset` are the load's: what a server gets comes
+    /// to its ports; what a client gets comes from them, to one of its own.
+    fn if_ports(&mut self, offset: i16, traffic: &Traffic, then: impl FnOnce(&mut Code)) {
+        let server = traffic.role == Role::Server;
+        let (from, to) = match server {
+            true => (traffic.client_ports, traffic.listen),
+            false => (traffic.listen, traffic.client_ports),
+        };
+        // Anybody may ask a server, from any port.
+        let mut past = if server { Vec::new() } else { self.unless_port(offset, from).to_vec() };
+        past.extend(self.unless_port(offset + 2, to));
+        then(self);
+        for jump in past {
+            self.land(jump);
+        }
+    }
+
+    /// Jumps to be landed, one of which is taken if the port at `offset` is outside `ports`.
+    fn unless_port(&mut self, offset: i16, ports: PortRange) -> [usize; 2] {
+        let last = i32::from(ports.first) + ports.count as i32 - 1;
+        self.load_at(LOAD_HALF, offset);
+        let below = self.push(IF_LESS_32, 0, 0, 0, i32::from(ports.first));
+        let within = self.push(IF_AT_MOST_32, 0, 0, 0, last);
+        let above = self.push(JUMP, 0, 0, 0, 0);
+        self.land(within);
+        [below, above]
+    }
+
+    /// `then`, with the address at `offset` in r7 and r8; the packet's end is there again after.
+    fn with_v6(&mut self, offset: i16, then: impl FnOnce(&mut Code)) {
+        // r5 is spoiled by nothing in between.
+        self.push(MOVE, 5, 7, 0, 0);
+        self.load_at(LOAD_DOUBLE, offset);
+        self.push(MOVE, 4, 0, 0, 0);
+        self.load_at(LOAD_DOUBLE, offset + 8);
+        self.push(MOVE, 8, 0, 0, 0);
+        self.push(MOVE, 7, 4, 0, 0);
+        then(self);
+        self.push(MOVE, 7, 5, 0, 0);
+    }
+}

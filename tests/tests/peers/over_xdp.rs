@@ -1,0 +1,127 @@
+//! Over XDP sockets the kernel stays in charge: the load is ours, and everything else on the same
+//! interface (pings, connections, neighbours) is the kernel's, undisturbed.
+
+use std::time::Duration;
+
+use dperf_tests::kernel::{Counters, RESETS};
+use dperf_tests::namespace::alone;
+use dperf_tests::process::{Process, Signal};
+use dperf_tests::program::{self, Program};
+
+use crate::net::{self, Checksums, LOAD, Net, Nginx, OURS, PEER, PORT, Way, seconds, wrk};
+
+/// A net whose kernel has the port's own address, as a kernel in charge has.
+fn shared() -> Net {
+    let net = Net::new(Checksums::Made);
+    net.here.address(PORT, &format!("{OURS}/24"));
+    net
+}
+
+fn start(net: &Net, name: &str, text: &str) -> Program {
+    let text = text.replace("af_packet:", "af_xdp:");
+    Program::start(&net.here, &net.folder, name, &text)
+}
+
+fn server(net: &Net, more: &str) -> Program {
+    let mut server = start(net, "server", &net::server(OURS, more));
+    server.wait_for_load();
+    server
+}
+
+fn assert_detached(net: &Net) {
+    let link = net.here.run(&format!("ip -details link show dev {PORT}"));
+    assert!(!link.contains("xdp"), "{link}");
+}
+
+#[test]
+fn nginx_answers_a_client_over_xdp() {
+    let Some(_alone) = alone("nginx_answers_a_client_over_xdp", &["nginx", "ss", "ping"]) else {
+        return;
+    };
+    let net = shared();
+    let nginx = Nginx::start(&net.there, &net.folder);
+    let before = Counters::of(&net.there);
+    let way = Way { gateway: PEER, server: PEER };
+    let text = net::client(&way, seconds(), "cps 2k\nhttp_path /1k");
+    let mut client = start(&net, "client", &text);
+    client.wait_for_load();
+    let count = 10 * seconds();
+    let pings = net.there.run(&format!("ping -q -i 0.05 -c {count} -W 2 {OURS}"));
+    assert!(pings.contains(" 0% packet loss") && !pings.contains("duplicates"), "{pings}");
+    let outcome = client.end(seconds());
+    net.assert_clean(&outcome, &[], &before, RESETS);
+    assert!(outcome.count("http2XX") >= 1980 * seconds(), "{}", outcome.record());
+    assert_eq!(outcome.count("icmpRx"), 0, "pings of the kernel's address are the kernel's");
+    assert_detached(&net);
+    nginx.stop(&net.folder);
+}
+
+#[test]
+fn the_kernel_lives_beside_a_server_over_xdp() {
+    let tools = ["wrk", "curl", "ping", "socat", "ss", "cmp"];
+    let Some(_alone) = alone("the_kernel_lives_beside_a_server_over_xdp", &tools) else { return };
+    let net = shared();
+    let server = server(&net, "");
+    assert_eq!(net.there.run(&format!("curl -s -m 5 http://{LOAD}/")), "hello dperf!\r\n");
+    let sent = net.folder.write("sent", vec![b'k'; 20_000_000]);
+    let received = net.folder.file("received");
+    let listen = format!("socat -u TCP-LISTEN:80,bind={OURS} CREATE:{}", received.display());
+    let mut listener = Process::start(net.here.line(&listen), "listener", &net.folder);
+    let listens = |_: &Process| net.here.run("ss -Hltn").contains(":80");
+    listener.wait_until("a listening socket", Duration::from_secs(10), listens);
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| wrk(&net.there, LOAD, 6, &["-H", "Connection: close"]));
+        // The load's port at the kernel's own address: a connection of the kernel.
+        net.there.run(&format!("socat -u OPEN:{} TCP:{OURS}:80", sent.display()));
+        let pings = net.there.run(&format!("ping -q -i 0.05 -c 60 -W 2 {OURS}"));
+        assert!(pings.contains("60 received, 0% packet loss"), "{pings}");
+        let pings = net.there.run(&format!("ping -q -i 0.05 -c 20 -W 2 {LOAD}"));
+        assert!(pings.contains("20 received, 0% packet loss"), "{pings}");
+        assert!(!load.is_finished(), "the load ended first");
+    });
+    assert!(listener.end(Duration::from_secs(5)).status.success());
+    net.here.run(&format!("cmp {} {}", sent.display(), received.display()));
+    let outcome = server.stop();
+    // wrk leaves in the middle of its last answers.
+    assert_eq!(outcome.count("skErr") - outcome.count("skErrReset"), 0, "{}", outcome.record());
+    assert!(outcome.count("skErrReset") <= 32, "{}", outcome.record());
+    assert_eq!(outcome.count("icmpTx"), 20, "pings of the load's address are ours");
+    assert_detached(&net);
+}
+
+#[test]
+fn a_kill_detaches_the_program() {
+    let Some(_alone) = alone("a_kill_detaches_the_program", &["ping"]) else { return };
+    let net = shared();
+    let server = server(&net, "");
+    let link = net.here.run(&format!("ip -details link show dev {PORT}"));
+    assert!(link.contains("prog/xdp"), "{link}");
+    assert_eq!(server.stop_by(Signal::KILL).code(), None);
+    assert_detached(&net);
+    net.there.run(&format!("ping -q -c 1 -W 2 {OURS}"));
+}
+
+#[test]
+fn an_xdp_port_that_cannot_be_opened_says_why() {
+    let Some(_alone) = alone("an_xdp_port_that_cannot_be_opened_says_why", &[]) else { return };
+    let net = shared();
+    let refusal = |name: &str, before: &[&str], text: &str| {
+        let file = net.folder.write(&format!("{name}.conf"), text.replace("af_packet:", "af_xdp:"));
+        let mut command = net.here.command("env");
+        command.args(before).arg(program::path()).arg("run").arg(file);
+        let ended = Process::start(command, name, &net.folder).end(Duration::from_secs(10));
+        assert_eq!(ended.status.code(), Some(2), "{}", ended.err);
+        ended.err
+    };
+    let text = net::server(OURS, "");
+    let bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+    let rights = refusal("rights", &bare, &text);
+    assert!(rights.contains("'setcap cap_net_raw,cap_net_admin,cap_bpf+ep'"), "{rights}");
+    let all_kernels = text.replace(&format!("server {LOAD} 4"), &format!("server {OURS} 1"));
+    assert_ne!(all_kernels, text);
+    let unheard = refusal("unheard", &[], &all_kernels);
+    assert!(unheard.contains("is an address of the kernel on 'port0'"), "{unheard}");
+    let _first = server(&net, "");
+    let second = refusal("second", &[], &text);
+    assert!(second.contains("another XDP program or socket has it"), "{second}");
+}
