@@ -16,7 +16,7 @@ use dperf_core::exception::ExceptionPath;
 use dperf_core::plan::Role;
 use dperf_core::port::Offloads;
 use dperf_core::wire::ethernet::MacAddr;
-use dperf_shell::config::{Exception, ExceptionKind, Place, Port, PortName};
+use dperf_shell::config::{Exception, ExceptionKind, Place};
 use dperf_shell::exception;
 use dperf_shell::port::{Facts, KernelSees};
 use dperf_tests::arena::Arena;
@@ -46,14 +46,7 @@ fn processor_time() -> Duration {
 
 fn open(kind: ExceptionKind, workers: usize) -> exception::Opened {
     let place = Place { file: "bench".into(), line: 1, column: 1 };
-    let wanted = Exception { kind, name: "bench".into(), place: place.clone() };
-    let port = Port {
-        name: PortName::Link("bench".into()),
-        local: "10.99.0.1".parse().expect("an address"),
-        gateway: "10.99.0.2".parse().expect("an address"),
-        gateway_mac: None,
-        place,
-    };
+    let wanted = Exception { kind, name: "bench".into(), place };
     let facts = Facts {
         mac: MAC,
         frame_bytes: 1514,
@@ -61,7 +54,7 @@ fn open(kind: ExceptionKind, workers: usize) -> exception::Opened {
         kernel_sees: KernelSees::Nothing,
         paired_queues: true,
     };
-    let opened = exception::open(&wanted, Role::Server, (0, &port), &facts, workers);
+    let opened = exception::open(&wanted, Role::Server, 0, &facts, workers);
     let opened = opened.unwrap_or_else(|why| panic!("{why:#}"));
     for (index, name) in opened.interfaces.iter().enumerate() {
         let command = format!(

@@ -192,6 +192,17 @@ impl XdpQueue {
         socket.sent.consume(u32::MAX, |offset| free.push((offset / bytes) as u32));
     }
 
+    /// Makes a sleeping kernel send what lies in the ring.
+    fn wake(&self) {
+        for _ in 0..4 {
+            let asleep = self.socket.tx.wants_wakeup() && self.socket.tx.len() > 0;
+            // EAGAIN: there is more than one call's worth; anything else, `state` tells.
+            if !asleep || self.socket.kick_tx().is_ok() {
+                break;
+            }
+        }
+    }
+
     /// A frame over the packet of `len` bytes at `offset`; none if the kernel lies.
     fn lend(&mut self, offset: u64, len: u32) -> Option<Frame> {
         let bytes = self.chunks.chunk_bytes() as u64;
@@ -232,6 +243,8 @@ unsafe impl PacketQueue for XdpQueue {
     }
 
     fn receive(&mut self, into: &mut Tray) {
+        // What the kernel had no room for when it was last called.
+        self.wake();
         self.complete();
         let mut came = [(0, 0); BURST];
         let mut count = 0;
@@ -283,13 +296,7 @@ unsafe impl PacketQueue for XdpQueue {
             self.strange += 1;
             from.drain_front(1, |frame| self.reclaim(frame));
         }
-        for _ in 0..4 {
-            let asleep = self.socket.tx.wants_wakeup() && self.socket.tx.len() > 0;
-            // EAGAIN: there is more than one call's worth; anything else, `state` tells.
-            if !asleep || self.socket.kick_tx().is_ok() {
-                break;
-            }
-        }
+        self.wake();
         sent
     }
 

@@ -32,8 +32,7 @@ type Open = fn(&Config, &Facts) -> (Vec<Box<dyn ExceptionPath>>, Vec<String>);
 /// As configured: what the program does.
 fn configured(config: &Config, facts: &Facts) -> (Vec<Box<dyn ExceptionPath>>, Vec<String>) {
     let wanted = config.exception.as_ref().expect("a way to the kernel");
-    let (own, workers) = ((0, &config.ports[0]), usize::from(WORKERS));
-    let opened = exception::open(wanted, config.role, own, facts, workers);
+    let opened = exception::open(wanted, config.role, 0, facts, usize::from(WORKERS));
     let opened = opened.expect("the kernel has TAP");
     assert!(opened.notes.is_empty(), "{:?}", opened.notes);
     (opened.paths, opened.interfaces)
