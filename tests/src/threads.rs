@@ -35,7 +35,7 @@ pub fn sides(exception: &str, cps: u64) -> [Side; 2] {
     let [client, server] = link::MACS;
     let both = format!(
         "cpu 0 1 2 3\nduration 1h\nclient 10.0.1.2 8\nserver 10.0.2.2 2\nprotocol http\nrss\n\
-         {exception}\n"
+         neigh_ignore\n{exception}\n"
     );
     let texts = [
         format!(

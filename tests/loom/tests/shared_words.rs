@@ -18,7 +18,7 @@ trait InTurn: Send + Sync + 'static {
 
 impl InTurn for Lock<u32> {
     fn try_with(&self, act: fn(&mut u32)) -> Option<()> {
-        Lock::try_with(self, |value| act(value))
+        Lock::try_with(self, act)
     }
     fn end(&self) -> u32 {
         until(|| Lock::try_with(self, |value| *value))

@@ -179,7 +179,6 @@ fn one_side(side: &Books) {
     assert_eq!((received, sent), (side.count(KniRx), side.count(KniTx)), "{side:?}");
     assert_eq!(receive_drops, side.count(KniErrors), "{side:?}");
     assert_eq!(side.sum(&[BadRx, DropForeignMac, UdpRx]), 0, "{side:?}");
-    // An ARP packet is answered here and copied to the kernel: it ends there like the others.
     assert_eq!(side.count(PktRx), side.sum(&[TcpRx, KniRx, KniFull, KniErrors]), "{side:?}");
     let made = side.sum(&[TcpTx, UdpTx, ArpTx, IcmpTx, KniTx]);
     assert_eq!(side.sum(&[PktTx, DropTx]), made, "{side:?}");
@@ -187,17 +186,14 @@ fn one_side(side: &Books) {
 
 /// What one side sent is what the other received, and every numbered packet is in one book.
 fn one_direction(from: &Books, to: &Books, tally: &Tally) {
-    assert_eq!(from.count(Count::PktTx), to.count(Count::PktRx), "the link loses nothing");
-    assert_eq!(tally.sent, from.kernel.sent + from.kernel.send_drops, "{tally:?} {from:?}");
-    assert_eq!(tally.received + to.overflowed, to.kernel.received - arps(from), "{tally:?} {to:?}");
-    let lost = from.kernel.send_drops
-        + from.count(Count::DropTx)
-        + to.sum(&[Count::KniFull, Count::KniErrors])
-        + to.overflowed;
-    assert_eq!(tally.sent, tally.received + lost, "{tally:?}\n{from:?}\n{to:?}");
-}
-
-/// Copies of a peer's announcements that the kernel got.
-fn arps(from: &Books) -> u64 {
-    from.count(Count::ArpTx)
+    let told = format!("{tally:?}\n{from:?}\n{to:?}");
+    assert_eq!(from.count(Count::ArpTx), 0, "only numbered packets are for the kernel\n{told}");
+    assert_eq!(from.count(Count::PktTx), to.count(Count::PktRx), "the link loses nothing\n{told}");
+    assert_eq!(tally.sent, from.count(Count::KniTx) + from.kernel.send_drops, "{told}");
+    assert_eq!(tally.received + to.overflowed, to.count(Count::KniRx), "{told}");
+    // On a machine that stands still for half a second the link takes nothing for so long, and what
+    // waits is given up: the kernel's packets and the load's.
+    let came = to.sum(&[Count::KniRx, Count::KniFull, Count::KniErrors]);
+    let given_up = from.count(Count::KniTx).checked_sub(came);
+    assert!(given_up.is_some_and(|count| count <= from.count(Count::DropTx)), "{told}");
 }
