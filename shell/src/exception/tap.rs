@@ -68,7 +68,7 @@ use crate::port::ifreq::{ioctl, request};
 /// Bytes that may wait in the kernel for somebody slow; what comes then is not taken.
 const SEND_BYTES: libc::c_int = 4 << 20;
 
-/// One queue of a TAP interface. Minted only by [`open`] and [`open_queues`].
+/// One queue of a TAP interface. Minted only by [`super::open`].
 #[derive(Debug)]
 pub struct TapQueue {
     file: File,
