@@ -18,6 +18,16 @@ pub enum Role {
     Server,
 }
 
+impl Role {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Client => "client",
+            Role::Server => "server",
+        }
+    }
+}
+
 /// A row of consecutive port numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PortRange {

@@ -193,10 +193,7 @@ impl Draft<'_> {
             Split::ByServer => vec![servers[self.queue]],
             Split::Whole | Split::ByClientPort => servers.clone(),
         };
-        let role = match config.role {
-            Role::Client => "client",
-            Role::Server => "server",
-        };
+        let role = config.role.name();
         Worker {
             name: format!("{role}-{}.{}", self.port, self.queue),
             cpu,
@@ -241,11 +238,7 @@ impl Draft<'_> {
     /// The address we are known by: the port's own, or, where that is the kernel's, one of the
     /// load's.
     fn host(&self) -> IpAddr {
-        let lists = match self.config.role {
-            Role::Client => &self.config.clients,
-            Role::Server => &self.config.servers,
-        };
-        let of_load = lists.get(self.port).and_then(|line| line.list.first());
+        let of_load = self.config.own_addresses(self.port).first();
         match self.facts.kernel_sees {
             KernelSees::Rest => of_load.copied().unwrap_or(self.configured().local),
             KernelSees::Nothing | KernelSees::Copy => self.configured().local,

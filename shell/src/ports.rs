@@ -156,7 +156,7 @@ fn sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
 
 /// XDP sockets on `interface` for the load of a port.
 fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
-    let own = load_ranges(config, port);
+    let own = ranges(config.own_addresses(port).to_vec());
     let kernels = addresses_of(interface);
     let alone = |range: &&IpRange| !kernels.iter().any(|address| holds(range, *address));
     let traffic = Traffic {
@@ -187,22 +187,10 @@ fn servers_first<'a>(
 
 /// The addresses for which we answer on a port: its own and our side's, as ranges.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
-    ranges(load_addresses(config, port).chain([config.ports[port].local]).collect())
+    ranges([config.own_addresses(port), &[config.ports[port].local]].concat())
 }
 
-/// The addresses of our side of the load on a port, as ranges.
-fn load_ranges(config: &Config, port: usize) -> Vec<IpRange> {
-    ranges(load_addresses(config, port).collect())
-}
-
-fn load_addresses(config: &Config, port: usize) -> impl Iterator<Item = IpAddr> {
-    let lists = match config.role {
-        Role::Client => &config.clients,
-        Role::Server => &config.servers,
-    };
-    lists.get(port).into_iter().flat_map(|line| line.list.iter().copied())
-}
-
+/// Addresses as ranges.
 fn ranges(mut own: Vec<IpAddr>) -> Vec<IpRange> {
     own.sort_unstable();
     let mut ranges: Vec<IpRange> = Vec::new();

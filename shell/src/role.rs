@@ -103,10 +103,7 @@ impl RoleRun {
 
     /// Its name in reports.
     pub fn name(&self) -> &'static str {
-        match self.role() {
-            Role::Client => "client",
-            Role::Server => "server",
-        }
+        self.role().name()
     }
 
     /// All workers' counters together.

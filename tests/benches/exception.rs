@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use dperf_core::exception::ExceptionPath;
 use dperf_core::plan::Role;
 use dperf_core::port::Offloads;
+use dperf_core::wire::checksum::{finish, sum};
 use dperf_core::wire::ethernet::MacAddr;
 use dperf_shell::config::{Exception, ExceptionKind, Place};
 use dperf_shell::exception;
@@ -77,9 +78,8 @@ fn datagram(net: u8, from: u16) -> Vec<u8> {
     frame[14..34].copy_from_slice(&[
         0x45, 0, 0, total, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 99, net, 2, 10, 99, net, 1,
     ]);
-    let sum: u32 = frame[14..34].chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
-    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
-    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    let sum = finish(sum(&frame[14..34]));
+    frame[24..26].copy_from_slice(&sum);
     frame[34..36].copy_from_slice(&from.to_be_bytes());
     frame[36..38].copy_from_slice(&9u16.to_be_bytes());
     frame[39] = total - 20;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, skip};
 use crate::process::{Ended, Folder, Process, Signal, first_in_line};
 
 /// The longest that a run may take to end once its time is over: connections get 4 s.
@@ -36,13 +36,17 @@ pub fn path() -> PathBuf {
     path
 }
 
-/// It was built with DPDK.
+/// True if it was built with DPDK; else `test` is skipped by name.
 ///
 /// # Panics
-/// It does not start.
-pub fn has_dpdk() -> bool {
+/// It does not start, or it was not and CI=true.
+pub fn has_dpdk(test: &str) -> bool {
     let help = Command::new(path()).arg("--help").output().expect("the program starts");
-    String::from_utf8_lossy(&help.stdout).contains("DPDK: built in")
+    let has = String::from_utf8_lossy(&help.stdout).contains("DPDK: built in");
+    if !has {
+        skip(test, "a dperf-shell built with DPDK (cargo build --features dpdk)");
+    }
+    has
 }
 
 /// The processor of the program under test; peers have number 0, on a machine with more than one.

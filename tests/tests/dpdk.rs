@@ -19,15 +19,6 @@ const SECONDS: u64 = 5;
 /// The longest that DPDK may take to open a port.
 const OPEN: Duration = Duration::from_secs(20);
 
-/// True if the program can do DPDK; else the test is skipped by name.
-fn has_dpdk(test: &str) -> bool {
-    let has = program::has_dpdk();
-    if !has {
-        skip(test, "a dperf-shell built with DPDK (cargo build --features dpdk)");
-    }
-    has
-}
-
 /// One load over a pair of devices.
 struct Load<'a> {
     /// Of the server and of the client.
@@ -130,7 +121,7 @@ fn two_cpus(test: &str) -> bool {
 fn memif_loses_nothing() {
     let test = "memif_loses_nothing";
     let Some(_alone) = alone(test, &[]) else { return };
-    if !has_dpdk(test) || !two_cpus(test) {
+    if !program::has_dpdk(test) || !two_cpus(test) {
         return;
     }
     over_memif(&MEMIF);
@@ -146,7 +137,7 @@ fn memif_loses_nothing() {
 fn memif_loses_nothing_on_two_queues() {
     let test = "memif_loses_nothing_on_two_queues";
     let Some(_alone) = alone(test, &[]) else { return };
-    if !has_dpdk(test) || !two_cpus(test) {
+    if !program::has_dpdk(test) || !two_cpus(test) {
         return;
     }
     // Two workers on one processor: more threads than processors would wait for each other.
@@ -193,7 +184,7 @@ impl Drop for HugePages {
 fn memif_loses_nothing_on_huge_pages() {
     let test = "memif_loses_nothing_on_huge_pages";
     let Some(_alone) = alone(test, &[]) else { return };
-    if !has_dpdk(test) || !two_cpus(test) {
+    if !program::has_dpdk(test) || !two_cpus(test) {
         return;
     }
     let Some(_pages) = HugePages::take(600) else { return skip(test, "600 huge pages") };
@@ -220,7 +211,7 @@ fn over_interfaces(driver: &str, words: &str) {
 fn packet_sockets_of_dpdk_lose_nothing() {
     let test = "packet_sockets_of_dpdk_lose_nothing";
     let Some(_alone) = alone(test, &[]) else { return };
-    if has_dpdk(test) && two_cpus(test) {
+    if program::has_dpdk(test) && two_cpus(test) {
         over_interfaces("net_af_packet", "");
         over_interfaces("net_af_packet", "payload_size 1400");
     }
@@ -230,7 +221,7 @@ fn packet_sockets_of_dpdk_lose_nothing() {
 fn xdp_sockets_of_dpdk_lose_nothing() {
     let test = "xdp_sockets_of_dpdk_lose_nothing";
     let Some(_alone) = alone(test, &[]) else { return };
-    if has_dpdk(test) && two_cpus(test) {
+    if program::has_dpdk(test) && two_cpus(test) {
         over_interfaces("net_af_xdp", "");
         over_interfaces("net_af_xdp", "payload_size 1400");
     }

@@ -54,6 +54,7 @@ pub(super) fn check(config: &mut Config, notes: &mut Vec<Note>) -> Result<(), Co
         let complaint = Complaint::new(why, hint);
         return Err(ConfigError::new(&exception.place, "exception", complaint));
     }
+    let mut without = 0;
     for port in &config.ports {
         let why = match &port.name {
             PortName::AfPacket(interface) => format!(
@@ -68,9 +69,9 @@ pub(super) fn check(config: &mut Config, notes: &mut Vec<Note>) -> Result<(), Co
         };
         let text = format!("exception has no effect on {}: {why}", port.name);
         notes.push(Note { place: exception.place.clone(), text });
+        without += 1;
     }
-    let shared = |name: &PortName| matches!(name, PortName::AfPacket(_) | PortName::AfXdp(_));
-    if config.ports.iter().all(|port| shared(&port.name)) {
+    if without == config.ports.len() {
         config.exception = None;
     }
     Ok(())

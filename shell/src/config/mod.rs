@@ -232,6 +232,15 @@ impl Config {
         self.cpus.len() / self.ports.len().max(1)
     }
 
+    /// The addresses of our side of the load on the port of that index.
+    pub fn own_addresses(&self, port: usize) -> &[IpAddr] {
+        let lists = match self.role {
+            Role::Client => &self.clients,
+            Role::Server => &self.servers,
+        };
+        lists.get(port).map_or(&[], |line| &line.list)
+    }
+
     /// Some address of the load is an IPv6 address.
     pub fn is_ipv6(&self) -> bool {
         self.servers.iter().any(|servers| servers.list.iter().any(IpAddr::is_ipv6))

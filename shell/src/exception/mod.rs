@@ -134,14 +134,13 @@ impl<X: ExceptionPath> ExceptionPath for Share<X> {
 /// # Errors
 /// The command fails; what it printed is on the screen already.
 pub fn bring_up(command: &str, role: Role, port: &Port, facts: &Facts, name: &str) -> Result<()> {
-    let role = if role == Role::Server { "server" } else { "client" };
     let status = Command::new("sh")
         .args(["-c", command])
         .env("INTERFACE", name)
         .env("ADDRESS", port.local.to_string())
         .env("GATEWAY", port.gateway.to_string())
         .env("MAC", facts.mac.to_string())
-        .env("ROLE", role)
+        .env("ROLE", role.name())
         .status()?;
     ensure!(
         status.success(),

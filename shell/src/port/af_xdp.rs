@@ -13,12 +13,13 @@
 use std::io::Error;
 use std::mem::ManuallyDrop;
 use std::net::UdpSocket;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
+use dperf_core::wire::ethernet::VLAN_BYTES;
 
 use self::socket::{CHUNKS, Chunks, Copying, HEADROOM, Socket};
 use super::packet_socket::interface::{self, Interface};
@@ -43,7 +44,11 @@ const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 /// One sentence that says what is missing and how to provide it; nothing stays attached.
 pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
     let ranges = traffic.own.len();
-    ensure!(ranges <= bpf::MAX_RANGES, "the addresses make {ranges} ranges, more than {}", 256);
+    ensure!(
+        ranges <= bpf::MAX_RANGES,
+        "the addresses make {ranges} ranges, more than {}",
+        bpf::MAX_RANGES
+    );
     let probe = UdpSocket::bind(("0.0.0.0", 0)).context("no socket to ask with")?;
     let found = Interface::find(probe.as_fd(), name)?;
     let has = interface::rx_queues(probe.as_fd(), name);
@@ -94,7 +99,6 @@ fn attach(
     map: &OwnedFd,
     notes: &mut Vec<String>,
 ) -> Result<OwnedFd> {
-    use std::os::fd::AsRawFd;
     let code = program::assemble(traffic, map.as_raw_fd());
     let program = bpf::load(bpf::Kind::Xdp, &code).map_err(|why| refused(name, &why))?;
     let native = bpf::attach(&program, index, BPF_XDP, XDP_FLAGS_DRV_MODE);
@@ -287,7 +291,9 @@ unsafe impl PacketQueue for XdpQueue {
             len: frame.len() as u32,
             options: 0,
         };
-        let ours = |frame: &Frame| self.chunk_of(frame).is_some() && frame.len() <= frame_bytes + 4;
+        let ours = |frame: &Frame| {
+            self.chunk_of(frame).is_some() && frame.len() <= frame_bytes + VLAN_BYTES
+        };
         let good = from.frames().iter().take_while(|frame| ours(frame)).count();
         let mut frames = from.frames()[..good].iter().map(descriptor);
         let sent = self.socket.tx.produce(|| frames.next()) as usize;

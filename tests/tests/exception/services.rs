@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use dperf_tests::namespace::{Namespace, alone};
 use dperf_tests::process::{Folder, Process};
-use dperf_tests::program::Outcome;
+use dperf_tests::program::{self, Outcome};
 
-use crate::needs_dpdk;
 use crate::pair::{CLIENT, Pair, Running, SERVER};
 
 /// The longest a neighbour may take to be met.
@@ -84,7 +83,7 @@ fn since(text: &str) -> Option<f64> {
 fn the_kernel_serves_while_the_load_runs() {
     let tools = ["ping", "socat", "ss", "bird", "birdc", "dd", "sha256sum"];
     let Some(_alone) = alone("the_kernel_serves_while_the_load_runs", &tools) else { return };
-    if !needs_dpdk("the_kernel_serves_while_the_load_runs") {
+    if !program::has_dpdk("the_kernel_serves_while_the_load_runs") {
         return;
     }
     for exception in ["tap", "tap-per-core"] {

@@ -12,7 +12,7 @@ use dperf_tests::flood;
 use dperf_tests::kernel::Traffic;
 use dperf_tests::namespace::{Namespace, alone};
 use dperf_tests::process::Folder;
-use dperf_tests::program::{Outcome, Program};
+use dperf_tests::program::Program;
 use serde_json::Value;
 
 use crate::{nothing_wrong, overflowed, quiet, set_up};
@@ -110,7 +110,7 @@ fn run(test: &str, kind: &str) {
     let outcome = program.stop();
     assert!(!outcome.0.err.contains("ThreadSanitizer"), "{}", outcome.0.err);
     assert_eq!(outcome.code(), Some(0), "{}{}", outcome.0.out, outcome.0.err);
-    let finals = &["client", "server"].map(|role| last(&outcome, role));
+    let finals = &["client", "server"].map(|role| outcome.record_of(role));
     println!("{test}: sent {sent:?}, received {received:?}, drops {drops:?}");
     for (from, to) in [(0, 1), (1, 0)] {
         let told = format!("{}\n{}", finals[from], finals[to]);
@@ -125,14 +125,6 @@ fn run(test: &str, kind: &str) {
         assert!(given_up.is_some_and(|count| count <= sender("dropTx")), "{told}");
     }
     assert!(count(&finals[0], "http2XX") > 0, "{}", finals[0]);
-}
-
-/// A role's last record.
-fn last(outcome: &Outcome, role: &str) -> Value {
-    let records = outcome.0.out.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let mut finals =
-        records.filter(|record: &Value| record["type"] == "final" && record["role"] == role);
-    finals.next().unwrap_or_else(|| panic!("no {role} in {}", outcome.0.out))
 }
 
 fn count(record: &Value, name: &str) -> u64 {

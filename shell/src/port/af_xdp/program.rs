@@ -10,10 +10,12 @@
 
 use dperf_core::plan::{PortRange, Role};
 use dperf_core::wire::ethernet::{ETHERNET_BYTES, ethertype};
+use dperf_core::wire::icmpv6::NEIGHBOR_SOLICITATION;
+use dperf_core::wire::ipv4::protocol;
 
 use crate::port::bpf::{
-    Code, IF_AT_MOST_32, IF_GREATER, IF_LESS_32, IF_NOT_EQUAL_32, Instruction, IpRange, LOAD_VALUE,
-    MOVE, MOVE_VALUE,
+    Code, EXIT, IF_AT_MOST_32, IF_GREATER, IF_LESS_32, IF_NOT_EQUAL_32, Instruction, IpRange,
+    LOAD_VALUE, MOVE, MOVE_VALUE,
 };
 
 /// What the load is, as far as a packet shows it.
@@ -41,7 +43,6 @@ const SWAP: u8 = 0xdc;
 const ADD_VALUE: u8 = 0x07;
 const AND_VALUE: u8 = 0x57;
 const CALL: u8 = 0x85;
-const EXIT: u8 = 0x95;
 const JUMP: u8 = 0x05;
 
 // linux/bpf.h: what the program returns, a helper, and where a packet's description has what.
@@ -53,11 +54,6 @@ const DATA_END: i16 = 4;
 const RX_QUEUE: i16 = 16;
 
 const L3: i16 = ETHERNET_BYTES as i16;
-const TCP: i32 = 6;
-const UDP: i32 = 17;
-const ICMP: i32 = 1;
-const ICMPV6: i32 = 58;
-const NEIGHBOUR_SOLICITATION: i32 = 135;
 
 /// The program for `traffic`, with the sockets in the map of descriptor `map`.
 pub(super) fn assemble(traffic: &Traffic, map: i32) -> Vec<Instruction> {
@@ -91,15 +87,15 @@ pub(super) fn assemble(traffic: &Traffic, map: i32) -> Vec<Instruction> {
 fn ipv4(code: &mut Code, traffic: &Traffic) {
     code.if_equal(LOAD_BYTE, L3, 0x45, |code| {
         let fragment = code.if_any(L3 + 6, 0x3fff);
-        for protocol in [TCP, UDP] {
-            code.if_equal(LOAD_BYTE, L3 + 9, protocol, |code| {
+        for transport in [protocol::TCP, protocol::UDP] {
+            code.if_equal(LOAD_BYTE, L3 + 9, i32::from(transport), |code| {
                 code.if_ports(L3 + 20, traffic, |code| {
                     code.load_at(LOAD_WORD, L3 + 16);
                     code.hit_within_v4(&traffic.own);
                 });
             });
         }
-        code.if_equal(LOAD_BYTE, L3 + 9, ICMP, |code| {
+        code.if_equal(LOAD_BYTE, L3 + 9, i32::from(protocol::ICMP), |code| {
             code.load_at(LOAD_WORD, L3 + 16);
             code.hit_within_v4(&traffic.ours_alone);
         });
@@ -110,16 +106,16 @@ fn ipv4(code: &mut Code, traffic: &Traffic) {
 
 fn ipv6(code: &mut Code, traffic: &Traffic) {
     let short = code.if_shorter(i32::from(L3) + 48);
-    for protocol in [TCP, UDP] {
-        code.if_equal(LOAD_BYTE, L3 + 6, protocol, |code| {
+    for transport in [protocol::TCP, protocol::UDP] {
+        code.if_equal(LOAD_BYTE, L3 + 6, i32::from(transport), |code| {
             code.if_ports(L3 + 40, traffic, |code| {
                 code.with_v6(L3 + 24, |code| code.hit_within_v6(&traffic.own));
             });
         });
     }
-    code.if_equal(LOAD_BYTE, L3 + 6, ICMPV6, |code| {
+    code.if_equal(LOAD_BYTE, L3 + 6, i32::from(protocol::ICMPV6), |code| {
         code.with_v6(L3 + 24, |code| code.hit_within_v6(&traffic.ours_alone));
-        code.if_equal(LOAD_BYTE, L3 + 40, NEIGHBOUR_SOLICITATION, |code| {
+        code.if_equal(LOAD_BYTE, L3 + 40, i32::from(NEIGHBOR_SOLICITATION), |code| {
             let short = code.if_shorter(i32::from(L3) + 64);
             code.with_v6(L3 + 48, |code| code.hit_within_v6(&traffic.ours_alone));
             code.land(short);

@@ -8,6 +8,8 @@
 //! The kernel has taken a VLAN tag off before. A packet too short for a load is handed on.
 
 use dperf_core::wire::ethernet::{ETHERNET_BYTES, ethertype};
+use dperf_core::wire::icmpv6::NEIGHBOR_SOLICITATION;
+use dperf_core::wire::ipv4::protocol;
 
 use crate::port::bpf::{Code, IF_NOT_EQUAL_32, Instruction, IpRange, MOVE, OR, SHIFT_LEFT};
 
@@ -19,9 +21,6 @@ const LOAD_WORD: u8 = 0x20;
 // What the program returns (linux/bpf.h, enum tcx_action_base).
 const NEXT: i32 = -1;
 const DROP: i32 = 2;
-
-const NEIGHBOUR_SOLICITATION: i32 = 135;
-const ICMPV6: i32 = 58;
 
 /// The program for `ranges`; the descriptor of a packet comes in r1.
 pub(super) fn assemble(ranges: &[IpRange]) -> Vec<Instruction> {
@@ -39,8 +38,8 @@ pub(super) fn assemble(ranges: &[IpRange]) -> Vec<Instruction> {
     code.only_if(LOAD_HALF, 12, i32::from(ethertype::IPV6), |code| {
         code.load_v6(l3 + 24);
         code.hit_within_v6(ranges);
-        code.only_if(LOAD_BYTE, l3 + 6, ICMPV6, |code| {
-            code.only_if(LOAD_BYTE, l3 + 40, NEIGHBOUR_SOLICITATION, |code| {
+        code.only_if(LOAD_BYTE, l3 + 6, i32::from(protocol::ICMPV6), |code| {
+            code.only_if(LOAD_BYTE, l3 + 40, i32::from(NEIGHBOR_SOLICITATION), |code| {
                 code.load_v6(l3 + 48);
                 code.hit_within_v6(ranges);
             });
