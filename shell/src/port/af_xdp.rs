@@ -22,7 +22,7 @@ use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortS
 use dperf_core::wire::ethernet::VLAN_BYTES;
 
 use self::socket::{CHUNKS, Chunks, Copying, HEADROOM, Socket};
-use super::packet_socket::interface::{self, Interface};
+use super::interface::{self, Interface};
 use super::{Facts, KernelSees, Opened, bpf};
 
 pub mod program;

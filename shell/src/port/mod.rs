@@ -5,9 +5,11 @@ pub mod bpf;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod ifreq;
+mod interface;
 pub mod kernel_silence;
 pub mod link;
 pub mod packet_socket;
+mod socket_option;
 
 use dperf_core::port::{Offloads, PacketQueue};
 use dperf_core::wire::ethernet::MacAddr;

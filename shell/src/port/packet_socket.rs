@@ -19,13 +19,13 @@ use dperf_core::frame::{Frame, RxChecksum, TRAY_PLACES, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
 use dperf_core::wire::ethernet::{VLAN_BYTES, ethertype};
 
-use self::interface::Interface;
 use self::ring::{Arrived, RxRing};
 pub use self::spread::Spread;
+use super::interface::{self, Interface};
 use super::link::buffers::Buffers;
+use super::socket_option::{get, set};
 use super::{Facts, KernelSees, Opened};
 
-pub(super) mod interface;
 mod ring;
 mod spread;
 #[cfg(test)]
@@ -331,28 +331,6 @@ fn set_option<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> IoRe
     set(socket, libc::SOL_PACKET, option, value)
 }
 
-pub(super) fn set<T>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> IoResult<()> {
-    let len = size_of::<T>() as libc::socklen_t;
-    let value = core::ptr::from_ref(value).cast();
-    // SAFETY: the kernel reads at most `len` bytes, those of `value`.
-    let rc = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) };
-    if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
-}
-
 fn get_option<T: Copy>(socket: BorrowedFd<'_>, option: i32, value: &mut T) -> IoResult<()> {
     get(socket, libc::SOL_PACKET, option, value)
-}
-
-/// `T` is one of the kernel's plain structures, for which any bytes are a value.
-pub(super) fn get<T: Copy>(
-    socket: BorrowedFd<'_>,
-    level: i32,
-    option: i32,
-    value: &mut T,
-) -> IoResult<()> {
-    let mut len = size_of::<T>() as libc::socklen_t;
-    let (value, len) = (core::ptr::from_mut(value).cast(), &raw mut len);
-    // SAFETY: the kernel writes at most `len` bytes, those of `value`.
-    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, value, len) };
-    if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
 }

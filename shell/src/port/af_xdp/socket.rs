@@ -7,7 +7,7 @@ use std::io::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use super::ring::Ring;
-use crate::port::packet_socket::{get, set};
+use crate::port::socket_option::{get, set};
 
 /// Chunks of one socket's memory: what its rings hold and what a worker's trays hold.
 pub(super) const CHUNKS: u32 = 4096;

@@ -8,20 +8,20 @@ use anyhow::{Context, Result, bail, ensure};
 use dperf_core::port::PortState;
 use dperf_core::wire::ethernet::{ETHERNET_BYTES, MacAddr};
 
-use super::get;
+use super::socket_option::get;
 use crate::port::ifreq::{ioctl, request};
 
 /// An Ethernet interface that is up.
-pub(in crate::port) struct Interface {
-    pub(in crate::port) index: i32,
-    pub(in crate::port) mac: MacAddr,
+pub(super) struct Interface {
+    pub(super) index: i32,
+    pub(super) mac: MacAddr,
     /// The longest frame, in bytes without FCS and VLAN tag.
-    pub(in crate::port) frame_bytes: u16,
+    pub(super) frame_bytes: u16,
 }
 
 impl Interface {
     /// Looks `name` up in the network namespace of `socket`.
-    pub(in crate::port) fn find(socket: BorrowedFd<'_>, name: &str) -> Result<Interface> {
+    pub(super) fn find(socket: BorrowedFd<'_>, name: &str) -> Result<Interface> {
         let Some(mut request) = request(name) else {
             bail!("'{name}' is not an interface name; the interfaces here are {}", names());
         };
@@ -79,7 +79,7 @@ pub(super) fn state(socket: BorrowedFd<'_>) -> PortState {
 }
 
 /// What became of the interface of that number.
-pub(in crate::port) fn state_of(socket: BorrowedFd<'_>, index: i32) -> PortState {
+pub(super) fn state_of(socket: BorrowedFd<'_>, index: i32) -> PortState {
     let Some(mut asked) = request("") else { return PortState::Gone };
     asked.ifr_ifru.ifru_ifindex = index;
     // The name first, since it may have changed.
@@ -112,7 +112,7 @@ pub(super) fn joins_segments(socket: BorrowedFd<'_>, name: &str) -> bool {
 }
 
 /// Receive queues of `name`; one if its driver does not say.
-pub(in crate::port) fn rx_queues(socket: BorrowedFd<'_>, name: &str) -> u32 {
+pub(super) fn rx_queues(socket: BorrowedFd<'_>, name: &str) -> u32 {
     // linux/ethtool.h: "struct ethtool_channels": the command, four limits, then rx, tx, other,
     // combined.
     const CHANNELS: u32 = 0x3c;
