@@ -124,7 +124,7 @@ impl<'m> Engine<'m> {
     ) -> Verdict {
         self.tcp.stats.inc(Count::TcpRx);
         let answered = self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
-            if slot.is_closed() {
+            if slot.tuple_sum == 0 {
                 describe(plan, frame, slot);
             }
             let at = usize::from(segment.payload_at);
@@ -317,7 +317,9 @@ impl<'m> Engine<'m> {
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let Some(id) = self.table.open_next() else { return false };
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
-            slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
+            if slot.tuple_sum == 0 {
+                slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
+            }
             Some(tcp.open(slot, stamp))
         })
     }
@@ -333,8 +335,10 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// A closed slot learns its tuple from the segment that may be answered in its name.
-#[inline]
+/// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
+/// slot's number, so once is enough.
+#[cold]
+#[inline(never)]
 fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
     let Some(ends) = turned(frame) else { return };
     let (local, remote) = ends.numbers();
