@@ -8,7 +8,7 @@ use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, t
 use crate::frame::Frame;
 use crate::host::{Host, Verdict};
 use crate::parse::{Parsed, Parser};
-use crate::plan::{CorePlan, Role};
+use crate::plan::{CorePlan, Payload, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
@@ -160,41 +160,15 @@ impl<'m> Engine<'m> {
             slot.flags.insert(SlotFlags::READY);
         }
         let Some(reply) = reply else { return false };
-        let ends = Endpoints::of(&self.plan, slot);
-        self.write(frame, &ends, &reply)
-    }
-
-    /// Writes `reply` into `frame` and counts it; false if it does not fit.
-    #[inline]
-    fn write(&mut self, frame: &mut Frame, ends: &Endpoints, reply: &Reply) -> bool {
-        let payload_sum = self.fill(frame, reply);
-        let written = self.template.stamp(frame, ends, reply, payload_sum);
+        let payload_sum = match reply.payload_bytes {
+            0 => 0,
+            _ => fill(frame, (&self.plan.payload, self.message_sum), &self.template, &reply),
+        };
+        let written = self.template.stamp(frame, &self.plan, slot, &reply, payload_sum);
         if written {
-            count_sent(reply, &mut self.tcp.stats);
+            count_sent(&reply, &mut self.tcp.stats);
         }
         written
-    }
-
-    /// Puts the reply's part of the message behind the headers; returns its checksum addend.
-    #[inline]
-    fn fill(&self, frame: &mut Frame, reply: &Reply) -> u64 {
-        if reply.payload_bytes == 0 {
-            return 0;
-        }
-        let at = self.template.header_bytes();
-        let len = usize::from(reply.payload_bytes);
-        let head = self.plan.payload.head;
-        let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
-        if len == head.len() && reply.payload_at == 0 {
-            room.copy_from_slice(head);
-            return self.message_sum;
-        }
-        let from_head = head.get(reply.payload_at as usize..).unwrap_or_default();
-        let from_head = &from_head[..from_head.len().min(len)];
-        let (first, filler) = room.split_at_mut(from_head.len());
-        first.copy_from_slice(from_head);
-        filler.fill(b'a');
-        sum(room)
     }
 
     /// Everything that is not a segment of a known tuple.
@@ -257,7 +231,10 @@ impl<'m> Engine<'m> {
             return Verdict::Done;
         }
         match (Reply::reset_for(segment), turned(frame)) {
-            (Some(reset), Some(ends)) if self.write(frame, &ends, &reset) => Verdict::Send,
+            (Some(reset), Some(ends)) if self.template.stamp_between(&ends, frame, &reset) => {
+                count_sent(&reset, &mut self.tcp.stats);
+                Verdict::Send
+            }
             _ => Verdict::Done,
         }
     }
@@ -373,6 +350,36 @@ fn turned(frame: &Frame) -> Option<Endpoints> {
         let (source, destination) = (ip.header.source, ip.header.destination);
         Some(Endpoints::V6(Pair::new((destination, local), (source, remote))))
     }
+}
+
+/// Puts the reply's part of the message, whose sum is known, behind the headers; returns the
+/// part's checksum addend.
+#[inline]
+fn fill(
+    frame: &mut Frame,
+    (payload, message_sum): (&Payload<'_>, u64),
+    template: &Template,
+    reply: &Reply,
+) -> u64 {
+    let at = template.header_bytes();
+    let len = usize::from(reply.payload_bytes);
+    let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
+    if len == payload.head.len() && reply.payload_at == 0 {
+        room.copy_from_slice(payload.head);
+        return message_sum;
+    }
+    fill_part(room, payload.head, reply.payload_at)
+}
+
+/// Writes a part of a message, from byte `from` on, and adds it up.
+#[inline(never)]
+fn fill_part(room: &mut [u8], head: &[u8], from: u32) -> u64 {
+    let from_head = head.get(from as usize..).unwrap_or_default();
+    let from_head = &from_head[..from_head.len().min(room.len())];
+    let (first, filler) = room.split_at_mut(from_head.len());
+    first.copy_from_slice(from_head);
+    filler.fill(b'a');
+    sum(room)
 }
 
 /// Counts a segment that was sent.

@@ -63,7 +63,8 @@ impl Shape {
     fn of(mac: MacAddr) -> Shape {
         let (mut wanted, mut mask) = (Headers::new_zeroed(), Headers::new_zeroed());
         (wanted.ethernet.dst, mask.ethernet.dst) = (mac, MacAddr::BROADCAST);
-        (wanted.ethernet.ethertype, mask.ethernet.ethertype) = (ethertype::IPV4.into(), u16::MAX.into());
+        (wanted.ethernet.ethertype, mask.ethernet.ethertype) =
+            (ethertype::IPV4.into(), u16::MAX.into());
         (wanted.ip.version_ihl, mask.ip.version_ihl) = (VERSION_IHL, u8::MAX);
         mask.ip.flags_fragment = FRAGMENT_MASK.into();
         (wanted.ip.protocol, mask.ip.protocol) = (protocol::TCP, u8::MAX);
@@ -146,7 +147,8 @@ impl<'m> Parser<'m> {
             return None;
         }
         // Options and payload; what lies behind them is the link's padding.
-        let behind_bytes = usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
+        let behind_bytes =
+            usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
         let behind = rest.get(..behind_bytes)?;
         let undamaged = match frame.rx_checksum() {
             RxChecksum::Good => true,
