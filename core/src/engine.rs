@@ -92,17 +92,23 @@ impl<'m> Engine<'m> {
         self.gateway_known
     }
 
-    /// First pass: says what the frame is, counts it, brings its slot near.
-    #[inline]
-    pub(crate) fn look(&mut self, frame: &Frame, parsed: &mut Parsed) {
-        if self.parser.parse(frame, &self.table.space, parsed) {
-            self.tcp.stats.inc(Count::TosRx);
+    /// First pass over a burst: says what each frame is, counts it, brings its slot near. Returns
+    /// the bytes of all frames.
+    #[inline(never)]
+    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) -> u64 {
+        let mut bytes = 0;
+        for (frame, parsed) in frames.iter().zip(parsed) {
+            bytes += frame.len() as u64;
+            if self.parser.parse(frame, &self.table.space, parsed) {
+                self.tcp.stats.inc(Count::TosRx);
+            }
+            match parsed {
+                Parsed::Tcp(id, _) => self.table.hint(*id),
+                Parsed::Arp => self.arp_seen = true,
+                _ => {}
+            }
         }
-        match parsed {
-            Parsed::Tcp(id, _) => self.table.hint(*id),
-            Parsed::Arp => self.arp_seen = true,
-            _ => {}
-        }
+        bytes
     }
 
     /// Second pass: what the frame does. The answer, if there is one, is written over it.
