@@ -237,6 +237,7 @@ impl Side {
             mac: mac(self.role, self.pair),
             host: host(if client { 3 } else { 4 }),
             gateway: host(if client { 4 } else { 3 }),
+            encap: Encap::None,
             announces: !scenario.gateway_known,
             clients: AddressList::new(&self.clients.0, &self.clients.1),
             servers: AddressList::new(&self.servers.0, &self.servers.1),

@@ -41,6 +41,7 @@ pub(crate) fn plan(role: Role) -> CorePlan<'static> {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         host,
         gateway: host,
+        encap: crate::plan::Encap::None,
         announces: false,
         clients: AddressList::new(&[], &[]),
         servers: AddressList::new(&[], &[]),
