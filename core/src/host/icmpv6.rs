@@ -68,11 +68,8 @@ fn turned(bytes: &[u8]) -> Result<Option<Turned>, Malformed> {
         return Err(Malformed::Value);
     }
     let message_bytes = ip.payload.len();
-    let turned = EthernetHeader {
-        dst: ethernet.src,
-        src: ethernet.dst,
-        ethertype: ethertype::IPV6.into(),
-    };
+    let turned =
+        EthernetHeader { dst: ethernet.src, src: ethernet.dst, ethertype: ethertype::IPV6.into() };
     let header = Ipv6Header {
         version_class_flow: ip.header.version_class_flow,
         payload_length: (message_bytes as u16).into(),

@@ -88,9 +88,7 @@ impl<'m> Host<'m> {
             (IpAddr::V6(own), IpAddr::V6(asked)) if own != asked => {
                 (nd::solicit(frame, self.mac, own, asked), Count::IcmpTx)
             }
-            (IpAddr::V6(own), IpAddr::V6(_)) => {
-                (nd::announce(frame, self.mac, own), Count::IcmpTx)
-            }
+            (IpAddr::V6(own), IpAddr::V6(_)) => (nd::announce(frame, self.mac, own), Count::IcmpTx),
             _ => return false,
         };
         stats.add(count, u64::from(written));

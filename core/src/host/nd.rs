@@ -41,12 +41,7 @@ enum Heard {
 
 /// Writes the question "who has `target`?" in the name of `sender` into `frame`; false if it is too
 /// small.
-pub(super) fn solicit(
-    frame: &mut Frame,
-    mac: MacAddr,
-    sender: Ipv6Addr,
-    target: Ipv6Addr,
-) -> bool {
+pub(super) fn solicit(frame: &mut Frame, mac: MacAddr, sender: Ipv6Addr, target: Ipv6Addr) -> bool {
     let message = NeighborSolicitation::new(target.octets());
     let to = solicited_node(&target.octets());
     let ip = header(sender.octets(), to);
