@@ -129,6 +129,10 @@ fn nginx_answers_over_ipv6_and_xdp() {
     let before = Counters::of(&net.there);
     let mut client = start_client(&net, "af_xdp:", "cps 1k\nhttp_path /1k");
     client.wait_for_load();
+    // Solicitations for the load's addresses go to groups that the kernel is not in.
+    let flags = net.here.run(&format!("cat /sys/class/net/{PORT}/flags"));
+    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).expect("a number");
+    assert_ne!(flags & 0x200, 0, "IFF_ALLMULTI of {flags:#x}");
     for (address, whose) in [(ours, "the kernel's"), (ipv6(LOAD), "ours")] {
         let pings = net.there.run(&format!("ping -q -i 0.05 -c 20 -W 2 {address}"));
         assert!(pings.contains("20 received, 0% packet loss"), "{whose}: {pings}");
