@@ -84,11 +84,6 @@ fn by_address(config: &Config, port: usize) -> bool {
 
 fn times(config: &Config) -> Option<ConfigError> {
     let timeout_s = u64::from(config.retransmit_timeout_s);
-    if 8 * timeout_s > LONGEST_TIMEOUT_S {
-        let place = config.given("retransmit_timeout")?;
-        let hint = "it doubles three times; at most 125 s";
-        return Some(at(place, "retransmit_timeout", &format!("{timeout_s} s"), hint));
-    }
     let interval_us = config.keepalive?.interval_us;
     let most_us = LONGEST_INTERVAL_S.min(LONGEST_TIMEOUT_S - 4 * timeout_s) * 1_000_000;
     (interval_us > most_us).then_some(())?;
