@@ -16,7 +16,6 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
     let missing = protocol(config)
         .or_else(|| keywords(config))
         .or_else(|| bond(config))
-        .or_else(|| ipv6(config))
         .or_else(|| sizes(config))
         .or_else(|| steering(config))
         .or_else(|| times(config));
@@ -44,11 +43,6 @@ fn keywords(config: &Config) -> Option<ConfigError> {
 fn bond(config: &Config) -> Option<ConfigError> {
     let bond = config.ports.iter().find(|port| matches!(port.name, PortName::Bond { .. }))?;
     Some(at(&bond.place, "port", "bond", "use one of its devices"))
-}
-
-fn ipv6(config: &Config) -> Option<ConfigError> {
-    let port = config.ports.iter().find(|port| port.local.is_ipv6())?;
-    Some(at(&port.place, "port", "IPv6", ""))
 }
 
 fn sizes(config: &Config) -> Option<ConfigError> {

@@ -178,9 +178,6 @@ fn what_is_not_built_is_refused_by_name() {
     let with = |from: &str, to: &str| refusal(text(&CLIENT.replace(from, to)));
     let bond = with("link:a", "bond4:2(0000:81:10.0)");
     assert_eq!(bond, "t.conf:3:1: port: bond is not supported yet");
-    let ipv6 = "mode client\ncpu 0\nport link:a 2001:db8::1 2001:db8::2\nclient 2001:db8::1 1\n\
-                server 2001:db8::3 1\ncps 1\n";
-    assert_eq!(refusal(text(ipv6)), "t.conf:3:1: port: IPv6 is not supported yet");
     let workers = CLIENT.replace("cpu 0", "cpu 0 1").replace("10.0.2.1 1", "10.0.2.1 2");
     let fdir = refusal(text(&workers.replace("link:a", "0000:01:00.0")));
     let expected =
