@@ -114,12 +114,12 @@ const WORDS: &[&str] = &[
     "\u{3000}",
 ];
 
-/// The configurations that are damaged: our own examples, and dperf's where they are.
-fn bases() -> Vec<String> {
+/// Our own examples, and dperf's where they are.
+pub(super) fn files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let beside = root.join("../../shared/compat/dperf-confs");
-    let mut folders =
-        vec![root.join("../configs"), env::var_os("DPERF_CONFS").map_or(beside, PathBuf::from)];
+    let dperfs = env::var_os("DPERF_CONFS").map_or(beside, PathBuf::from);
+    let mut folders = vec![root.join("../configs"), dperfs];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -132,7 +132,12 @@ fn bases() -> Vec<String> {
         }
     }
     files.sort();
-    let texts = files.iter().filter_map(|path| fs::read_to_string(path).ok());
+    files
+}
+
+/// The configurations that are damaged.
+fn bases() -> Vec<String> {
+    let texts = files().into_iter().map(|path| fs::read_to_string(path).unwrap());
     let bases: Vec<String> = [CLIENT, SERVER].map(str::to_owned).into_iter().chain(texts).collect();
     assert!(bases.len() > 20, "configs/ is there");
     bases

@@ -128,6 +128,32 @@ port = { name = "link:a", address = "10.0.1.1", gateway = "10.0.2.1" }
     assert_eq!(error.to_string().lines().next(), Some("t.toml:13:8: wait: 'x' is not a number"));
 }
 
+/// Every example, and dperf's where they are, also those that cannot be planned yet.
+#[test]
+fn every_file_is_converted_without_loss() {
+    let files = super::mutation::files();
+    assert!(files.len() > 20);
+    for path in files {
+        let name = path.display().to_string();
+        let classic = Source { name: name.clone(), bytes: std::fs::read(&path).unwrap() };
+        let bytes = convert(&classic).unwrap_or_else(|error| panic!("{error}")).into_bytes();
+        let modern = Source { name: name.clone() + ".toml", bytes };
+        let words = |source: Source| {
+            let (config, _) = crate::config::read::words(&[source]).unwrap();
+            essence(&config)
+        };
+        assert_eq!(words(modern.clone()), words(classic.clone()), "{name}");
+        match (read(&[classic]), read(&[modern])) {
+            (Ok(ours), Ok(theirs)) => {
+                assert_eq!(essence(&theirs.config), essence(&ours.config), "{name}");
+                assert_eq!(theirs.notes.len(), ours.notes.len(), "{name}");
+            }
+            (Err(ours), Err(theirs)) => assert_eq!(theirs.complaint.why, ours.complaint.why),
+            (ours, theirs) => panic!("{name}: {ours:?}\n{theirs:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_converted_file_keeps_its_comments_and_its_order() {
     let text = "# who\nmode client # us\n\ncpu 0-1 3\ntos 0\ntos 0x68\n# where\n\
