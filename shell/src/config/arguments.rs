@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use dperf_core::plan::PortRange;
+use dperf_core::plan::{PortRange, Vlan};
 
 use super::error::{Complaint, ConfigError};
 use super::number::{interval_us, scaled, whole};
@@ -207,6 +207,16 @@ fn exception_of_kind(
     let name = name.map(|word| word.read(kernel_interface)).transpose()?;
     let name = name.unwrap_or_else(|| "dperf".to_owned());
     config.exception = Some(Exception { kind, name, place: first.place.clone() });
+    Ok(())
+}
+
+pub(super) fn vlan(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    let id = |word: &Word| word.read(|text| whole(text, &(1..=4094))).map(|id| id as u16);
+    config.vlan = match arguments {
+        [outer, inner] => Some(Vlan { service: Some(id(outer)?), customer: id(inner)? }),
+        [only] => Some(Vlan { service: None, customer: id(only)? }),
+        _ => None,
+    };
     Ok(())
 }
 

@@ -50,6 +50,9 @@ fn ports(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
             "  {index}  {}  {} ({}), gateway {}, {}",
             port.name, port.address, port.mac, port.gateway, port.split
         )?;
+        if let Some(encap) = &port.encap {
+            writeln!(text, "     in {encap}")?;
+        }
     }
     Ok(())
 }
