@@ -10,7 +10,7 @@ use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, t
 use crate::frame::Frame;
 use crate::host::{Host, Verdict};
 use crate::parse::{Parsed, Parser};
-use crate::plan::{CorePlan, Role};
+use crate::plan::{CorePlan, Payload, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
@@ -94,17 +94,23 @@ impl<'m> Engine<'m> {
         self.gateway_known
     }
 
-    /// First pass: says what the frame is, counts it, brings its slot near.
-    #[inline]
-    pub(crate) fn look(&mut self, frame: &Frame, parsed: &mut Parsed) {
-        if self.parser.parse(frame, &self.table.space, parsed) {
-            self.tcp.stats.inc(Count::TosRx);
+    /// First pass over a burst: says what each frame is, counts it, brings its slot near. Returns
+    /// the bytes of all frames.
+    #[inline(never)]
+    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) -> u64 {
+        let mut bytes = 0;
+        for (frame, parsed) in frames.iter().zip(parsed) {
+            bytes += frame.len() as u64;
+            if self.parser.parse(frame, &self.table.space, parsed) {
+                self.tcp.stats.inc(Count::TosRx);
+            }
+            match parsed {
+                Parsed::Tcp(id, _) => self.table.hint(*id),
+                Parsed::Arp => self.arp_seen = true,
+                _ => {}
+            }
         }
-        match parsed {
-            Parsed::Tcp(id, _) => self.table.hint(*id),
-            Parsed::Arp => self.arp_seen = true,
-            _ => {}
-        }
+        bytes
     }
 
     /// Second pass: what the frame does. The answer, if there is one, is written over it.
@@ -126,7 +132,7 @@ impl<'m> Engine<'m> {
     ) -> Verdict {
         self.tcp.stats.inc(Count::TcpRx);
         let answered = self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
-            if slot.is_closed() {
+            if slot.tuple_sum == 0 {
                 describe(plan, frame, slot);
             }
             let at = usize::from(segment.payload_at);
@@ -162,41 +168,15 @@ impl<'m> Engine<'m> {
             slot.flags.insert(SlotFlags::READY);
         }
         let Some(reply) = reply else { return false };
-        let ends = Endpoints::of(&self.plan, slot);
-        self.write(frame, &ends, &reply)
-    }
-
-    /// Writes `reply` into `frame` and counts it; false if it does not fit.
-    #[inline]
-    fn write(&mut self, frame: &mut Frame, ends: &Endpoints, reply: &Reply) -> bool {
-        let payload_sum = self.fill(frame, reply);
-        let written = self.template.stamp(frame, ends, reply, payload_sum);
+        let payload_sum = match reply.payload_bytes {
+            0 => 0,
+            _ => fill(frame, (&self.plan.payload, self.message_sum), &self.template, &reply),
+        };
+        let written = self.template.stamp(frame, &self.plan, slot, &reply, payload_sum);
         if written {
-            count_sent(reply, &mut self.tcp.stats);
+            count_sent(&reply, &mut self.tcp.stats);
         }
         written
-    }
-
-    /// Puts the reply's part of the message behind the headers; returns its checksum addend.
-    #[inline]
-    fn fill(&self, frame: &mut Frame, reply: &Reply) -> u64 {
-        if reply.payload_bytes == 0 {
-            return 0;
-        }
-        let at = self.template.header_bytes();
-        let len = usize::from(reply.payload_bytes);
-        let head = self.plan.payload.head;
-        let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
-        if len == head.len() && reply.payload_at == 0 {
-            room.copy_from_slice(head);
-            return self.message_sum;
-        }
-        let from_head = head.get(reply.payload_at as usize..).unwrap_or_default();
-        let from_head = &from_head[..from_head.len().min(len)];
-        let (first, filler) = room.split_at_mut(from_head.len());
-        first.copy_from_slice(from_head);
-        filler.fill(b'a');
-        sum(room)
     }
 
     /// Everything that is not a segment of a known tuple.
@@ -217,7 +197,10 @@ impl<'m> Engine<'m> {
             return Verdict::Done;
         }
         match (Reply::reset_for(segment), turned(frame)) {
-            (Some(reset), Some(ends)) if self.write(frame, &ends, &reset) => Verdict::Send,
+            (Some(reset), Some(ends)) if self.template.stamp_between(&ends, frame, &reset) => {
+                count_sent(&reset, &mut self.tcp.stats);
+                Verdict::Send
+            }
             _ => Verdict::Done,
         }
     }
@@ -277,7 +260,9 @@ impl<'m> Engine<'m> {
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let Some(id) = self.table.open_next() else { return false };
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
-            slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
+            if slot.tuple_sum == 0 {
+                slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
+            }
             Some(tcp.open(slot, stamp))
         })
     }
@@ -293,8 +278,10 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// A closed slot learns its tuple from the segment that may be answered in its name.
-#[inline]
+/// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
+/// slot's number, so once is enough.
+#[cold]
+#[inline(never)]
 fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
     let Some(ends) = turned(frame) else { return };
     let (local, remote) = ends.numbers();
@@ -329,6 +316,36 @@ fn turned(frame: &Frame) -> Option<Endpoints> {
         let (source, destination) = (ip.header.source, ip.header.destination);
         Some(Endpoints::V6(Pair::new((destination, local), (source, remote))))
     }
+}
+
+/// Puts the reply's part of the message, whose sum is known, behind the headers; returns the
+/// part's checksum addend.
+#[inline]
+fn fill(
+    frame: &mut Frame,
+    (payload, message_sum): (&Payload<'_>, u64),
+    template: &Template,
+    reply: &Reply,
+) -> u64 {
+    let at = template.header_bytes();
+    let len = usize::from(reply.payload_bytes);
+    let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
+    if len == payload.head.len() && reply.payload_at == 0 {
+        room.copy_from_slice(payload.head);
+        return message_sum;
+    }
+    fill_part(room, payload.head, reply.payload_at)
+}
+
+/// Writes a part of a message, from byte `from` on, and adds it up.
+#[inline(never)]
+fn fill_part(room: &mut [u8], head: &[u8], from: u32) -> u64 {
+    let from_head = head.get(from as usize..).unwrap_or_default();
+    let from_head = &from_head[..from_head.len().min(room.len())];
+    let (first, filler) = room.split_at_mut(from_head.len());
+    first.copy_from_slice(from_head);
+    filler.fill(b'a');
+    sum(room)
 }
 
 /// Counts a segment that was sent.

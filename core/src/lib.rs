@@ -19,6 +19,7 @@
 //! | [`host`] | ARP, ping, the gateway |
 //! | [`exception`] | the way to the kernel, for what is not load |
 //! | [`pace`] | how many connections open now |
+//! | [`steer`] | which receive queue a packet comes to |
 //! | [`plan`], [`stats`], [`sync`], [`time`] | what to do, what happened, what is shared, when |
 #![no_std]
 
@@ -38,6 +39,7 @@ pub mod plan;
 pub mod port;
 pub mod prefetch;
 pub mod stats;
+pub mod steer;
 pub mod sync;
 pub mod tcp;
 pub mod template;

@@ -6,6 +6,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::steer::Steering;
 use crate::time::TickRate;
 use crate::wire::ethernet::MacAddr;
 
@@ -272,6 +273,8 @@ pub struct CorePlan<'m> {
     pub client_ports: PortRange,
     /// Server ports.
     pub listen: PortRange,
+    /// Which of these tuples are this core's own, if it is a client.
+    pub steering: Steering<'m>,
     /// Addresses of the own side are neither announced nor answered for by ARP or ND.
     pub neigh_ignore: bool,
     /// Type of service (IPv4) or traffic class (IPv6).

@@ -109,6 +109,8 @@ pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     queue: Q,
     exception: X,
     trays: Trays,
+    /// What the frames of the burst at hand are.
+    parsed: [Parsed; BURST],
     engine: Engine<'m>,
     /// What frames travel in, if they do not travel plain.
     wrapping: Option<Wrapping<'m>>,
@@ -159,6 +161,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             exception,
             exception_state: PortState::Up,
             trays: Trays::default(),
+            parsed: [Parsed::Other; BURST],
             control,
             pace: None,
             owed: 0,
@@ -296,17 +299,13 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         for frame in rx.frames() {
             prefetch_packet(frame);
         }
-        let mut parsed = [Parsed::Other; BURST];
-        let mut bytes = 0;
-        for (frame, parsed) in rx.frames().iter().zip(&mut parsed) {
-            bytes += frame.len() as u64;
-            engine.look(frame, parsed);
-        }
+        let parsed = &mut self.parsed;
+        let bytes = engine.look(rx.frames(), parsed);
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
         if self.exception.is_open() && engine.arp_seen {
             engine.arp_seen = false;
-            kernel::copy_arp(rx.frames(), &parsed, (stock, kernel), &mut engine.tcp.stats);
+            kernel::copy_arp(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
         }
         rx.drain(|index, mut frame| {
             let verdict = parsed

@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use dperf_core::plan::{
     AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
 };
+use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 
 use crate::config::{Complaint, Config, ConfigError, Note, Port, Protocol};
@@ -225,6 +226,7 @@ impl Draft<'_> {
             servers: none,
             client_ports: self.client_ports()?,
             listen: config.listen,
+            steering: Steering::Whole,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,

@@ -22,6 +22,7 @@ use dperf_core::plan::{
 };
 use dperf_core::port::{Capabilities, Faults, PacketQueue, PortState};
 use dperf_core::stats::{Count, Page, Reader, Snapshot};
+use dperf_core::steer::Steering;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
@@ -271,6 +272,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         servers: list(Ipv4Addr::new(10, 1, 0, 1), 1),
         client_ports: PortRange { first: 1024, count: ports },
         listen: PortRange { first: 80, count: 1 },
+        steering: Steering::Whole,
         neigh_ignore: true,
         tos: 0,
         mss: 1460,

@@ -9,6 +9,7 @@ use dperf_core::plan::{
     Role, Vlan, Vxlan, number,
 };
 use dperf_core::port::Offloads;
+use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 use dperf_core::wire::ethernet::MacAddr;
 
@@ -273,6 +274,7 @@ impl Side {
             servers: AddressList::new(&self.servers.0, &self.servers.1),
             client_ports: PortRange { first: 1024, count: scenario.space[2] },
             listen: PortRange { first: 80, count: scenario.space[3] },
+            steering: Steering::Whole,
             neigh_ignore: false,
             tos: 0,
             mss: scenario.mss[usize::from(!client)],

@@ -20,6 +20,7 @@ use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Encap, Messages, PacePlan, Payload, PortRange, Role, number,
 };
 use dperf_core::stats::{Count, Page, Reader};
+use dperf_core::steer::Steering;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::wire::ethernet::MacAddr;
@@ -98,6 +99,7 @@ fn plan<'m>(role: Role, lists: [AddressList<'m>; 2], payload: Payload<'m>) -> Co
         servers,
         client_ports: PortRange { first: 1024, count: TUPLES as u32 },
         listen: PortRange { first: 80, count: 1 },
+        steering: Steering::Whole,
         neigh_ignore: false,
         tos: 0,
         mss: 1460,
