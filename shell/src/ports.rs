@@ -185,9 +185,14 @@ fn servers_first<'a>(
     pairs
 }
 
-/// The addresses for which we answer on a port: its own and our side's, as ranges.
+/// The addresses for which we answer on a port's own network, as ranges: the port's, and our side's
+/// or the ends of the tunnel that hides those.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
-    ranges([config.own_addresses(port), &[config.ports[port].local]].concat())
+    let own = match config.vxlans.get(port) {
+        None => config.own_addresses(port),
+        Some(tunnel) => &tunnel.local,
+    };
+    ranges([own, &[config.ports[port].local]].concat())
 }
 
 /// Addresses as ranges.

@@ -27,8 +27,8 @@ mod tests;
 
 use std::net::IpAddr;
 
-use dperf_core::plan::{PortRange, Role, number};
-use dperf_core::wire::ethernet::MacAddr;
+use dperf_core::plan::{PortRange, Role, Vlan, number};
+use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
 pub use convert::convert;
 pub use error::{Complaint, ConfigError, Note, Place};
@@ -230,7 +230,9 @@ pub struct Config {
     pub seed: u64,
     /// Datagrams per instant (not supported yet).
     pub pipeline: u8,
-    /// Tunnels (not supported yet).
+    /// VLAN tags of every frame.
+    pub vlan: Option<Vlan>,
+    /// Tunnels: none, or one for each port.
     pub vxlans: Vec<Vxlan>,
     /// Changed addresses (not supported yet).
     pub change_dips: Vec<Addresses>,
@@ -269,6 +271,23 @@ impl Config {
     /// Some address of the load is an IPv6 address.
     pub fn is_ipv6(&self) -> bool {
         self.servers.iter().any(|servers| servers.list.iter().any(IpAddr::is_ipv6))
+    }
+
+    /// Bytes that every packet loses to what frames travel in: a tunnel, or two tags. A single tag
+    /// comes on top of the MTU, as everywhere.
+    pub fn taken_from_mtu(&self) -> u16 {
+        const VXLAN_BYTES: u16 = 50;
+        match (&self.vlan, self.vxlans.is_empty()) {
+            (_, false) => VXLAN_BYTES,
+            (Some(Vlan { service: Some(_), .. }), true) => 2 * VLAN_BYTES as u16,
+            _ => 0,
+        }
+    }
+
+    /// Bytes that are added to every frame.
+    pub fn added_to_frames(&self) -> u16 {
+        let single_tag = self.vlan.is_some_and(|vlan| vlan.service.is_none());
+        if single_tag { VLAN_BYTES as u16 } else { self.taken_from_mtu() }
     }
 
     /// The refusal of `keyword`, at its line if it was given and else at the end.
@@ -325,6 +344,7 @@ impl Config {
             clear_screen: false,
             seed: 1,
             pipeline: 0,
+            vlan: None,
             vxlans: Vec::new(),
             change_dips: Vec::new(),
             payload_path: String::new(),
