@@ -267,7 +267,7 @@ mod dpdk_ports {
     use super::{Config, Opened, PortName, Result};
     use crate::config::{Exception, ExceptionKind};
     use crate::exception::vhost_memory_mb;
-    use crate::port::dpdk::{self, EalArgs, PortWish};
+    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, pci_address};
     use dperf_core::port::Offloads;
 
     /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -289,9 +289,15 @@ mod dpdk_ports {
         }
     }
 
+    fn bond(name: &PortName) -> Option<Bond> {
+        let PortName::Bond { mode, policy, members } = name else { return None };
+        Some(Bond { mode: *mode, policy: *policy, members: members.clone() })
+    }
+
     fn wish(config: &Config, name: &PortName) -> PortWish {
         PortWish {
             device: device(name),
+            bond: bond(name),
             queues: config.queues() as u16,
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
@@ -324,12 +330,9 @@ mod dpdk_ports {
             extra.extend(config.eal.iter().cloned());
         }
         let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
-        let pci = of_dpdk().filter_map(|(_, port)| match &port.name {
-            PortName::Pci(address) => Some(address.clone()),
-            _ => None,
-        });
+        let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
         dpdk::start(&EalArgs {
-            pci: pci.collect(),
+            pci: devices.filter_map(pci_address).collect(),
             memory_mb: of_dpdk()
                 .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
                 .sum::<u32>()
@@ -361,6 +364,10 @@ mod dpdk_ports {
         for (config, ports) in roles.iter().zip(opened) {
             for (port, opened) in config.ports.iter().zip(ports) {
                 if port.name.is_dpdk() {
+                    let bond = bond(&port.name);
+                    let name = device(&port.name);
+                    let missing = bond.map(|bond| bond.wait(&name, stopped)).transpose()?;
+                    opened.notes.extend(missing.flatten());
                     dpdk::wait_for_link(opened, &device(&port.name), PEER_WAIT, stopped)?;
                 }
             }
