@@ -361,17 +361,21 @@ mod dpdk_ports {
         opened: &mut [Vec<Opened>],
         stopped: &dyn Fn() -> bool,
     ) -> Result<()> {
+        let mut with_lacp = Vec::new();
         for (config, ports) in roles.iter().zip(opened) {
             for (port, opened) in config.ports.iter().zip(ports) {
-                if port.name.is_dpdk() {
-                    let bond = bond(&port.name);
-                    let name = device(&port.name);
-                    let missing = bond.map(|bond| bond.wait(&name, stopped)).transpose()?;
-                    opened.notes.extend(missing.flatten());
-                    dpdk::wait_for_link(opened, &device(&port.name), PEER_WAIT, stopped)?;
+                if !port.name.is_dpdk() {
+                    continue;
+                }
+                let (name, bond) = (device(&port.name), bond(&port.name));
+                let missing = bond.as_ref().map(|bond| bond.wait(&name, stopped)).transpose()?;
+                opened.notes.extend(missing.flatten());
+                dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)?;
+                if bond.is_some_and(|bond| bond.is_lacp()) {
+                    with_lacp.push((name, opened));
                 }
             }
         }
-        Ok(())
+        dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
     }
 }

@@ -3,18 +3,28 @@
 //!
 //! In mode 4 (IEEE 802.3ad) the members speak LACP with the switch. DPDK does so from within the
 //! burst calls and wants both at least ten times a second: an idle queue of such a port sends
-//! bursts of nothing ([`Bond::is_lacp`]).
+//! bursts of nothing ([`Bond::is_lacp`]). Until the switch agrees no member sends anything, and the
+//! driver only tells by not taking frames: so [`agree`] offers it one.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use dperf_core::frame::Tray;
+use dperf_core::port::PacketQueue;
+use dperf_core::wire::ethernet::MacAddr;
 
 use super::args::pci_address;
+use crate::port::Opened;
 
 /// How long all members may take to get their links.
 const MEMBERS_WAIT: Duration = Duration::from_secs(16);
-/// How often they are looked at.
-const MEMBERS_LOOK: Duration = Duration::from_millis(20);
+/// From the first member that sends until all do, on both sides.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How often both are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A type for one's own experiments (IEEE 802 local experimental ethertype 1).
+const EXPERIMENT: [u8; 2] = [0x88, 0xb5];
 
 /// Packets of LACP under way on one member, at most.
 const LACP_PACKETS: u32 = 64;
@@ -46,7 +56,7 @@ impl Bond {
     }
 
     /// Its members agree with a switch, packet by packet, that they are one.
-    pub(super) fn is_lacp(&self) -> bool {
+    pub fn is_lacp(&self) -> bool {
         self.mode == 4
     }
 
@@ -81,9 +91,70 @@ impl Bond {
                 let without = without.join(" and ");
                 return Ok(Some(format!("{name}: no link at {without} within {seconds} s")));
             }
-            std::thread::sleep(MEMBERS_LOOK);
+            std::thread::sleep(LOOK);
         }
     }
+}
+
+/// Lets the members of each bond agree with their switch, all bonds at once: they may be each
+/// other's.
+///
+/// # Errors
+/// A switch did not agree within `limit`, or `stopped` said so.
+pub fn agree(
+    bonds: &mut [(String, &mut Opened)],
+    limit: Duration,
+    stopped: &dyn Fn() -> bool,
+) -> Result<()> {
+    let begun = Instant::now();
+    let mut settled = begun;
+    let mut agreed = vec![false; bonds.len()];
+    loop {
+        for ((_, port), agreed) in bonds.iter_mut().zip(&mut agreed) {
+            let mac = port.facts.mac;
+            let Some(queue) = port.queues.first_mut() else { continue };
+            let mut tray = Tray::new();
+            queue.receive(&mut tray);
+            queue.give_back(&mut tray);
+            if !*agreed && takes_one(&mut **queue, mac) {
+                *agreed = true;
+                settled = Instant::now() + SETTLE;
+            }
+        }
+        let missing = agreed.iter().position(|agreed| !agreed);
+        if missing.is_none() && Instant::now() >= settled {
+            return Ok(());
+        }
+        if let Some((name, _)) = missing.and_then(|missing| bonds.get(missing)) {
+            if stopped() {
+                bail!("port {name}: stopped while waiting for the switch");
+            }
+            if begun.elapsed() >= limit {
+                bail!(
+                    "port {name}: the switch does not agree within {} s that its members are one: \
+                     set LACP (802.3ad) up there, or use another bonding mode",
+                    limit.as_secs()
+                );
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Offers a frame to nobody but ourselves; true if the queue takes it.
+fn takes_one(queue: &mut dyn PacketQueue, mac: MacAddr) -> bool {
+    let mut tray = Tray::new();
+    queue.take(1, &mut tray);
+    for frame in tray.frames_mut() {
+        if frame.set_len(60) {
+            let head = [&mac.0[..], &mac.0, &EXPERIMENT].concat();
+            frame.bytes_mut().fill(0);
+            frame.bytes_mut()[..head.len()].copy_from_slice(&head);
+        }
+    }
+    let taken = queue.transmit(&mut tray) == 1;
+    queue.give_back(&mut tray);
+    taken
 }
 
 /// What DPDK calls the port of a device.

@@ -24,7 +24,7 @@ mod thread;
 mod tests;
 
 pub use args::{EalArgs, Memory, pci_address};
-pub use bond::Bond;
+pub use bond::{Bond, agree};
 pub use eal::{start, stop};
 pub use queue::DpdkQueue;
 pub use thread::{Registered, register};

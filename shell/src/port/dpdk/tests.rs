@@ -275,6 +275,14 @@ fn bonds_that_cannot_be_are_explained() {
     let said = refused(&bond(1, ["net_null7", "net_nonsense0"]));
     assert!(said.contains("member net_nonsense0: no such device"), "{said}");
     // What was there before the refusal is free again.
+    let mut alone = open(&bond(4, ["net_null9", "net_null10"]), &|| false).unwrap();
+    let mut said = |limit, stopped| {
+        let bonds = &mut [("alone".to_owned(), &mut alone)];
+        agree(bonds, limit, &|| stopped).unwrap_err().to_string()
+    };
+    let stopped = said(Duration::from_secs(9), true);
+    assert_eq!(stopped, "port alone: stopped while waiting for the switch");
+    assert!(said(Duration::ZERO, false).contains("set LACP (802.3ad) up there"));
     let _open = opened("net_null7");
     let said = refused(&bond(0, ["net_null7", "net_null8"]));
     assert!(said.contains("member net_null7: it is open already"), "{said}");
