@@ -16,16 +16,16 @@ use dperf_core::time::Instant;
 use dperf_core::worker::{Lent, Worker};
 use dperf_tests::cable::{End, Pipe};
 use dperf_tests::phy::PhyQueue;
-use dperf_tests::scenario::{MILLI, Scenario, Side, mac};
+use dperf_tests::scenario::{MILLI, Scenario, Side, Travel, mac};
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, IpAddress,
     IpProtocol, Ipv4Address, Ipv4Packet, TcpPacket, UdpPacket,
 };
 
 /// The server's own address, one of the load's, and somebody else's.
-const HOST: Ipv4Address = Ipv4Address::new(10, 4, 0, 202);
-const LOAD: Ipv4Address = Ipv4Address::new(10, 2, 0, 2);
-const OTHER: Ipv4Address = Ipv4Address::new(10, 9, 9, 9);
+pub(crate) const HOST: Ipv4Address = Ipv4Address::new(10, 4, 0, 202);
+pub(crate) const LOAD: Ipv4Address = Ipv4Address::new(10, 2, 0, 2);
+pub(crate) const OTHER: Ipv4Address = Ipv4Address::new(10, 9, 9, 9);
 const PEER: Ipv4Address = Ipv4Address::new(10, 3, 0, 202);
 
 /// The kernel's side.
@@ -44,7 +44,16 @@ struct Kernel {
 }
 
 #[derive(Clone, Default)]
-struct Path(Arc<Mutex<Kernel>>);
+pub(crate) struct Path(Arc<Mutex<Kernel>>);
+
+impl Path {
+    /// A kernel that wants `packets` sent.
+    pub(crate) fn that_sends(packets: &[Vec<u8>]) -> Path {
+        let path = Path::default();
+        path.0.lock().unwrap().wants.extend(packets.iter().cloned());
+        path
+    }
+}
 
 impl ExceptionPath for Path {
     fn deliver(&mut self, packets: &[Frame]) -> Delivered {
@@ -81,9 +90,19 @@ impl ExceptionPath for Path {
 fn serve<X: ExceptionPath>(
     path: X,
     turns: u64,
+    before: impl FnMut(u64, &Pipe),
+) -> (Snapshot, Vec<Vec<u8>>) {
+    serve_in(Travel::Plain, path, turns, before)
+}
+
+/// As [`serve`], frames travelling in `travel`.
+pub(crate) fn serve_in<X: ExceptionPath>(
+    travel: Travel,
+    path: X,
+    turns: u64,
     mut before: impl FnMut(u64, &Pipe),
 ) -> (Snapshot, Vec<Vec<u8>>) {
-    let scenario = Scenario { duration: MILLI, ..Scenario::short(1) };
+    let scenario = Scenario { duration: MILLI, travel, ..Scenario::short(1) };
     let side = Side::new(&scenario, Role::Server, 0);
     let tuples = scenario.tuples();
     let mut slots = vec![Slot::default(); tuples];
@@ -116,7 +135,7 @@ fn serve<X: ExceptionPath>(
 }
 
 /// An Ethernet frame to the server.
-fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 14 + payload.len()];
     let mut frame = EthernetFrame::new_unchecked(&mut bytes);
     frame.set_dst_addr(to);
@@ -126,11 +145,11 @@ fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> 
     bytes
 }
 
-fn to_us() -> EthernetAddress {
+pub(crate) fn to_us() -> EthernetAddress {
     EthernetAddress(mac(Role::Server, 0).0)
 }
 
-fn ipv4(to: Ipv4Address, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv4(to: Ipv4Address, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 20 + payload.len()];
     let mut packet = Ipv4Packet::new_unchecked(&mut bytes);
     packet.set_version(4);
@@ -153,7 +172,7 @@ fn fragment(to: Ipv4Address) -> Vec<u8> {
     frame
 }
 
-fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
+pub(crate) fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
     let mut bytes = [0; 20];
     let mut segment = TcpPacket::new_unchecked(&mut bytes[..]);
     segment.set_src_port(40_000);
@@ -165,7 +184,7 @@ fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
     ipv4(to, IpProtocol::Tcp, &bytes)
 }
 
-fn udp(to: Ipv4Address) -> Vec<u8> {
+pub(crate) fn udp(to: Ipv4Address) -> Vec<u8> {
     let mut bytes = [0; 12];
     let mut datagram = UdpPacket::new_unchecked(&mut bytes[..]);
     datagram.set_src_port(40_000);
@@ -175,7 +194,7 @@ fn udp(to: Ipv4Address) -> Vec<u8> {
     ipv4(to, IpProtocol::Udp, &bytes)
 }
 
-fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
+pub(crate) fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
     let mut bytes = [0; 8];
     let mut packet = Icmpv4Packet::new_unchecked(&mut bytes[..]);
     packet.set_msg_type(message);
@@ -183,7 +202,7 @@ fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
     ipv4(to, IpProtocol::Icmp, &bytes)
 }
 
-fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
+pub(crate) fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
     let mut bytes = vec![0, 1, 8, 0, 6, 4, 0, operation];
     bytes.extend(mac(Role::Client, 0).0);
     bytes.extend(PEER.octets());
@@ -192,26 +211,37 @@ fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
     ethernet(EthernetAddress::BROADCAST, EthernetProtocol::Arp, &bytes)
 }
 
-/// What becomes of `frame`: given to the kernel, answered by us.
-fn fate(frame: Vec<u8>) -> (bool, bool) {
-    let path = Path::default();
-    let (_, sent) = serve(path.clone(), 3, |turn, wire| {
-        if turn == 0 {
-            wire.lock().unwrap().push_back(frame.clone());
-        }
-    });
-    let given = &path.0.lock().unwrap().given;
+/// What becomes of a frame: given to the kernel, answered by us.
+pub(crate) type Fate = (bool, bool);
+pub(crate) const KERNEL: Fate = (true, false);
+pub(crate) const ANSWERED: Fate = (false, true);
+pub(crate) const DROPPED: Fate = (false, false);
+/// The kernel has a copy of what we answer.
+pub(crate) const BOTH: Fate = (true, true);
+
+/// What becomes of `frame`.
+fn fate(frame: Vec<u8>) -> Fate {
+    let (given, sent) = became(Travel::Plain, frame.clone());
     assert!(given.len() <= 1 && given.iter().all(|packet| *packet == frame), "byte for byte, once");
     (!given.is_empty(), !sent.is_empty())
 }
 
-#[test]
-fn the_kernel_gets_what_the_load_has_no_use_for() {
-    const KERNEL: (bool, bool) = (true, false);
-    const ANSWERED: (bool, bool) = (false, true);
-    const DROPPED: (bool, bool) = (false, false);
+/// What the kernel is given and what is sent when `frame` comes.
+pub(crate) fn became(travel: Travel, frame: Vec<u8>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let path = Path::default();
+    let (_, sent) = serve_in(travel, path.clone(), 3, |turn, wire| {
+        if turn == 0 {
+            wire.lock().unwrap().push_back(frame.clone());
+        }
+    });
+    let given = std::mem::take(&mut path.0.lock().unwrap().given);
+    (given, sent)
+}
+
+/// Frames, and what becomes of each.
+pub(crate) fn decisions() -> Vec<(&'static str, Vec<u8>, Fate)> {
     let any = |n| EthernetProtocol::from(n);
-    let table = [
+    vec![
         ("a segment of somebody unknown to the load", tcp(LOAD, 80), ANSWERED),
         ("a segment to a closed port of the load", tcp(LOAD, 22), ANSWERED),
         ("a segment to our own address", tcp(HOST, 22), KERNEL),
@@ -225,8 +255,8 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
         ("an echo reply to an address of the load", icmp(LOAD, Icmpv4Message::EchoReply), DROPPED),
         ("a packet for an address behind us", udp(OTHER), KERNEL),
         ("another protocol to our own address", ipv4(HOST, IpProtocol::from(89), &[1; 24]), KERNEL),
-        ("ARP: who has our own address", arp(1, HOST), (true, true)),
-        ("ARP: who has an address of the load", arp(1, LOAD), (true, true)),
+        ("ARP: who has our own address", arp(1, HOST), BOTH),
+        ("ARP: who has an address of the load", arp(1, LOAD), BOTH),
         ("ARP: who has somebody's address", arp(1, OTHER), KERNEL),
         ("ARP: an answer", arp(2, HOST), KERNEL),
         ("IPv6 on an IPv4 port", ethernet(to_us(), EthernetProtocol::Ipv6, &[0x60; 60]), KERNEL),
@@ -238,8 +268,12 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
             DROPPED,
         ),
         ("half an IPv4 header", ethernet(to_us(), EthernetProtocol::Ipv4, &[0x45; 10]), DROPPED),
-    ];
-    for (what, frame, expected) in table {
+    ]
+}
+
+#[test]
+fn the_kernel_gets_what_the_load_has_no_use_for() {
+    for (what, frame, expected) in decisions() {
         assert_eq!(fate(frame), expected, "{what}");
     }
 }
@@ -259,11 +293,9 @@ fn load_does_not_count_what_the_kernel_gets() {
 
 #[test]
 fn what_the_kernel_sends_leaves_unchanged_and_in_order() {
-    let path = Path::default();
     let packets: Vec<Vec<u8>> =
         (0..300u32).map(|n| [&[7; 60][..], &n.to_be_bytes()].concat()).collect();
-    path.0.lock().unwrap().wants.extend(packets.iter().cloned());
-    let (counts, sent) = serve(path, 400, |_, _| ());
+    let (counts, sent) = serve(Path::that_sends(&packets), 400, |_, _| ());
     assert_eq!(sent, packets);
     assert_eq!((counts.get(Count::KniTx), counts.get(Count::PktTx)), (300, 300));
 }
@@ -328,9 +360,7 @@ fn an_interface_that_is_gone_is_an_error_for_each_packet_and_no_more() {
 
 #[test]
 fn a_shared_path_is_a_path() {
-    let path = Path::default();
-    path.0.lock().unwrap().wants.push_back(vec![7; 60]);
-    let shared = Shared::new(path.clone());
+    let shared = Shared::new(Path::that_sends(&[vec![7; 60]]));
     let (counts, sent) = serve(&shared, 5, |turn, wire| {
         if turn == 0 {
             wire.lock().unwrap().push_back(udp(HOST));
