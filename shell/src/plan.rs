@@ -10,6 +10,7 @@ mod explain;
 mod list;
 mod message;
 mod record;
+mod settings;
 mod share;
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
     Case {
         name: "IPv6",
         layers: "eth:ethertype:ipv6:tcp",
-        scenario: |plain| Scenario { ipv6: true, gateway_known: true, ..plain },
+        scenario: |plain| Scenario { ipv6: true, ..plain },
     },
     Case {
         name: "VLAN",
@@ -36,12 +36,7 @@ const CASES: &[Case] = &[
     Case {
         name: "VLAN, IPv6",
         layers: "eth:ethertype:vlan:ethertype:ipv6:tcp",
-        scenario: |plain| Scenario {
-            travel: Travel::Vlan,
-            ipv6: true,
-            gateway_known: true,
-            ..plain
-        },
+        scenario: |plain| Scenario { travel: Travel::Vlan, ipv6: true, ..plain },
     },
     Case {
         name: "QinQ",

@@ -603,8 +603,8 @@ const TCP: &[Keyword] = &[
         form: "SECONDS",
         default: "2",
         brief: "first retransmission time-out",
-        help: "1 to 125 s; it doubles with each of the 3 retransmissions (dperf's stays the same). \
-               An answer that does not come within 4 of them, plus the keepalive interval, is an \
+        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same), so \
+               more than 125 s are taken as 125 s, with a note. An answer that does not come within 4 of them, plus the keepalive interval, is an \
                error.",
         example: "retransmit_timeout 3",
         reads: Leading(1..=300, |c, n| c.retransmit_timeout_s = n as u32),

@@ -119,6 +119,6 @@ rounded, cut off or guessed. dperf's own limits are gone: lines, lists and numbe
 | number with a scale | `2.4m`, `.5k`, `4g` | k is 1000, m is 1000k, g is 1000m; in either case |
 | TIME | `60`, `60s`, `4.5m`, `10.1d` | s, m (minutes), h or d; seconds if left out |
 | INTERVAL | `10us`, `6.25ms`, `1s` | us, ms or s; never left out |
-| ADDRESS | `10.0.1.1`, `2001:db8::1` | IPv4 or IPv6 (not supported yet) |
+| ADDRESS | `10.0.1.1`, `2001:db8::1` | IPv4 or IPv6 |
 | MAC | `b4:a9:fc:ab:7a:85` | six pairs of hexadecimal digits |
 ";

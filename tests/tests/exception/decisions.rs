@@ -4,19 +4,15 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
 use dperf_core::exception::{Delivered, ExceptionPath, Shared};
 use dperf_core::frame::Frame;
 use dperf_core::plan::Role;
 use dperf_core::port::PortState;
-use dperf_core::stats::{Count, Page, Snapshot};
-use dperf_core::sync::{Control, Gateway, Phase};
-use dperf_core::time::Instant;
-use dperf_core::worker::{Lent, Worker};
-use dperf_tests::cable::{End, Pipe};
-use dperf_tests::phy::PhyQueue;
-use dperf_tests::scenario::{MILLI, Scenario, Side, Travel, mac};
+use dperf_core::stats::{Count, Snapshot};
+use dperf_core::sync::Gateway;
+use dperf_tests::alone;
+use dperf_tests::cable::Pipe;
+use dperf_tests::scenario::{MILLI, Scenario, Side, mac};
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, IpAddress,
     IpProtocol, Ipv4Address, Ipv4Packet, TcpPacket, UdpPacket,
@@ -92,46 +88,22 @@ fn serve<X: ExceptionPath>(
     turns: u64,
     before: impl FnMut(u64, &Pipe),
 ) -> (Snapshot, Vec<Vec<u8>>) {
-    serve_in(Travel::Plain, path, turns, before)
+    serve_scenario(&Scenario { duration: MILLI, ..Scenario::short(1) }, path, turns, before)
 }
 
-/// As [`serve`], frames travelling in `travel`.
-pub(crate) fn serve_in<X: ExceptionPath>(
-    travel: Travel,
+/// As [`serve`], in a run like `scenario`.
+pub(crate) fn serve_scenario<X: ExceptionPath>(
+    scenario: &Scenario,
     path: X,
     turns: u64,
     mut before: impl FnMut(u64, &Pipe),
 ) -> (Snapshot, Vec<Vec<u8>>) {
-    let scenario = Scenario { duration: MILLI, travel, ..Scenario::short(1) };
-    let side = Side::new(&scenario, Role::Server, 0);
-    let tuples = scenario.tuples();
-    let mut slots = vec![Slot::default(); tuples];
-    let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples as u64) as usize];
-    let mut page = Page::new();
-    let (stats, reader) = page.open();
+    let side = Side::new(scenario, Role::Server, 0);
     let gateway = Gateway::new(Some(side.peer_mac()));
-    let control = Control::new();
-    control.advance(Phase::Run);
-    let lent = Lent {
-        slots: &mut slots,
-        chunks: &mut chunks,
-        stats,
-        gateway: &gateway,
-        control: &control,
-    };
-    let (incoming, outgoing) = (Pipe::default(), Pipe::default());
-    let end = End { incoming: incoming.clone(), outgoing: outgoing.clone() };
-    let queue = PhyQueue::new(end, || smoltcp::time::Instant::ZERO);
-    let mut sent = Vec::new();
-    let plan = side.plan(&scenario);
-    let mut worker = Worker::new(plan, queue, path, lent, Instant(0)).expect("the memory fits");
-    for turn in 0..turns {
-        before(turn, &incoming);
-        worker.run_once(Instant(turn * 1000));
-        sent.extend(outgoing.lock().unwrap().drain(..));
-    }
-    drop(worker);
-    (reader.snapshot(), sent)
+    let times = (0..turns).map(|turn| turn * 1000);
+    let before = |now, wire: &Pipe| before(now / 1000, wire);
+    let said = alone::serve(side.plan(scenario), &gateway, path, times, before);
+    (said.counts, said.bytes())
 }
 
 /// An Ethernet frame to the server.
@@ -220,16 +192,17 @@ pub(crate) const DROPPED: Fate = (false, false);
 pub(crate) const BOTH: Fate = (true, true);
 
 /// What becomes of `frame`.
-fn fate(frame: Vec<u8>) -> Fate {
-    let (given, sent) = became(Travel::Plain, frame.clone());
+pub(crate) fn fate(ipv6: bool, frame: Vec<u8>) -> Fate {
+    let scenario = Scenario { ipv6, duration: MILLI, ..Scenario::short(1) };
+    let (given, sent) = became(&scenario, frame.clone());
     assert!(given.len() <= 1 && given.iter().all(|packet| *packet == frame), "byte for byte, once");
     (!given.is_empty(), !sent.is_empty())
 }
 
 /// What the kernel is given and what is sent when `frame` comes.
-pub(crate) fn became(travel: Travel, frame: Vec<u8>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+pub(crate) fn became(scenario: &Scenario, frame: Vec<u8>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let path = Path::default();
-    let (_, sent) = serve_in(travel, path.clone(), 3, |turn, wire| {
+    let (_, sent) = serve_scenario(scenario, path.clone(), 3, |turn, wire| {
         if turn == 0 {
             wire.lock().unwrap().push_back(frame.clone());
         }
@@ -274,7 +247,7 @@ pub(crate) fn decisions() -> Vec<(&'static str, Vec<u8>, Fate)> {
 #[test]
 fn the_kernel_gets_what_the_load_has_no_use_for() {
     for (what, frame, expected) in decisions() {
-        assert_eq!(fate(frame), expected, "{what}");
+        assert_eq!(fate(false, frame), expected, "{what}");
     }
 }
 

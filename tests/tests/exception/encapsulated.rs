@@ -2,14 +2,14 @@
 //! sends is tagged; of a tunnel it sees the network outside and nothing of what is inside.
 
 use dperf_core::stats::Count;
-use dperf_tests::scenario::Travel;
+use dperf_tests::scenario::{MILLI, Scenario, Travel};
 use smoltcp::wire::{
     EthernetAddress, EthernetProtocol, Icmpv4Message, IpProtocol, Ipv4Address, UdpPacket,
 };
 
 use crate::decisions::{
     ANSWERED, BOTH, DROPPED, Fate, HOST, KERNEL, LOAD, OTHER, Path, arp, became, decisions,
-    ethernet, icmp, ipv4, serve_in, tcp, to_us, udp,
+    ethernet, icmp, ipv4, serve_scenario, tcp, to_us, udp,
 };
 
 const TAGS: [(Travel, &[u8]); 2] = [
@@ -22,6 +22,11 @@ const END: Ipv4Address = Ipv4Address::new(10, 6, 0, 2);
 const INSIDE: EthernetAddress = EthernetAddress([2, 0, 0, 1, 0, 0]);
 const VNI: u32 = 0x0010_0200;
 
+/// A run whose frames travel so.
+fn in_a(travel: Travel) -> Scenario {
+    Scenario { travel, duration: MILLI, ..Scenario::short(1) }
+}
+
 fn tagged(frame: &[u8], tags: &[u8]) -> Vec<u8> {
     [&frame[..12], tags, &frame[12..]].concat()
 }
@@ -30,11 +35,11 @@ fn tagged(frame: &[u8], tags: &[u8]) -> Vec<u8> {
 fn in_a_vlan_the_same_is_decided_and_the_kernel_sees_no_tag() {
     for (travel, tags) in TAGS {
         for (what, frame, expected) in decisions() {
-            let (given, sent) = became(travel, tagged(&frame, tags));
+            let (given, sent) = became(&in_a(travel), tagged(&frame, tags));
             assert_eq!((!given.is_empty(), !sent.is_empty()), expected, "{travel:?}: {what}");
             assert!(given.iter().all(|packet| *packet == frame), "{travel:?}: {what}");
             assert!(sent.iter().all(|packet| packet[12..].starts_with(tags)), "{what}");
-            let (given, sent) = became(travel, frame);
+            let (given, sent) = became(&in_a(travel), frame);
             assert!(given.is_empty() && sent.is_empty(), "{travel:?}, without a tag: {what}");
         }
     }
@@ -45,7 +50,8 @@ fn in_a_vlan_what_the_kernel_sends_is_tagged() {
     let packets: Vec<Vec<u8>> =
         (0..100u32).map(|n| [&[7; 60][..], &n.to_be_bytes()].concat()).collect();
     for (travel, tags) in TAGS {
-        let (counts, sent) = serve_in(travel, Path::that_sends(&packets), 100, |_, _| ());
+        let (counts, sent) =
+            serve_scenario(&in_a(travel), Path::that_sends(&packets), 100, |_, _| ());
         assert_eq!(sent, packets.iter().map(|p| tagged(p, tags)).collect::<Vec<_>>());
         assert_eq!((counts.get(Count::KniTx), counts.get(Count::PktTx)), (100, 100));
     }
@@ -68,7 +74,7 @@ fn carried(vni: u32, frame: &[u8]) -> Vec<u8> {
 
 /// What becomes of `frame`, and that nothing is changed on the way to the kernel.
 fn fate(frame: &[u8]) -> (Fate, Vec<Vec<u8>>) {
-    let (given, sent) = became(Travel::Vxlan, frame.to_vec());
+    let (given, sent) = became(&in_a(Travel::Vxlan), frame.to_vec());
     assert!(given.len() <= 1 && given.iter().all(|packet| packet == frame));
     ((!given.is_empty(), !sent.is_empty()), sent)
 }
@@ -144,7 +150,8 @@ fn inside_of_a_tunnel_there_is_no_kernel() {
 fn what_the_kernel_sends_stays_outside() {
     let packets: Vec<Vec<u8>> =
         (0..100u32).map(|n| [&[7; 1510][..], &n.to_be_bytes()].concat()).collect();
-    let (counts, sent) = serve_in(Travel::Vxlan, Path::that_sends(&packets), 100, |_, _| ());
+    let (counts, sent) =
+        serve_scenario(&in_a(Travel::Vxlan), Path::that_sends(&packets), 100, |_, _| ());
     assert_eq!(sent, packets);
     assert_eq!((counts.get(Count::KniTx), counts.get(Count::PktTx)), (100, 100));
 }
