@@ -13,24 +13,29 @@ use self::atomic::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 
 use crate::wire::ethernet::MacAddr;
 
-/// The next hop's MAC address, shared by the workers of one port: whoever hears it stores it.
+/// The next hop's MAC address, shared by the workers of one port: whoever hears it stores it, unless
+/// it was given.
 #[derive(Debug, Default)]
 pub struct Gateway(AtomicU64);
 
 const KNOWN: u64 = 1 << 48;
+/// Set once, at the start: nothing that is heard changes the address.
+const GIVEN: u64 = 1 << 49;
 
 impl Gateway {
-    /// A gateway whose address is known (`Some`) or still to be resolved.
+    /// A gateway whose address is given (`Some`) or still to be resolved.
     pub fn new(mac: Option<MacAddr>) -> Gateway {
         Gateway(AtomicU64::new(match mac {
-            Some(mac) => KNOWN | word(mac),
+            Some(mac) => GIVEN | KNOWN | word(mac),
             None => 0,
         }))
     }
 
-    /// Stores what was heard.
+    /// Stores what was heard; an address that was given stays.
     pub fn store(&self, mac: MacAddr) {
-        self.0.store(KNOWN | word(mac), Release);
+        if self.0.load(Relaxed) & GIVEN == 0 {
+            self.0.store(KNOWN | word(mac), Release);
+        }
     }
 
     /// The address, once known.
@@ -100,6 +105,14 @@ mod tests {
         assert_eq!(gateway.load(), Some(MacAddr([0; 6])));
         gateway.store(MacAddr([1, 2, 3, 4, 5, 6]));
         assert_eq!(gateway.load(), Some(MacAddr([1, 2, 3, 4, 5, 6])));
+    }
+
+    #[test]
+    fn a_gateway_that_was_given_stays_what_it_is() {
+        let given = MacAddr([2, 0, 0, 0, 0, 1]);
+        let gateway = Gateway::new(Some(given));
+        gateway.store(MacAddr([2, 0x66, 0, 0, 0, 0]));
+        assert_eq!(gateway.load(), Some(given));
     }
 
     #[test]
