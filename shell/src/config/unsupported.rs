@@ -2,7 +2,7 @@
 
 use super::error::{Complaint, ConfigError, Place};
 use super::keyword;
-use super::{Config, Port, Protocol, queue_of};
+use super::{Config, Port, PortName, Protocol, queue_of};
 
 /// The longest time-out that the clock of a connection can hold.
 const LONGEST_TIMEOUT_S: u64 = 1000;
