@@ -99,16 +99,33 @@ impl<'m> Engine<'m> {
         let mut bytes = 0;
         for (frame, parsed) in frames.iter().zip(parsed) {
             bytes += frame.len() as u64;
-            if self.parser.parse(frame, &self.table.space, parsed) {
+            let tos = match self.parser.usual(frame, &self.table.space) {
+                Some((id, segment, tos)) => {
+                    self.table.hint(id);
+                    *parsed = Parsed::Tcp(id, segment);
+                    tos
+                }
+                None => self.look_closer(frame, parsed),
+            };
+            if tos {
                 self.tcp.stats.inc(Count::TosRx);
-            }
-            match parsed {
-                Parsed::Tcp(id, _) => self.table.hint(*id),
-                Parsed::Arp => self.arp_seen = true,
-                _ => {}
             }
         }
         bytes
+    }
+
+    /// As [`Engine::look`], at one frame that is not usual. True if it carries the configured type
+    /// of service.
+    #[inline(never)]
+    fn look_closer(&mut self, frame: &Frame, parsed: &mut Parsed) -> bool {
+        let (any, tos) = self.parser.parse(frame, &self.table.space);
+        match any {
+            Parsed::Tcp(id, _) => self.table.hint(id),
+            Parsed::Arp => self.arp_seen = true,
+            _ => {}
+        }
+        *parsed = any;
+        tos
     }
 
     /// Second pass: what the frame does. The answer, if there is one, is written over it.
