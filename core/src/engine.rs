@@ -4,6 +4,8 @@
 //! [`Engine::step`] the second (what does it do, what is the answer). The other calls write frames
 //! of our own: timers, waiting data, new connections, host chores.
 
+pub(crate) mod rare;
+
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::{Host, Verdict};
@@ -86,7 +88,7 @@ impl<'m> Engine<'m> {
     /// The gateway is known, and our headers name it.
     pub(crate) fn learn_gateway(&mut self) -> bool {
         if let Some(mac) = self.gateway.load() {
-            self.template.set_gateway(mac);
+            self.template.set_gateway(self.plan.destination(mac));
             self.gateway_known = true;
         }
         self.gateway_known
@@ -198,58 +200,16 @@ impl<'m> Engine<'m> {
     #[cold]
     #[inline(never)]
     fn on_rare(&mut self, frame: &mut Frame, parsed: &Parsed) -> Verdict {
-        let for_kernel = self.kernel_listens && self.is_for_kernel(frame, parsed);
-        let stats = &mut self.tcp.stats;
-        if for_kernel {
-            stats.add(Count::IcmpRx, u64::from(matches!(parsed, Parsed::Icmp | Parsed::Icmpv6)));
-            stats.add(Count::OtherRx, u64::from(*parsed == Parsed::Other));
-            return Verdict::Kernel;
-        }
+        let both = (&self.parser, &mut self.host);
+        let verdict = rare::step(both, self.kernel_listens, frame, parsed, &mut self.tcp.stats);
         match parsed {
-            // Nobody could be answered yet: the peer will come again.
-            Parsed::Tcp(..) => {
-                stats.inc(Count::TcpRx);
-                stats.inc(Count::TcpDrop);
-                stats.inc(Count::DropNoConnection);
-            }
-            Parsed::Arp => return self.host.on_arp(frame, stats),
-            Parsed::Icmp => return self.host.on_icmp(frame, stats),
-            Parsed::Icmpv6 => stats.inc(Count::IcmpRx),
-            Parsed::Stranger(segment) => return self.on_stranger(frame, segment),
-            Parsed::Udp => {
-                stats.inc(Count::UdpRx);
-                stats.inc(Count::UdpDrop);
-            }
-            Parsed::Other => stats.inc(Count::OtherRx),
-            Parsed::Drop(why) => {
-                stats.inc(*why);
-                let foreign = matches!(why, Count::DropForeignMac | Count::DropForeignAddress);
-                stats.add(Count::BadRx, u64::from(!foreign));
-            }
-        }
-        Verdict::Done
-    }
-
-    /// What the load has no use for and the kernel may have: protocols nobody here speaks, packets
-    /// for addresses that are not the load's, and what comes to the port's own address beside the
-    /// echo requests that are answered here.
-    fn is_for_kernel(&self, frame: &Frame, parsed: &Parsed) -> bool {
-        match parsed {
-            Parsed::Other | Parsed::Icmpv6 | Parsed::Drop(Count::DropForeignAddress) => true,
-            Parsed::Stranger(_) | Parsed::Udp | Parsed::Drop(Count::DropFragment) => {
-                self.parser.is_to_host(frame)
-            }
-            Parsed::Icmp => self.parser.is_to_host(frame) && !Host::answers_icmp(frame),
-            _ => false,
+            Parsed::Stranger(segment) if verdict == Verdict::Done => self.reset(frame, segment),
+            _ => verdict,
         }
     }
 
-    /// A segment to one of our addresses that no connection can own: RST, if we may.
-    fn on_stranger(&mut self, frame: &mut Frame, segment: &Segment) -> Verdict {
-        let stats = &mut self.tcp.stats;
-        stats.inc(Count::TcpRx);
-        stats.inc(Count::TcpDrop);
-        stats.inc(Count::DropNoConnection);
+    /// Answers a segment to one of our addresses that no connection can own with RST, if we may.
+    fn reset(&mut self, frame: &mut Frame, segment: &Segment) -> Verdict {
         if !self.plan.tcp_rst || !self.gateway_known {
             return Verdict::Done;
         }

@@ -219,6 +219,7 @@ impl Draft<'_> {
             servers: none,
             client_ports: self.client_ports()?,
             listen: config.listen,
+            steering: Steering::Whole,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,

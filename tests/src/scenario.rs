@@ -9,6 +9,7 @@ use dperf_core::plan::{
     number,
 };
 use dperf_core::port::Offloads;
+use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 use dperf_core::wire::ethernet::MacAddr;
 
@@ -236,11 +237,13 @@ impl Side {
             mac: mac(self.role, self.pair),
             host: host(if client { 3 } else { 4 }),
             gateway: host(if client { 4 } else { 3 }),
+            encap: Encap::None,
             announces: !scenario.gateway_known,
             clients: AddressList::new(&self.clients.0, &self.clients.1),
             servers: AddressList::new(&self.servers.0, &self.servers.1),
             client_ports: PortRange { first: 1024, count: scenario.space[2] },
             listen: PortRange { first: 80, count: scenario.space[3] },
+            steering: Steering::Whole,
             neigh_ignore: false,
             tos: 0,
             mss: scenario.mss[usize::from(!client)],

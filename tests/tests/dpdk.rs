@@ -9,6 +9,7 @@ use std::time::Duration;
 use dperf_tests::namespace::{Namespace, alone, join, skip};
 use dperf_tests::process::{Folder, Process};
 use dperf_tests::program::{self, Outcome, Program};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketType};
 
 const SERVER: &str = "10.77.0.1";
 const CLIENT: &str = "10.77.0.2";
@@ -145,6 +146,30 @@ fn memif_loses_nothing_on_two_queues() {
     over_memif(&Load { words: "eal --no-huge\nrss", ..queues });
     // A server address for each worker: its queue is found by it.
     over_memif(&Load { addresses: 2, ..queues });
+}
+
+/// A peer whose socket is there before its device is started hangs up on whoever calls.
+#[test]
+fn who_is_hung_up_on_calls_again() {
+    let test = "who_is_hung_up_on_calls_again";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let (folder, one, other) = (Folder::new(), Namespace::new(), Namespace::new());
+    let (devices, _) = memif(&folder);
+    let load = Load { devices: [&devices[0], &devices[1]], client: "cps 1k", ..MEMIF };
+    let path = folder.file("memif.sock");
+    let socket = net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
+    net::bind(&socket, &SocketAddrUnix::new(&path).expect("a short path")).expect("its name");
+    net::listen(&socket, 1).expect("a listener");
+    let client = Program::start(&other, &folder, "client", &load.client());
+    drop(net::accept(&socket).expect("a call"));
+    drop(socket);
+    std::fs::remove_file(&path).expect("the socket's name");
+    let server = Program::start(&one, &folder, "server", &load.server());
+    let client = client.end(SECONDS + OPEN.as_secs());
+    assert_agree(&client, &server.stop());
 }
 
 /// Huge pages for one test; dropping it gives back what it took, unless somebody took more since.

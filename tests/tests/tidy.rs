@@ -55,9 +55,10 @@ const CORE: &[(&str, &[&str])] = &[
     ("stats", &["sync"]),
     ("port", &["frame"]),
     ("exception", &["frame", "port", "sync"]),
-    ("plan", &["time", "wire"]),
+    ("steer", &["wire"]),
+    ("plan", &["steer", "time", "wire"]),
     ("pace", &["plan", "time"]),
-    ("conn", &["http", "plan", "prefetch", "time", "wire"]),
+    ("conn", &["http", "plan", "prefetch", "steer", "time", "wire"]),
     // A segment in, what to do out: it never sees a frame, a port or a template.
     ("tcp", &["conn", "http", "plan", "stats", "time", "wire"]),
     ("parse", &["conn", "frame", "plan", "stats", "tcp", "wire"]),

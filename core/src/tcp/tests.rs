@@ -9,6 +9,7 @@ use std::vec::Vec;
 use super::*;
 use crate::plan::{AddressList, Keepalive, PacePlan, Payload, PortRange};
 use crate::stats::{Page, Reader};
+use crate::steer::Steering;
 use crate::time::TickRate;
 use crate::wire::ethernet::MacAddr;
 
@@ -32,7 +33,7 @@ const fn ms(milliseconds: u64) -> u32 {
 const RTO: u64 = 200;
 const IDLE: u64 = 1000;
 
-fn plan(role: Role) -> CorePlan<'static> {
+pub(crate) fn plan(role: Role) -> CorePlan<'static> {
     let host: IpAddr = "10.0.0.1".parse().unwrap();
     CorePlan {
         role,
@@ -40,11 +41,13 @@ fn plan(role: Role) -> CorePlan<'static> {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         host,
         gateway: host,
+        encap: crate::plan::Encap::None,
         announces: false,
         clients: AddressList::new(&[], &[]),
         servers: AddressList::new(&[], &[]),
         client_ports: PortRange { first: 1, count: 1 },
         listen: PortRange { first: 1, count: 1 },
+        steering: Steering::Whole,
         neigh_ignore: false,
         tos: 0,
         mss: 1460,
