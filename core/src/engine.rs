@@ -7,7 +7,7 @@
 pub(crate) mod rare;
 
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
-use crate::frame::Frame;
+use crate::frame::{Frame, Tray};
 use crate::host::{Host, Verdict};
 use crate::parse::{Parsed, Parser};
 use crate::plan::{CorePlan, Payload, Role};
@@ -40,6 +40,18 @@ pub(crate) struct Engine<'m> {
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,
+}
+
+/// Where the frames of a burst go from the second pass.
+pub(crate) struct Ways<'t> {
+    /// Out again.
+    pub(crate) tx: &'t mut Tray,
+    /// Back to their pool.
+    pub(crate) done: &'t mut Tray,
+    /// To the kernel.
+    pub(crate) kernel: &'t mut Tray,
+    /// To the blank frames.
+    pub(crate) stock: &'t mut Tray,
 }
 
 impl<'m> Engine<'m> {
@@ -130,16 +142,40 @@ impl<'m> Engine<'m> {
         tos
     }
 
-    /// Second pass: what the frame does. The answer, if there is one, is written over it.
-    #[inline]
-    pub(crate) fn step(&mut self, frame: &mut Frame, parsed: &Parsed, now: Instant) -> Verdict {
-        match parsed {
-            Parsed::Tcp(id, segment) if self.gateway_known => self.on_tcp(frame, *id, segment, now),
-            rare => self.on_rare(frame, rare),
-        }
+    /// Second pass over a burst: what each frame does. The answer, if there is one, is written over
+    /// it; and it goes where it belongs next.
+    #[inline(never)]
+    pub(crate) fn step(&mut self, burst: &mut Tray, parsed: &[Parsed], to: Ways<'_>, now: Instant) {
+        let Ways { tx, done, kernel, stock } = to;
+        let (mut kernel_room, mut stock_room) = (kernel.room(), stock.room());
+        burst.sort([tx, done, kernel, stock], |index, frame| {
+            let verdict = match parsed.get(index) {
+                Some(Parsed::Tcp(id, segment)) if self.gateway_known => {
+                    self.on_tcp(frame, *id, segment, now)
+                }
+                rare => self.on_rare(frame, rare.unwrap_or(&Parsed::Other)),
+            };
+            match verdict {
+                Verdict::Send => 0,
+                // What needs no answer serves as a blank frame.
+                Verdict::Done if stock_room > 0 => {
+                    stock_room -= 1;
+                    3
+                }
+                Verdict::Kernel if kernel_room > 0 => {
+                    kernel_room -= 1;
+                    2
+                }
+                Verdict::Kernel => {
+                    self.tcp.stats.inc(Count::KniFull);
+                    1
+                }
+                Verdict::Done => 1,
+            }
+        });
     }
 
-    #[inline]
+    #[inline(always)]
     fn on_tcp(
         &mut self,
         frame: &mut Frame,
@@ -161,7 +197,7 @@ impl<'m> Engine<'m> {
 
     /// Lets something happen to connection `id`, puts its timer and what it still has to say in
     /// their places, and writes the segment that follows into `frame`. False if none does.
-    #[inline]
+    #[inline(always)]
     fn act(
         &mut self,
         id: SlotId,

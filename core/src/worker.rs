@@ -41,10 +41,9 @@ mod encap;
 mod kernel;
 
 use crate::conn::{Chunk, Slot, SlotId};
-use crate::engine::Engine;
+use crate::engine::{Engine, Ways};
 use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray};
-use crate::host::Verdict;
 use crate::pace::Pace;
 use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role};
@@ -307,21 +306,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             engine.arp_seen = false;
             kernel::copy_arp(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
         }
-        rx.drain(|index, mut frame| {
-            let verdict = parsed
-                .get(index)
-                .map_or(Verdict::Done, |parsed| engine.step(&mut frame, parsed, now));
-            if verdict == Verdict::Kernel {
-                frame = match kernel::put(frame, kernel, &mut engine.tcp.stats) {
-                    None => return,
-                    Some(frame) => frame,
-                };
-            }
-            let tray = if verdict == Verdict::Send { &mut *tx } else { &mut *done };
-            // A burst fits: there was room for all of it in either tray.
-            let placed = tray.push(frame);
-            debug_assert!(placed.is_ok());
-        });
+        engine.step(rx, parsed, Ways { tx, done, kernel, stock }, now);
+        // A burst fits: there was room for all of it in any of them.
+        debug_assert!(rx.is_empty());
         count as u32 + outside
     }
 
