@@ -17,8 +17,9 @@ mod tests;
 use std::net::IpAddr;
 
 use dperf_core::plan::{
-    AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
+    AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
 };
+use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 
 use crate::config::{Complaint, Config, ConfigError, Note, Port, Protocol};
@@ -220,6 +221,7 @@ impl Draft<'_> {
             client_ports: self.client_ports()?,
             listen: config.listen,
             steering: Steering::Whole,
+            encap: Encap::None,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,

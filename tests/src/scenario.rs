@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
-    number,
+    AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
+    Role, number,
 };
 use dperf_core::port::Offloads;
 use dperf_core::steer::Steering;
