@@ -106,40 +106,33 @@ impl<'m> Engine<'m> {
         self.gateway_known
     }
 
-    /// First pass over a burst: says what each frame is, counts it, brings its slot near. Returns
-    /// the bytes of all frames.
+    /// First pass over a burst: says what each frame is, counts it, brings its slot near.
     #[inline(never)]
-    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) -> u64 {
-        let mut bytes = 0;
+    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
         for (frame, parsed) in frames.iter().zip(parsed) {
-            bytes += frame.len() as u64;
-            let tos = match self.parser.usual(frame, &self.table.space) {
-                Some((id, segment, tos)) => {
-                    self.table.hint(id);
-                    *parsed = Parsed::Tcp(id, segment);
-                    tos
-                }
-                None => self.look_closer(frame, parsed),
+            let Some((id, segment)) = self.parser.usual(frame, &self.table.space) else {
+                self.look_closer(frame, parsed);
+                continue;
             };
-            if tos {
+            self.table.hint(id);
+            *parsed = Parsed::Tcp(id, segment);
+            if self.parser.counts_tos() && self.parser.has_tos(frame) {
                 self.tcp.stats.inc(Count::TosRx);
             }
         }
-        bytes
     }
 
-    /// As [`Engine::look`], at one frame that is not usual. True if it carries the configured type
-    /// of service.
+    /// As [`Engine::look`], at one frame that is not usual.
     #[inline(never)]
-    fn look_closer(&mut self, frame: &Frame, parsed: &mut Parsed) -> bool {
+    fn look_closer(&mut self, frame: &Frame, parsed: &mut Parsed) {
         let (any, tos) = self.parser.parse(frame, &self.table.space);
+        self.tcp.stats.add(Count::TosRx, u64::from(tos));
         match any {
             Parsed::Tcp(id, _) => self.table.hint(id),
             Parsed::Arp => self.arp_seen = true,
             _ => {}
         }
         *parsed = any;
-        tos
     }
 
     /// Second pass over a burst: what each frame does. The answer, if there is one, is written over

@@ -140,17 +140,15 @@ impl<'m> Parser<'m> {
 
     /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
-    /// The last word: it carries the configured type of service.
     #[inline(always)]
-    pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment, bool)> {
+    pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment)> {
         let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
         let Headers { ip, tcp, .. } = headers;
         if !self.shape.fits(headers) {
             return None;
         }
         // Options and payload; what lies behind them is the link's padding.
-        let behind_bytes =
-            usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
+        let behind_bytes = usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
         let behind = rest.get(..behind_bytes)?;
         let undamaged = match frame.rx_checksum() {
             RxChecksum::Good => true,
@@ -168,21 +166,35 @@ impl<'m> Parser<'m> {
         };
         let option_bytes = usize::from(tcp.claimed_bytes()).checked_sub(TCP_BYTES)?;
         let payload_bytes = behind_bytes.checked_sub(option_bytes)?;
-        let options = match tcp.flags().contains(TcpFlags::SYN) && option_bytes > 0 {
-            true => TcpOptions::parse(behind.get(..option_bytes)?).ok()?,
-            false => TcpOptions::default(),
-        };
-        let segment = Segment {
+        let mut segment = Segment {
             seq: tcp.sequence.get(),
             ack: tcp.acknowledgment.get(),
             window: tcp.window.get(),
             flags: tcp.flags(),
             payload_at: (HEADERS_BYTES + option_bytes) as u16,
             payload_bytes: payload_bytes as u16,
-            mss: options.mss.unwrap_or(0),
-            wscale: options.window_scale,
+            mss: 0,
+            wscale: None,
         };
-        Some((id, segment, self.tos != 0 && ip.tos == self.tos))
+        if segment.flags.contains(TcpFlags::SYN) && option_bytes > 0 {
+            let options = TcpOptions::parse(behind.get(..option_bytes)?).ok()?;
+            segment.mss = options.mss.unwrap_or(0);
+            segment.wscale = options.window_scale;
+        }
+        Some((id, segment))
+    }
+
+    /// A type of service is configured, and packets that carry it are counted.
+    #[inline(always)]
+    pub fn counts_tos(&self) -> bool {
+        self.tos != 0
+    }
+
+    /// A usual frame carries the configured type of service.
+    #[cold]
+    #[inline(never)]
+    pub fn has_tos(&self, frame: &Frame) -> bool {
+        frame.bytes().get(ETHERNET_BYTES + 1) == Some(&self.tos)
     }
 
     /// As [`Locator::find`], where the addresses of a side are not a single run.

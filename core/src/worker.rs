@@ -63,6 +63,8 @@ const BUDGET: usize = 32;
 const STUCK_PER_SECOND: u64 = 2;
 /// Segments that waiting connections send in one turn, at most.
 const READY_BUDGET: u32 = 64;
+/// Bytes that the processor brings near at once.
+const CACHE_LINE: usize = 64;
 /// Slots looked at in one turn while the run ends.
 const SWEEP: usize = 1024;
 
@@ -295,11 +297,13 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             return outside;
         }
         let engine = &mut self.engine;
+        let mut bytes = 0;
         for frame in rx.frames() {
-            prefetch_packet(frame);
+            bytes += frame.len() as u64;
+            prefetch_packet(frame.bytes());
         }
         let parsed = &mut self.parsed;
-        let bytes = engine.look(rx.frames(), parsed);
+        engine.look(rx.frames(), parsed);
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
         if self.exception.is_open() && engine.arp_seen {
@@ -476,9 +480,10 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
 
 /// Brings the lines of a packet near that hold its headers and the start of its payload.
 #[inline]
-fn prefetch_packet(frame: &Frame) {
-    for line in frame.bytes().chunks(64).take(2) {
-        prefetch(&line[0]);
+fn prefetch_packet(packet: &[u8]) {
+    if let [first, .., last] = packet {
+        prefetch(first);
+        prefetch(packet.get(CACHE_LINE).unwrap_or(last));
     }
 }
 
