@@ -201,10 +201,8 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
-        let (wheel, place) = match slot.timer {
-            Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
-            _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
-        };
+        let wheel = if slot.timer == Timer::Pace { Wheel::Fine } else { Wheel::Coarse };
+        let place = place_in(wheel);
         if slot.timer != Timer::None && !slot.flags.contains(place) {
             slot.flags.insert(place);
             self.timers.arm(wheel, id, slot.due.since(stamp), now);
@@ -251,30 +249,28 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Slots whose timer may have rung, at most `out.len()`; their memory is brought near.
-    pub(crate) fn expire(&mut self, now: Instant, out: &mut [SlotId]) -> usize {
-        let mut count = self.timers.expire(Wheel::Coarse, now, out);
+    /// Slots of `wheel` whose timer may have rung, at most `out.len()`; their memory is brought
+    /// near.
+    #[inline]
+    pub(crate) fn expire(&mut self, wheel: Wheel, now: Instant, out: &mut [SlotId]) -> usize {
+        let count = self.timers.expire(wheel, now, out);
         for id in &out[..count] {
-            self.forget_place(*id, SlotFlags::IN_COARSE_WHEEL);
+            self.table.hint(*id);
         }
-        let fine = self.timers.expire(Wheel::Fine, now, &mut out[count..]);
-        for id in &out[count..count + fine] {
-            self.forget_place(*id, SlotFlags::IN_FINE_WHEEL);
-        }
-        count += fine;
         count
     }
 
-    fn forget_place(&mut self, id: SlotId, place: SlotFlags) {
-        if let Some(slot) = self.table.slot(id) {
-            slot.flags.remove(place);
-        }
-    }
-
-    /// A slot came out of a wheel: rings its timer if that is due, else puts it back. True if
+    /// A slot came out of `wheel`: rings its timer if that is due, else puts it back. True if
     /// `frame` holds a segment now.
-    pub(crate) fn ring(&mut self, id: SlotId, frame: &mut Frame, now: Instant) -> bool {
+    pub(crate) fn ring(
+        &mut self,
+        wheel: Wheel,
+        id: SlotId,
+        frame: &mut Frame,
+        now: Instant,
+    ) -> bool {
         self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+            slot.flags.remove(place_in(wheel));
             let rings = slot.timer != Timer::None && stamp.reached(slot.due);
             if rings { tcp.on_timer(slot, stamp) } else { None }
         })
@@ -321,6 +317,15 @@ impl<'m> Engine<'m> {
     /// When the next timer rings at the latest.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.next()
+    }
+}
+
+/// The flag of a slot that lies in `wheel`.
+#[inline(always)]
+fn place_in(wheel: Wheel) -> SlotFlags {
+    match wheel {
+        Wheel::Fine => SlotFlags::IN_FINE_WHEEL,
+        Wheel::Coarse => SlotFlags::IN_COARSE_WHEEL,
     }
 }
 

@@ -40,7 +40,7 @@
 mod encap;
 mod kernel;
 
-use crate::conn::{Chunk, Slot, SlotId};
+use crate::conn::{Chunk, Slot, SlotId, timers::Wheel};
 use crate::engine::{Engine, Ways};
 use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray};
@@ -340,18 +340,20 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         self.trays.tx.room().min(self.trays.stock.len())
     }
 
+    /// Rings the timers that are due, within a budget.
     #[inline]
     fn ring(&mut self, now: Instant) -> u32 {
         let mut due = [SlotId(0); BUDGET];
-        let budget = self.room().min(BUDGET);
-        let count = self.engine.expire(now, &mut due[..budget]);
-        for id in &due[..count] {
-            self.engine.table.hint(*id);
+        let mut rung = 0;
+        for wheel in [Wheel::Coarse, Wheel::Fine] {
+            let budget = self.room().min(BUDGET - rung);
+            let count = self.engine.expire(wheel, now, &mut due[..budget]);
+            for id in &due[..count] {
+                self.send_one(|engine, frame| engine.ring(wheel, *id, frame, now));
+            }
+            rung += count;
         }
-        for id in &due[..count] {
-            self.send_one(|engine, frame| engine.ring(*id, frame, now));
-        }
-        count as u32
+        rung as u32
     }
 
     /// Lets waiting connections send, round robin, as long as there are frames and places.

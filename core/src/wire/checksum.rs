@@ -19,26 +19,24 @@ pub fn sum(bytes: &[u8]) -> u64 {
     // The last 8 bytes are loaded whole, and those that belong to `words` are shifted out. Two
     // shifts, for a shift by 64 would be none.
     let tail_word = u64::from_le_bytes(*last) >> (8 * (7 - tail.len())) >> 8;
-    // Two chains of additions, for each waits for its own carries.
-    let mut one = tail_word.to_le();
-    let mut two = 0;
-    let (blocks, rest) = words.as_chunks::<4>();
-    let (pairs, block) = blocks.as_chunks::<2>();
-    for [first, second] in pairs {
-        one = add_words(one, first.map(u64::from_ne_bytes));
-        two = add_words(two, second.map(u64::from_ne_bytes));
+    let mut total = tail_word.to_le();
+    let (eights, rest) = words.as_chunks::<8>();
+    for eight in eights {
+        total = add_words(total, eight.map(u64::from_ne_bytes));
     }
-    if let [block] = block {
-        one = add_words(one, block.map(u64::from_ne_bytes));
+    // What is left is 0 to 7 words.
+    let (fours, rest) = rest.as_chunks::<4>();
+    if let [four] = fours {
+        total = add_words(total, four.map(u64::from_ne_bytes));
     }
-    // What is left is 0 to 3 words.
-    two = match *rest {
-        [a, b, c] => add_words(two, [a, b, c].map(u64::from_ne_bytes)),
-        [a, b] => add_words(two, [a, b].map(u64::from_ne_bytes)),
-        [a] => add_words(two, [u64::from_ne_bytes(a)]),
-        _ => two,
-    };
-    halves(add_words(one, [two]))
+    let (twos, ones) = rest.as_chunks::<2>();
+    if let [two] = twos {
+        total = add_words(total, two.map(u64::from_ne_bytes));
+    }
+    if let [one] = ones {
+        total = add_words(total, [u64::from_ne_bytes(*one)]);
+    }
+    halves(total)
 }
 
 /// The partial sum of fewer than 8 bytes.
