@@ -176,15 +176,6 @@ const ROLE: &[Keyword] = &[
         reads: Whole(0..=u64::MAX, |c, n| c.seed = n),
         ..KEYWORD
     },
-    Keyword {
-        name: "daemon",
-        brief: "run in the background",
-        help: "dperf writes to /var/log/dperf then.",
-        example: "daemon",
-        built: false,
-        reads: Flag(|_| ()),
-        ..KEYWORD
-    },
 ];
 
 const ADDRESSES: &[Keyword] = &[
@@ -706,8 +697,29 @@ const OUTPUT: &[Keyword] = &[
     Keyword {
         name: "clear_screen",
         brief: "clear the screen before each output",
+        help: "On a terminal only.",
         example: "clear_screen",
         reads: Flag(|c| c.clear_screen = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "per_worker",
+        brief: "a line for each worker and each port in each output",
+        help: "Also `--per-worker`; records have them always. dperf has no such keyword.",
+        example: "per_worker",
+        reads: Flag(|c| c.per_worker = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "daemon",
+        form: "[WORD]...",
+        brief: "run in the background, with the output in a log file",
+        help: "Appends to /var/log/dperf/dperf-ctl-client.log or dperf-ctl-server.log; the folder \
+               must be there (DPERF_SHELL_LOG_DIR in the environment names another). SIGTERM or \
+               SIGINT ends the run in order, with totals in the log. As in dperf, words behind it \
+               do not count.",
+        example: "daemon",
+        reads: Words(arguments::daemon),
         ..KEYWORD
     },
 ];

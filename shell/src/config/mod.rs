@@ -226,6 +226,10 @@ pub struct Config {
     pub quiet: bool,
     /// Clear the screen before each output.
     pub clear_screen: bool,
+    /// A line for each worker and port in each output.
+    pub per_worker: bool,
+    /// In the background, with its output in a log file.
+    pub daemon: bool,
     /// Start of everything random.
     pub seed: u64,
     /// Datagrams per instant (not supported yet).
@@ -342,6 +346,8 @@ impl Config {
             eal: Vec::new(),
             quiet: false,
             clear_screen: false,
+            per_worker: false,
+            daemon: false,
             seed: 1,
             pipeline: 0,
             vlan: None,

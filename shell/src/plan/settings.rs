@@ -118,6 +118,8 @@ fn machine(config: &Config) -> Vec<Setting> {
         ("log_level", level.map_or("error", |(_, name)| name).to_owned()),
         ("quiet", switch(config.quiet)),
         ("clear_screen", switch(config.clear_screen)),
+        ("per_worker", switch(config.per_worker)),
+        ("daemon", switch(config.daemon)),
     ]
 }
 
