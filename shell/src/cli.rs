@@ -1,7 +1,8 @@
 //! The command line: what people type, and what exit status they get.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,6 +23,9 @@ const PASSED: u8 = 0;
 const NOT_PASSED: u8 = 1;
 /// It could not start, or the input was bad.
 const NOT_STARTED: u8 = 2;
+
+/// A configuration file may have so many bytes: a device file has no end.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// What follows the options in the help; scripts look there for DPDK.
 const AFTER_HELP: &str = if cfg!(feature = "dpdk") {
@@ -286,8 +290,14 @@ fn with(mut read: Read, output: &Output) -> Read {
 }
 
 fn source(path: &Path) -> Result<Source> {
-    let bytes = std::fs::read(path)
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let longest_mib = LONGEST_FILE >> 20;
+    if bytes.len() as u64 > LONGEST_FILE {
+        bail!("{} is longer than {longest_mib} MiB: no configuration is", path.display());
+    }
     Ok(Source { name: path.display().to_string(), bytes })
 }
 
