@@ -216,8 +216,8 @@ const ADDRESSES: &[Keyword] = &[
         repeats: true,
         default: "none: it must be given",
         brief: "server addresses of a port: COUNT from ADDRESS on, then further ones",
-        help: "One line per port, on either side, written as `client`. If a port has as many server addresses as \
-               workers, each worker has one of them.",
+        help: "One line per port, on either side, written as `client`. If a port has as many server \
+               addresses as workers, each worker has one of them.",
         example: "server 10.0.2.1 1",
         reads: Words(arguments::server),
         ..KEYWORD
@@ -594,9 +594,9 @@ const TCP: &[Keyword] = &[
         form: "SECONDS",
         default: "2",
         brief: "first retransmission time-out",
-        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same), so \
-               more than 125 s are taken as 125 s, with a note. An answer that does not come within 4 of them, plus the keepalive interval, is an \
-               error.",
+        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same), \
+               so more than 125 s are taken as 125 s, with a note. An answer that does not come \
+               within 4 of them, plus the keepalive interval, is an error.",
         example: "retransmit_timeout 3",
         reads: Leading(1..=300, |c, n| c.retransmit_timeout_s = n as u32),
         ..KEYWORD

@@ -1,9 +1,9 @@
 //! Text to a configuration in which nothing is left to doubt: every word is read exactly, every
 //! rule is checked, and what is not built yet is refused by its name and line.
 //!
-//! There are two formats: dperf's language, widened (`words` tells how text becomes words), and TOML
-//! (`toml` turns it into the same words). `keyword` is the table of all keywords, `check` holds what
-//! must be true across keywords.
+//! There are two formats: dperf's language, widened (`words` tells how text becomes words), and
+//! TOML (`toml` turns it into the same words). `keyword` is the table of all keywords, `check` holds
+//! what must be true across keywords.
 
 mod arguments;
 mod check;

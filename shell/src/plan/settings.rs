@@ -1,7 +1,7 @@
 //! What every keyword comes to, in plain words: nothing that the plan depends on is left unsaid.
 //!
-//! Cores, ports and addresses are told with the workers; all else is told here, as it was understood
-//! and not as it was written.
+//! Cores, ports and addresses are told with the workers; all else is told here, as it was
+//! understood and not as it was written.
 
 use crate::config::{Config, Exception, ExceptionKind, Keepalive, Protocol};
 

@@ -1,5 +1,5 @@
-//! Where text goes: to stdout, to stderr when records have stdout, or, in the background, to dperf's
-//! log files. Nobody who stops listening and no disk that is full stops a run; what is lost is said.
+//! Where text goes: to stdout, to stderr when records have stdout, or, in the background, to
+//! dperf's log files. Nobody who stops listening and no full disk stops a run; what is lost is said.
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};

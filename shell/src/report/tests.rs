@@ -15,6 +15,10 @@ use crate::role::{RoleRun, Who};
 const CLIENT: &str = "cpu 0-1\nport link:a 10.0.1.1 10.0.2.1\nclient 10.0.1.1 10\n\
                       server 10.0.2.1 1\nrss\n";
 
+/// The row of connections up to its last number, with the numbers of [`page`] 1 and 2.
+const CONNECTIONS: &str = "skOpen  4,500              skClose  1,500              \
+                           skCon    3,000              skErr   ";
+
 fn role(lines: &str) -> RoleRun {
     let bytes = format!("{CLIENT}{lines}\n").into_bytes();
     let read = read(&[Source { name: "t.conf".to_owned(), bytes }]).unwrap();
@@ -132,9 +136,7 @@ fn a_block_of_http_is_dperfs() {
         packets(counts, false),
         segments(counts),
         // 24,691,340 us / 20 handshakes, cut off behind the first decimal.
-        "skOpen  4,500              skClose  1,500              skCon    3,000              \
-         skErr   "
-            .to_owned(),
+        CONNECTIONS.to_owned(),
         row("%v rtt(us) 1,234,567.0", counts, &[Count::SkErr]),
         row(
             "httpGet %v httpPost %v http2XX  %v httpErr %v",
@@ -153,8 +155,7 @@ fn blocks_of_other_messages_are_dperfs() {
     kept.messages = Messages::Raw;
     let sampled = sample(&kept, &[page(1), page(2)]);
     let counts = &sampled.counts;
-    let connections = "skOpen  4,500              skClose  1,500              skCon    3,000              \
-                       skErr   ";
+    let connections = CONNECTIONS;
     let expected = [
         packets(counts, true),
         segments(counts),
@@ -189,9 +190,10 @@ fn the_last_block_has_dperfs_frame() {
     let sample = sample(&role, &[page(1)]);
     let text = block::last(&sample, false, "");
     let version = env!("CARGO_PKG_VERSION");
+    let bar = "-----------------------\n";
     let head = format!(
-        "\n-----------------------\ndperf-shell Test Finished\nVersion: {version}\nLicense: \
-         Apache-2.0\nRole:    client, after 0 s\n-----------------------\n\nTotal Numbers:\npktRx   "
+        "\n{bar}dperf-shell Test Finished\nVersion: {version}\nLicense: Apache-2.0\nRole:    client, \
+         after 0 s\n{bar}\nTotal Numbers:\npktRx   "
     );
     assert!(text.starts_with(&head), "{text}");
     let end = device(&sample.counts) + "\n-----------------------\n";
