@@ -5,6 +5,7 @@ mod block;
 mod demo;
 mod dperf_flags;
 mod examples;
+mod frames;
 mod run;
 mod signals;
 mod status;
