@@ -512,7 +512,8 @@ const MESSAGES: &[Keyword] = &[
         name: "payload_file",
         form: "PATH",
         brief: "a file that is the message, byte for byte",
-        help: "It fits one segment. Cannot be combined with payload_size.",
+        help: "It fits one segment. Cannot be combined with payload_size. A relative path starts at \
+               the current directory, or else beside the configuration.",
         example: "payload_file request.txt",
         reads: Words(arguments::payload_file),
         ..KEYWORD

@@ -11,6 +11,7 @@ use crate::run::{code, count, cpus, end, of, records, root, run};
 fn configs() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join("configs")).expect("configs/");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|file| text(file).ends_with(".conf") || text(file).ends_with(".toml"));
     files.sort();
     assert!(files.len() >= 10, "{files:?}");
     files
@@ -18,6 +19,12 @@ fn configs() -> Vec<PathBuf> {
 
 fn text(path: &std::path::Path) -> &str {
     path.to_str().expect("a plain name")
+}
+
+/// What one of them sends lies beside it.
+fn copy_request(folder: &Folder) {
+    let name = "link-file-request.txt";
+    folder.write(name, std::fs::read(root().join("configs").join(name)).expect("a file"));
 }
 
 #[test]
@@ -52,6 +59,7 @@ fn checking_needs_no_privilege() {
     std::fs::copy(program::path(), &copy).expect("a copy");
     let mut command = std::process::Command::new(&copy);
     command.arg("check");
+    copy_request(&folder);
     for file in configs() {
         let name = file.file_name().and_then(|name| name.to_str()).expect("a plain name");
         command.arg(folder.write(name, std::fs::read(&file).expect("a file")));
@@ -70,6 +78,7 @@ fn checking_needs_no_privilege() {
 fn every_pair_on_a_link_meets_its_target() {
     let _turn = in_turn();
     let folder = Folder::new();
+    copy_request(&folder);
     let [first, second] = cpus();
     let own = |line: &str| match line.strip_prefix("cpu ") {
         Some(cores) => {

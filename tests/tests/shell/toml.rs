@@ -29,6 +29,8 @@ fn plan(file: &str) -> Value {
 #[test]
 fn a_converted_example_is_planned_alike() {
     let folder = Folder::new();
+    let request = "link-file-request.txt";
+    folder.write(request, std::fs::read(root().join("configs").join(request)).expect("a file"));
     for file in examples(".conf") {
         let copy = folder.write("copy.toml", says(&["convert", &file])).display().to_string();
         assert_eq!(plan(&copy), plan(&file), "{file}");
