@@ -200,7 +200,7 @@ const ADDRESSES: &[Keyword] = &[
                the port's own address as well), a DPDK virtual device with its arguments \
                (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
                sent to the gateway, also to addresses of the same network. Without MAC the \
-               gateway is asked for it.",
+               gateway is asked for it; with MAC nothing that is heard changes it.",
         example: "port 0000:03:00.1 10.0.1.1 10.0.1.254",
         reads: Words(arguments::port),
         ..KEYWORD

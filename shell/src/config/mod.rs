@@ -1,11 +1,13 @@
 //! Text to a configuration in which nothing is left to doubt: every word is read exactly, every
 //! rule is checked, and what is not built yet is refused by its name and line.
 //!
-//! The language is dperf's, widened: `words` tells how text becomes words, `keyword` is the
-//! table of all keywords, `check` holds what must be true across keywords.
+//! There are two formats: dperf's language, widened (`words` tells how text becomes words), and TOML
+//! (`toml` turns it into the same words). `keyword` is the table of all keywords, `check` holds what
+//! must be true across keywords.
 
 mod arguments;
 mod check;
+mod convert;
 mod error;
 mod exception;
 mod keyword;
@@ -14,6 +16,8 @@ mod manual;
 mod number;
 mod port_name;
 mod read;
+mod schema;
+mod toml;
 mod unsupported;
 mod value;
 mod words;
@@ -26,11 +30,13 @@ use std::net::IpAddr;
 use dperf_core::plan::{PortRange, Role, Vlan, number};
 use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
+pub use convert::convert;
 pub use error::{Complaint, ConfigError, Note, Place};
 
 pub use exception::{Exception, ExceptionKind};
 pub use manual::{manual, markdown};
 pub use port_name::PortName;
+pub use schema::schema;
 
 /// A named piece of configuration text, usually a file.
 #[derive(Clone, Debug)]
@@ -55,7 +61,23 @@ pub struct Read {
 /// # Errors
 /// The first thing that is wrong, with its place.
 pub fn read(sources: &[Source]) -> Result<Read, ConfigError> {
-    let (mut config, mut notes) = read::words(sources)?;
+    complete(read::words(sources)?)
+}
+
+/// Reads a file of its own: one configuration, or one for each of its roles if it is TOML.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn read_roles(source: &Source) -> Result<Vec<Read>, ConfigError> {
+    if !toml::is_toml(source) {
+        return Ok(vec![read(std::slice::from_ref(source))?]);
+    }
+    let roles = toml::roles(source)?.into_iter();
+    roles.map(|lines| complete(read::lines(source, lines)?)).collect()
+}
+
+/// Checks what was read across keywords.
+fn complete((mut config, mut notes): (Config, Vec<Note>)) -> Result<Read, ConfigError> {
     check::all(&mut config, &mut notes)?;
     unsupported::refuse(&config)?;
     Ok(Read { config, notes })

@@ -15,7 +15,6 @@ const LONGEST_RANDOM_BYTES: u32 = 16 << 20;
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
     let missing = protocol(config)
         .or_else(|| keywords(config))
-        .or_else(|| bond(config))
         .or_else(|| sizes(config))
         .or_else(|| encapsulation(config))
         .or_else(|| steering(config))
@@ -39,11 +38,6 @@ fn keywords(config: &Config) -> Option<ConfigError> {
         let keyword = keyword::find(name)?;
         (!keyword.built && used(name)).then(|| at(place, name, name, ""))
     })
-}
-
-fn bond(config: &Config) -> Option<ConfigError> {
-    let bond = config.ports.iter().find(|port| matches!(port.name, PortName::Bond { .. }))?;
-    Some(at(&bond.place, "port", "bond", "use one of its devices"))
 }
 
 fn sizes(config: &Config) -> Option<ConfigError> {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use dperf_core::exception::{Delivered, ExceptionPath, Shared};
+use dperf_core::exception::{Closed, Delivered, ExceptionPath, Shared};
 use dperf_core::frame::Frame;
 use dperf_core::plan::Role;
 use dperf_core::port::PortState;
@@ -183,6 +183,19 @@ pub(crate) fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
     ethernet(EthernetAddress::BROADCAST, EthernetProtocol::Arp, &bytes)
 }
 
+/// `frame`, an IPv4 packet, as if `source` had sent it.
+fn from(source: Ipv4Address, mut frame: Vec<u8>) -> Vec<u8> {
+    let mut packet = Ipv4Packet::new_unchecked(&mut frame[14..]);
+    packet.set_src_addr(source);
+    packet.fill_checksum();
+    let (to, protocol) = (packet.dst_addr(), packet.next_header());
+    if protocol == IpProtocol::Tcp {
+        let mut segment = TcpPacket::new_unchecked(packet.payload_mut());
+        segment.fill_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(to));
+    }
+    frame
+}
+
 /// What becomes of a frame: given to the kernel, answered by us.
 pub(crate) type Fate = (bool, bool);
 pub(crate) const KERNEL: Fate = (true, false);
@@ -227,6 +240,11 @@ pub(crate) fn decisions() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("a redirect to our own address", icmp(HOST, Icmpv4Message::Redirect), KERNEL),
         ("an echo reply to an address of the load", icmp(LOAD, Icmpv4Message::EchoReply), DROPPED),
         ("a packet for an address behind us", udp(OTHER), KERNEL),
+        (
+            "a packet of a station without address",
+            from(Ipv4Address::UNSPECIFIED, udp(OTHER)),
+            KERNEL,
+        ),
         ("another protocol to our own address", ipv4(HOST, IpProtocol::from(89), &[1; 24]), KERNEL),
         ("ARP: who has our own address", arp(1, HOST), BOTH),
         ("ARP: who has an address of the load", arp(1, LOAD), BOTH),
@@ -249,6 +267,45 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
     for (what, frame, expected) in decisions() {
         assert_eq!(fate(false, frame), expected, "{what}");
     }
+}
+
+/// An answer to nobody, to everybody or to ourselves helps an attacker only (RFC 1122, 3.2.1.3).
+#[test]
+fn who_cannot_be_answered_is_not() {
+    let sources = [
+        Ipv4Address::BROADCAST,
+        Ipv4Address::UNSPECIFIED,
+        Ipv4Address::LOCALHOST,
+        Ipv4Address::new(224, 0, 0, 1),
+        HOST,
+        LOAD,
+    ];
+    for source in sources {
+        for asked in [icmp(LOAD, Icmpv4Message::EchoRequest), tcp(LOAD, 80), tcp(LOAD, 22)] {
+            let (counts, sent) = serve(Closed, 3, |turn, wire| {
+                if turn == 0 {
+                    wire.lock().unwrap().push_back(from(source, asked.clone()));
+                }
+            });
+            assert!(sent.is_empty(), "{source}: {sent:x?}");
+            assert_eq!((counts.get(Count::DropValue), counts.get(Count::BadRx)), (1, 1));
+        }
+    }
+}
+
+#[test]
+fn an_echo_travels_as_far_as_any_packet() {
+    let mut asked = icmp(HOST, Icmpv4Message::EchoRequest);
+    let mut packet = Ipv4Packet::new_unchecked(&mut asked[14..]);
+    packet.set_hop_limit(1);
+    packet.fill_checksum();
+    let (_, sent) = serve(Closed, 3, |turn, wire| {
+        if turn == 0 {
+            wire.lock().unwrap().push_back(asked.clone());
+        }
+    });
+    let answer = Ipv4Packet::new_checked(&sent[0][14..]).expect("a packet");
+    assert_eq!((answer.hop_limit(), answer.verify_checksum()), (64, true));
 }
 
 #[test]

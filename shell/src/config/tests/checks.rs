@@ -174,9 +174,6 @@ fn what_is_not_built_is_refused_by_name() {
     for (lines, expected) in table {
         assert_eq!(refusal(client(lines)), format!("t.conf:{expected}"), "{lines}");
     }
-    let with = |from: &str, to: &str| refusal(text(&CLIENT.replace(from, to)));
-    let bond = with("link:a", "bond4:2(0000:81:10.0)");
-    assert_eq!(bond, "t.conf:3:1: port: bond is not supported yet");
     let workers = CLIENT.replace("cpu 0", "cpu 0 1").replace("10.0.2.1 1", "10.0.2.1 2");
     let fdir = refusal(text(&workers.replace("link:a", "0000:01:00.0")));
     let expected =
