@@ -2,7 +2,7 @@
 
 use super::error::{Complaint, ConfigError, Place};
 use super::keyword;
-use super::{Config, Port, Protocol, queue_of};
+use super::{Config, Port, PortName, Protocol, queue_of};
 
 /// The longest time-out that the clock of a connection can hold.
 const LONGEST_TIMEOUT_S: u64 = 1000;
@@ -16,6 +16,7 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
     let missing = protocol(config)
         .or_else(|| keywords(config))
         .or_else(|| sizes(config))
+        .or_else(|| encapsulation(config))
         .or_else(|| steering(config))
         .or_else(|| times(config));
     missing.map_or(Ok(()), Err)
@@ -48,6 +49,24 @@ fn sizes(config: &Config) -> Option<ConfigError> {
     (config.payload_random && long).then(|| {
         at(place, "payload_size", "random filler of more than 16 MiB", "remove payload_random")
     })
+}
+
+/// What is told apart by addresses must lie where they are looked for.
+fn encapsulation(config: &Config) -> Option<ConfigError> {
+    let what = match (&config.vlan, config.vxlans.is_empty()) {
+        (_, false) => "vxlan",
+        (Some(_), true) => "vlan",
+        (None, true) => return None,
+    };
+    let port = config.ports.iter().find(|port| matches!(port.name, PortName::AfXdp(_)));
+    if let Some(port) = port {
+        let hint = "use af_packet:INTERFACE";
+        return Some(at(&port.place, "port", &format!("{what} on {}", port.name), hint));
+    }
+    let deep = config.taken_from_mtu() > 0 && config.queues() > 1;
+    let port = config.ports.iter().find(|port| deep && !port.name.pairs_queues())?;
+    let what = format!("{what} with several workers on {}", port.name);
+    Some(at(&port.place, "port", &what, "one core per port works"))
 }
 
 /// Several workers on one port need a device that brings each flow to its worker.
