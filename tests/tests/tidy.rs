@@ -98,6 +98,7 @@ const CORE: &[(&str, &[&str])] = &[
 /// What each room of the shell may know of the others.
 const SHELL: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("daemon", &[]),
     ("signals", &[]),
     ("memory", &[]),
     ("config", &[]),
@@ -127,7 +128,7 @@ const SHELL: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("cli", &["config", "demo", "plan", "report", "run", "verdict"]),
+    ("cli", &["config", "daemon", "demo", "plan", "report", "run", "verdict"]),
     ("main", &[]),
 ];
 
