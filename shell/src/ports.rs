@@ -328,6 +328,14 @@ mod dpdk_ports {
         config.ports.len() as u32 * vhost_memory_mb(config.mtu + 14, config.queues())
     }
 
+    /// What the configuration tells DPDK's EAL.
+    fn eal_words(config: &Config) -> Vec<String> {
+        let mut words = vec![format!("--log-level={}", config.dpdk_log_level)];
+        words.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
+        words.extend(config.eal.iter().cloned());
+        words
+    }
+
     pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
         let ports =
             || roles.iter().flat_map(|config| config.ports.iter().map(move |port| (*config, port)));
@@ -336,12 +344,7 @@ mod dpdk_ports {
         if of_dpdk().next().is_none() && to_kernel_mb == 0 {
             return Ok(None);
         }
-        let mut extra = Vec::new();
-        for config in roles {
-            extra.push(format!("--log-level={}", config.dpdk_log_level));
-            extra.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
-            extra.extend(config.eal.iter().cloned());
-        }
+        let extra: Vec<String> = roles.iter().flat_map(|config| eal_words(config)).collect();
         let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
         let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
         dpdk::start(&EalArgs {
@@ -390,5 +393,30 @@ mod dpdk_ports {
             }
         }
         dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::eal_words;
+        use crate::config::{Source, read};
+
+        #[test]
+        fn dpdk_is_told_what_the_configuration_says() {
+            let words = |lines: &str| {
+                let bytes = format!(
+                    "cpu 0\nport net_null0 10.0.1.1 10.0.2.1\nclient 10.0.1.1 1\nserver 10.0.2.1 1\n\
+                     cps 1\n{lines}"
+                );
+                let source = Source { name: "t.conf".to_owned(), bytes: bytes.into_bytes() };
+                eal_words(&read(&[source]).unwrap().config).join(" ")
+            };
+            assert_eq!(words(""), "--log-level=4");
+            let levels = [("error", 4), ("warn", 5), ("info", 7), ("debug", 8)];
+            for (name, level) in levels {
+                assert_eq!(words(&format!("log_level {name}")), format!("--log-level={level}"));
+            }
+            assert_eq!(words("simd512"), "--log-level=4 --force-max-simd-bitwidth=512");
+            assert_eq!(words("eal --no-huge -m 512"), "--log-level=4 --no-huge -m 512");
+        }
     }
 }
