@@ -260,20 +260,26 @@ impl<'m> Engine<'m> {
         count
     }
 
-    /// A slot came out of `wheel`: rings its timer if that is due, else puts it back. True if
-    /// `frame` holds a segment now.
+    /// These slots came out of `wheel`: rings the timers that are due, puts the others back. What
+    /// is to be sent is written into frames of `stock` and laid on `tx`; there must be enough of
+    /// them, and places.
+    #[inline(never)]
     pub(crate) fn ring(
         &mut self,
         wheel: Wheel,
-        id: SlotId,
-        frame: &mut Frame,
+        due: &[SlotId],
+        (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
-    ) -> bool {
-        self.act(id, frame, now, |_, tcp, slot, _, stamp| {
-            slot.flags.remove(place_in(wheel));
-            let rings = slot.timer != Timer::None && stamp.reached(slot.due);
-            if rings { tcp.on_timer(slot, stamp) } else { None }
-        })
+    ) {
+        for id in due {
+            stock.offer(tx, |frame| {
+                self.act(*id, frame, now, |_, tcp, slot, _, stamp| {
+                    slot.flags.remove(place_in(wheel));
+                    let rings = slot.timer != Timer::None && stamp.reached(slot.due);
+                    if rings { tcp.on_timer(slot, stamp) } else { None }
+                })
+            });
+        }
     }
 
     /// Connections open now.

@@ -148,7 +148,8 @@ impl<'m> Parser<'m> {
             return None;
         }
         // Options and payload; what lies behind them is the link's padding.
-        let behind_bytes = usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
+        let behind_bytes =
+            usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
         let behind = rest.get(..behind_bytes)?;
         let undamaged = match frame.rx_checksum() {
             RxChecksum::Good => true,
