@@ -308,7 +308,8 @@ impl Snapshot {
 
     /// Connections open: opened less closed.
     pub fn open_connections(&self) -> u64 {
-        self.get(Count::SkOpen).wrapping_sub(self.get(Count::SkClose))
+        // They are not read at one moment: one may close that was opened in between.
+        self.get(Count::SkOpen).saturating_sub(self.get(Count::SkClose))
     }
 
     /// `self` and `other` together.

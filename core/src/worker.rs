@@ -306,9 +306,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         engine.look(rx.frames(), parsed);
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
-        if self.exception.is_open() && engine.arp_seen {
-            engine.arp_seen = false;
-            kernel::copy_arp(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
+        if self.exception.is_open() && engine.kernel_listens && engine.neighbor_seen {
+            engine.neighbor_seen = false;
+            kernel::copy_neighbors(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
         }
         engine.step(rx, parsed, Ways { tx, done, kernel, stock }, now);
         // A burst fits: there was room for all of it in any of them.

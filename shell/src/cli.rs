@@ -1,7 +1,8 @@
 //! The command line: what people type, and what exit status they get.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,11 +10,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Read, Source};
+use crate::daemon;
 use crate::demo::{self, Demo};
 use crate::plan::{Plan, PlanRecord, explain};
-use crate::report::{Report, Style};
+use crate::report::{Report, Style, log_path};
 use crate::run;
-use crate::verdict::Limits;
+use crate::verdict::{Limits, Verdict};
 
 /// Everything was met.
 const PASSED: u8 = 0;
@@ -21,6 +23,9 @@ const PASSED: u8 = 0;
 const NOT_PASSED: u8 = 1;
 /// It could not start, or the input was bad.
 const NOT_STARTED: u8 = 2;
+
+/// A configuration file may have so many bytes: a device file has no end.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// What follows the options in the help; scripts look there for DPDK.
 const AFTER_HELP: &str = if cfg!(feature = "dpdk") {
@@ -83,8 +88,17 @@ enum Command {
     /// Print every keyword with its form, default and help
     Keywords {
         /// Print them as Markdown
-        #[arg(long)]
+        #[arg(long, conflicts_with = "schema")]
         markdown: bool,
+        /// Print the JSON schema of the TOML format
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Turn a configuration in dperf's language into TOML, on stdout
+    Convert {
+        /// Configuration file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
     /// Run client and server in one process, without any device
     Demo {
@@ -111,6 +125,9 @@ struct Output {
     /// GATEWAY, MAC and ROLE in its environment
     #[arg(long, value_name = "CMD")]
     exception_up: Option<String>,
+    /// In each output a line for each worker and each port, as the keyword per_worker
+    #[arg(long)]
+    per_worker: bool,
     /// Percent of the asked rate (cps) or of the asked open connections (cc) that must be reached
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0, value_parser = percent)]
     target: f64,
@@ -165,12 +182,14 @@ fn percent(text: &str) -> Result<f64, String> {
 fn act(cli: Cli) -> Result<u8> {
     match cli.command {
         Some(Command::Run { files, output }) => {
-            run(read_roles(&files, &output)?, Style::Blocks, &output)
+            let reads = read_files(&files)?.into_iter().map(|read| with(read, &output));
+            run(reads.collect(), Style::Blocks, &output)
         }
         Some(Command::Check { files, json }) => check(&files, json),
-        Some(Command::Keywords { markdown }) => {
-            print(&if markdown { config::markdown() } else { config::manual() })
-        }
+        Some(Command::Keywords { markdown: true, .. }) => print(&config::markdown()),
+        Some(Command::Keywords { schema: true, .. }) => print(&config::schema()),
+        Some(Command::Keywords { .. }) => print(&config::manual()),
+        Some(Command::Convert { file }) => print(&config::convert(&source(&file)?)?),
         Some(Command::Demo { cps, duration, output }) => {
             let demo = Demo { cps, duration_s: duration };
             run(demo::reads(&demo)?, Style::Lines, &output)
@@ -191,7 +210,7 @@ fn as_dperf(cli: &Cli) -> Result<u8> {
         bail!("no configuration file: dperf-shell run FILE, or -c FILE");
     }
     let sources = cli.conf.iter().map(|path| source(path)).collect::<Result<Vec<_>>>()?;
-    let read = read(&sources, &cli.output)?;
+    let read = with(config::read(&sources)?, &cli.output);
     if cli.test {
         Plan::assumed(&read.config)?;
         read.notes.iter().for_each(|note| complain(&note.to_string()));
@@ -205,14 +224,43 @@ fn run(reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
     for text in &output.allow {
         limits.allow(text)?;
     }
+    if reads.iter().any(|read| read.config.daemon) {
+        return in_background(reads, &limits, output);
+    }
     let mut report = Report::new(style, output.json);
-    let verdict = run::run(reads, &limits, &mut report)?;
+    judge(run::run(reads, &limits, &mut report)?)
+}
+
+fn judge(verdict: Verdict) -> Result<u8> {
     Ok(if verdict.passed() { PASSED } else { NOT_PASSED })
 }
 
+/// The first process checks what it can and starts the second, which runs.
+fn in_background(reads: Vec<Read>, limits: &Limits, output: &Output) -> Result<u8> {
+    let roles = || reads.iter().map(|read| read.config.role);
+    let mut report = Report::logged(roles(), output.json)?;
+    if daemon::is_background() {
+        daemon::detach();
+        let outcome = run::run(reads, limits, &mut report);
+        // Whoever looks into the log learns why it ended.
+        return outcome
+            .inspect_err(|error| report.note(&format!("dperf-shell: {error:#}")))
+            .and_then(judge);
+    }
+    for read in &reads {
+        Plan::assumed(&read.config)?;
+    }
+    let logs: Vec<String> = roles().map(|role| log_path(role).display().to_string()).collect();
+    let process = daemon::start()?;
+    complain(&format!(
+        "dperf-shell: runs in the background as process {process}, output in {}",
+        logs.join(" and ")
+    ));
+    Ok(PASSED)
+}
+
 fn check(files: &[PathBuf], json: bool) -> Result<u8> {
-    for path in files {
-        let read = config::read(&[source(path)?])?;
+    for read in read_files(files)? {
         let plan = Plan::assumed(&read.config)?;
         if json {
             let record = PlanRecord::new(&read.config, &plan, &read.notes);
@@ -224,21 +272,32 @@ fn check(files: &[PathBuf], json: bool) -> Result<u8> {
     Ok(PASSED)
 }
 
-/// One role per file.
-fn read_roles(files: &[PathBuf], output: &Output) -> Result<Vec<Read>> {
-    files.iter().map(|path| read(&[source(path)?], output)).collect()
+/// One role per file, or as many as a TOML file has.
+fn read_files(files: &[PathBuf]) -> Result<Vec<Read>> {
+    let mut reads = Vec::new();
+    for path in files {
+        reads.extend(config::read_roles(&source(path)?)?);
+    }
+    Ok(reads)
 }
 
-fn read(sources: &[Source], output: &Output) -> Result<Read> {
-    let mut read = config::read(sources)?;
+/// A configuration with what the command line adds.
+fn with(mut read: Read, output: &Output) -> Read {
     read.config.eal.extend(output.eal.iter().cloned());
     read.config.exception_up.clone_from(&output.exception_up);
-    Ok(read)
+    read.config.per_worker |= output.per_worker;
+    read
 }
 
 fn source(path: &Path) -> Result<Source> {
-    let bytes = std::fs::read(path)
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let longest_mib = LONGEST_FILE >> 20;
+    if bytes.len() as u64 > LONGEST_FILE {
+        bail!("{} is longer than {longest_mib} MiB: no configuration is", path.display());
+    }
     Ok(Source { name: path.display().to_string(), bytes })
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use dperf_core::plan::PortRange;
+use dperf_core::plan::{PortRange, Vlan};
 use dperf_core::wire::ethernet::MacAddr;
 
 use super::error::{Complaint, ConfigError, Note};
@@ -224,6 +224,18 @@ fn exception_of_kind(
     Ok(())
 }
 
+pub(super) fn vlan(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    let ids = 1..=4094;
+    let [first, second @ ..] = arguments else { return Ok(()) };
+    let first = first.read_leniently(&mut config.remarks, |text| leading(text, &ids))? as u16;
+    let second = second.first().map(|word| word.read(|text| whole(text, &ids))).transpose()?;
+    config.vlan = Some(match second {
+        None => Vlan { service: None, customer: first },
+        Some(inner) => Vlan { service: Some(first), customer: inner as u16 },
+    });
+    Ok(())
+}
+
 pub(super) fn vxlan(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
     let [vni, source, destination, local, locals, remote, remotes] = arguments else {
         return Ok(());
@@ -275,5 +287,13 @@ pub(super) fn socket_mem(config: &mut Config, _: &Word, arguments: &[Word]) -> D
 
 pub(super) fn eal(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     config.eal.extend(arguments.iter().map(|word| word.text.to_owned()));
+    Ok(())
+}
+
+pub(super) fn daemon(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    config.daemon = true;
+    if let Some(extra) = arguments.first() {
+        config.remarks.push(extra.note(format!("'{}' is ignored, as in dperf", extra.text)));
+    }
     Ok(())
 }

@@ -176,15 +176,6 @@ const ROLE: &[Keyword] = &[
         reads: Whole(0..=u64::MAX, |c, n| c.seed = n),
         ..KEYWORD
     },
-    Keyword {
-        name: "daemon",
-        brief: "run in the background",
-        help: "dperf writes to /var/log/dperf then.",
-        example: "daemon",
-        built: false,
-        reads: Flag(|_| ()),
-        ..KEYWORD
-    },
 ];
 
 const ADDRESSES: &[Keyword] = &[
@@ -200,7 +191,7 @@ const ADDRESSES: &[Keyword] = &[
                the port's own address as well), a DPDK virtual device with its arguments \
                (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
                sent to the gateway, also to addresses of the same network. Without MAC the \
-               gateway is asked for it.",
+               gateway is asked for it; with MAC nothing that is heard changes it.",
         example: "port 0000:03:00.1 10.0.1.1 10.0.1.254",
         reads: Words(arguments::port),
         ..KEYWORD
@@ -225,8 +216,8 @@ const ADDRESSES: &[Keyword] = &[
         repeats: true,
         default: "none: it must be given",
         brief: "server addresses of a port: COUNT from ADDRESS on, then further ones",
-        help: "One line per port, on either side, written as `client`. If a port has as many server addresses as \
-               workers, each worker has one of them.",
+        help: "One line per port, on either side, written as `client`. If a port has as many server \
+               addresses as workers, each worker has one of them.",
         example: "server 10.0.2.1 1",
         reads: Words(arguments::server),
         ..KEYWORD
@@ -311,11 +302,14 @@ const ADDRESSES: &[Keyword] = &[
     },
     Keyword {
         name: "vlan",
-        form: "ID",
+        form: "ID [INNER]",
         brief: "VLAN tag of every frame",
+        help: "One id for all ports, priority 0; frames without it are dropped (dperf takes any). \
+               The tag comes on top of the MTU. With INNER there are two tags (QinQ, which dperf \
+               has not): ID outside (802.1ad, ethertype 0x88a8), INNER inside; their 8 bytes are \
+               taken from the MTU. What goes to the kernel has no tag, what comes from it gets it.",
         example: "vlan 100",
-        built: false,
-        reads: Leading(1..=4094, |_, _| ()),
+        reads: Words(arguments::vlan),
         ..KEYWORD
     },
     Keyword {
@@ -323,8 +317,12 @@ const ADDRESSES: &[Keyword] = &[
         form: "VNI SMAC DMAC LOCAL LOCALS REMOTE REMOTES",
         repeats: true,
         brief: "a VXLAN tunnel of the port: inner MACs, tunnel ends here and there",
+        help: "Frames go from SMAC to DMAC inside of network VNI. The port and the tunnel's ends, \
+               LOCAL here and REMOTE there, are IPv4; clients and servers are inside, of either \
+               family. Worker q of the port has the q-th end here and, if there is not one only, \
+               the q-th there. The 50 bytes around each frame are taken from the MTU (dperf does \
+               not count them).",
         example: "vxlan 1 0c:42:a1:9a:a3:e6 bc:97:e1:b6:e8:12 10.0.1.1 1 10.0.2.1 1",
-        built: false,
         reads: Words(arguments::vxlan),
         ..KEYWORD
     },
@@ -596,9 +594,9 @@ const TCP: &[Keyword] = &[
         form: "SECONDS",
         default: "2",
         brief: "first retransmission time-out",
-        help: "1 to 125 s; it doubles with each of the 3 retransmissions (dperf's stays the same). \
-               An answer that does not come within 4 of them, plus the keepalive interval, is an \
-               error.",
+        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same), \
+               so more than 125 s are taken as 125 s, with a note. An answer that does not come \
+               within 4 of them, plus the keepalive interval, is an error.",
         example: "retransmit_timeout 3",
         reads: Leading(1..=300, |c, n| c.retransmit_timeout_s = n as u32),
         ..KEYWORD
@@ -699,8 +697,29 @@ const OUTPUT: &[Keyword] = &[
     Keyword {
         name: "clear_screen",
         brief: "clear the screen before each output",
+        help: "On a terminal only.",
         example: "clear_screen",
         reads: Flag(|c| c.clear_screen = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "per_worker",
+        brief: "a line for each worker and each port in each output",
+        help: "Also `--per-worker`; records have them always. dperf has no such keyword.",
+        example: "per_worker",
+        reads: Flag(|c| c.per_worker = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "daemon",
+        form: "[WORD]...",
+        brief: "run in the background, with the output in a log file",
+        help: "Appends to /var/log/dperf/dperf-ctl-client.log or dperf-ctl-server.log; the folder \
+               must be there (DPERF_SHELL_LOG_DIR in the environment names another). SIGTERM or \
+               SIGINT ends the run in order, with totals in the log. As in dperf, words behind it \
+               do not count.",
+        example: "daemon",
+        reads: Words(arguments::daemon),
         ..KEYWORD
     },
 ];

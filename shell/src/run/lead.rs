@@ -51,13 +51,14 @@ pub(super) fn lead(
         let now = clock.now();
         // A last piece much shorter than a second says nothing.
         if !over(roles) || now - reported > Ticks(clock.rate().hz() / 2) {
+            let among_others = roles.len() > 1;
             for role in roles.iter_mut() {
                 miss_exception(role, report);
                 if role.stage == Stage::Full {
                     role.gauge.0 += role.total().open_connections();
                     role.gauge.1 += 1;
                 }
-                report.interval(role, clock.rate(), reported, now)?;
+                report.interval(role, among_others, clock.rate(), reported, now)?;
             }
             reported = now;
         }
@@ -130,11 +131,11 @@ impl Lead<'_> {
             let stop = self.signals.stop_asked() || gone;
             let mark = || Mark { at: now, total: role.total() };
             match role.stage {
-                Stage::Ramp if stop || self.elapsed(now, u64::from(role.ramp_s())) => {
+                Stage::Ramp if self.elapsed(now, u64::from(role.ramp_s())) => {
                     role.full = Some(mark());
                     role.stage = Stage::Full;
                 }
-                Stage::Full if self.full_ends(role, now, stop, clients_over) => {
+                Stage::Ramp | Stage::Full if self.full_ends(role, now, stop, clients_over) => {
                     role.end = Some(mark());
                     role.control.advance(Phase::Drain);
                     role.stage = Stage::Drain { since: now, ended: 0 };

@@ -2,6 +2,7 @@
 //! status, without root and without a device.
 
 mod block;
+mod daemon;
 mod demo;
 mod dperf_flags;
 mod examples;
@@ -9,6 +10,7 @@ mod run;
 mod signals;
 mod status;
 mod streams;
+mod toml;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
