@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read as _, Write};
+use std::io::{ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -211,7 +211,11 @@ fn run(reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
     }
     let mut report = Report::new(style, output.json);
     let verdict = run::run(reads, &limits, &mut report)?;
-    Ok(if verdict.passed() { PASSED } else { NOT_PASSED })
+    let missing = report.missing();
+    if let Some(sentence) = &missing {
+        complain(&format!("dperf-shell: {sentence}"));
+    }
+    Ok(if verdict.passed() && missing.is_none() { PASSED } else { NOT_PASSED })
 }
 
 fn check(files: &[PathBuf], json: bool) -> Result<u8> {
@@ -259,8 +263,11 @@ fn complain(line: &str) {
 
 /// Writes to stdout; a reader that has gone is not an error.
 fn print(text: &str) -> Result<u8> {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    Ok(PASSED)
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(why).context("stdout"),
+        _ => Ok(PASSED),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod block;
 mod line;
 mod record;
 
+use std::cell::OnceCell;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;
@@ -33,6 +34,8 @@ pub struct Report {
     json: bool,
     color: bool,
     start: Instant,
+    /// Why something could not be written to stdout.
+    broken: OnceCell<io::Error>,
 }
 
 /// One role's second, or its whole run.
@@ -59,7 +62,7 @@ impl Report {
     /// A reporter in `style`; `json` adds records on stdout.
     pub fn new(style: Style, json: bool) -> Report {
         let terminal = if json { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-        Report { style, json, color: terminal, start: Instant::default() }
+        Report { style, json, color: terminal, start: Instant::default(), broken: OnceCell::new() }
     }
 
     /// Says one line to people.
@@ -155,14 +158,31 @@ impl Report {
         Ok(())
     }
 
-    /// Text for people. Whoever stops listening does not stop the run.
+    /// What is missing on stdout, and why, in one sentence.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let why = self.broken.get()?;
+        Some(format!("stdout: {why}: what was written there is not whole"))
+    }
+
+    /// Text for people.
     fn say(&self, text: &str) {
-        let _ = if self.json {
-            io::stderr().write_all(text.as_bytes())
+        if self.json {
+            let _ = io::stderr().write_all(text.as_bytes());
         } else {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        };
+            self.put(text);
+        }
+    }
+
+    /// Writes to stdout. Whoever stops listening does not stop the run; a disk that is full does
+    /// not either, but is remembered.
+    fn put(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(why) = written
+            && why.kind() != io::ErrorKind::BrokenPipe
+        {
+            let _ = self.broken.set(why);
+        }
     }
 
     /// A record for programs.
@@ -170,9 +190,7 @@ impl Report {
         if self.json {
             let mut text = serde_json::to_string(record)?;
             text.push('\n');
-            let mut out = io::stdout().lock();
-            // A reader that went away does not stop the run.
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            self.put(&text);
         }
         Ok(())
     }
