@@ -35,8 +35,8 @@ pub(crate) struct Engine<'m> {
     pub(crate) gateway_known: bool,
     /// The kernel takes what is not load.
     pub(crate) kernel_listens: bool,
-    /// The first pass has met an ARP packet.
-    pub(crate) arp_seen: bool,
+    /// The first pass has met ARP or neighbour discovery.
+    pub(crate) neighbor_seen: bool,
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,
@@ -73,7 +73,7 @@ impl<'m> Engine<'m> {
             gateway,
             gateway_known: false,
             kernel_listens: false,
-            arp_seen: false,
+            neighbor_seen: false,
             message_sum: sum(plan.payload.head),
             tick_shift,
             plan,
@@ -106,7 +106,7 @@ impl<'m> Engine<'m> {
             }
             match parsed {
                 Parsed::Tcp(id, _) => self.table.hint(*id),
-                Parsed::Arp => self.arp_seen = true,
+                Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
                 _ => {}
             }
         }

@@ -14,6 +14,7 @@ use crate::wire::Malformed;
 use crate::wire::checksum::{is_valid, pseudo_ipv4, pseudo_ipv6, sum};
 use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
 use crate::wire::headers::{HEADERS_BYTES, Headers};
+use crate::wire::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION};
 use crate::wire::ipv4::{FRAGMENT_MASK, IPV4_BYTES, Ipv4, VERSION_IHL, protocol};
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::{TCP_BYTES, Tcp, TcpFlags, TcpOptions};
@@ -27,9 +28,11 @@ pub enum Parsed {
     Stranger(Segment),
     /// An ARP packet, not looked into yet.
     Arp,
-    /// ICMP to one of our addresses, not looked into yet.
+    /// A neighbour solicitation or advertisement, not looked into yet.
+    Neighbor,
+    /// ICMP or ICMPv6 to one of our addresses, not looked into yet.
     Icmp,
-    /// ICMPv6, not looked into yet.
+    /// Any other ICMPv6 to a group.
     Icmpv6,
     /// UDP to one of our addresses.
     Udp,
@@ -106,10 +109,7 @@ impl<'m> Parser<'m> {
         Parser {
             mac: plan.mac,
             host: number(plan.host),
-            own: match plan.role {
-                Role::Client => plan.clients,
-                Role::Server => plan.servers,
-            },
+            own: plan.own(),
             role: plan.role,
             ipv4: matches!(plan.host, IpAddr::V4(_)),
             tos: plan.tos,
@@ -160,7 +160,7 @@ impl<'m> Parser<'m> {
             usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
         let behind = rest.get(..behind_bytes)?;
         let undamaged = match frame.rx_checksum() {
-            RxChecksum::Good => true,
+            RxChecksum::Good | RxChecksum::Left => true,
             RxChecksum::Bad => false,
             RxChecksum::Unknown => headers.are_undamaged(behind),
         };
@@ -230,7 +230,7 @@ impl<'m> Parser<'m> {
         let tos = self.tos != 0 && ip.tos == self.tos;
         let parsed = match ip.protocol {
             protocol::TCP if to_us => self.tcp(&ip, unknown, space),
-            protocol::ICMPV6 if !self.ipv4 => Parsed::Icmpv6,
+            protocol::ICMPV6 if !self.ipv4 => self.icmpv6(&ip, to_us),
             _ if !to_us || !self.is_own(ip.destination) => Parsed::Drop(Count::DropForeignAddress),
             protocol::ICMP if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
             protocol::ICMP if self.ipv4 => Parsed::Icmp,
@@ -238,6 +238,16 @@ impl<'m> Parser<'m> {
             _ => Parsed::Other,
         };
         (parsed, tos)
+    }
+
+    fn icmpv6(&self, ip: &Ip<'_>, to_us: bool) -> Parsed {
+        let is_group = ip.destination >> 120 == 0xff;
+        match ip.payload.first() {
+            Some(&(NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT)) => Parsed::Neighbor,
+            _ if to_us && self.is_own(ip.destination) => Parsed::Icmp,
+            _ if is_group => Parsed::Icmpv6,
+            _ => Parsed::Drop(Count::DropForeignAddress),
+        }
     }
 
     #[inline]

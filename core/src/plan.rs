@@ -304,6 +304,14 @@ pub struct CorePlan<'m> {
 }
 
 impl<'m> CorePlan<'m> {
+    /// The addresses of our side.
+    pub const fn own(&self) -> AddressList<'m> {
+        match self.role {
+            Role::Client => self.clients,
+            Role::Server => self.servers,
+        }
+    }
+
     /// Connections this core can tell apart: its part of the tuple space.
     pub fn tuples(&self) -> u64 {
         u64::from(self.clients.count())

@@ -13,27 +13,31 @@ use self::atomic::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 
 use crate::wire::ethernet::MacAddr;
 
-/// The next hop's MAC address, shared by the workers of one port: whoever hears it stores it, unless
-/// it was given.
+/// The next hop's MAC address, shared by the workers of one port: whoever hears it stores it.
 #[derive(Debug, Default)]
 pub struct Gateway(AtomicU64);
 
 const KNOWN: u64 = 1 << 48;
-/// Set once, at the start: nothing that is heard changes the address.
-const GIVEN: u64 = 1 << 49;
+/// It was known from the start, and what is heard later does not change it.
+const FIXED: u64 = 1 << 49;
 
 impl Gateway {
-    /// A gateway whose address is given (`Some`) or still to be resolved.
+    /// A gateway whose address is known for good (`Some`) or still to be resolved.
     pub fn new(mac: Option<MacAddr>) -> Gateway {
         Gateway(AtomicU64::new(match mac {
-            Some(mac) => GIVEN | KNOWN | word(mac),
+            Some(mac) => FIXED | KNOWN | word(mac),
             None => 0,
         }))
     }
 
-    /// Stores what was heard; an address that was given stays.
+    /// The address was known from the start: nobody needs to ask for it.
+    pub fn is_fixed(&self) -> bool {
+        self.0.load(Acquire) & FIXED != 0
+    }
+
+    /// Stores what was heard, unless the address was known from the start.
     pub fn store(&self, mac: MacAddr) {
-        if self.0.load(Relaxed) & GIVEN == 0 {
+        if !self.is_fixed() {
             self.0.store(KNOWN | word(mac), Release);
         }
     }
@@ -108,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_was_given_stays_what_it_is() {
-        let given = MacAddr([2, 0, 0, 0, 0, 1]);
-        let gateway = Gateway::new(Some(given));
-        gateway.store(MacAddr([2, 0x66, 0, 0, 0, 0]));
-        assert_eq!(gateway.load(), Some(given));
+    fn a_gateway_known_from_the_start_stays() {
+        let gateway = Gateway::new(Some(MacAddr([1, 2, 3, 4, 5, 6])));
+        gateway.store(MacAddr([6, 5, 4, 3, 2, 1]));
+        assert_eq!(gateway.load(), Some(MacAddr([1, 2, 3, 4, 5, 6])));
+        assert!(gateway.is_fixed() && !Gateway::new(None).is_fixed());
     }
 
     #[test]

@@ -303,9 +303,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         let bytes = engine.look(rx.frames(), parsed);
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
-        if self.exception.is_open() && engine.arp_seen {
-            engine.arp_seen = false;
-            kernel::copy_arp(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
+        if self.exception.is_open() && engine.kernel_listens && engine.neighbor_seen {
+            engine.neighbor_seen = false;
+            kernel::copy_neighbors(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
         }
         rx.drain(|index, mut frame| {
             let verdict = parsed

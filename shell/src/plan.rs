@@ -5,10 +5,12 @@
 //! ([`Split`]), so client and server agree without talking to each other.
 
 mod assumed;
+mod encap;
 mod explain;
 mod list;
 mod message;
 mod record;
+mod settings;
 mod share;
 
 #[cfg(test)]
@@ -65,6 +67,8 @@ pub struct Worker {
     pub clients: OwnedList,
     /// Server addresses.
     pub servers: OwnedList,
+    /// Our ends of the port's tunnel.
+    pub ends: OwnedList,
     /// Everything else; its address lists and payload are empty until they are lent.
     pub core: CorePlan<'static>,
 }
@@ -146,6 +150,7 @@ impl Plan {
                 clients: worker.clients.lend(),
                 servers: worker.servers.lend(),
                 payload,
+                encap: encap::lend(worker.core.encap, worker.ends),
                 ..worker.core
             },
             name: worker.name,
@@ -200,9 +205,10 @@ impl Draft<'_> {
             cpu,
             port: self.port,
             queue: self.queue,
+            ends: OwnedList::new(encap::own_ends(config, self.port)),
+            core: CorePlan { encap: self.encap(&clients, &servers), ..core },
             clients: OwnedList::new(clients),
             servers: OwnedList::new(servers),
-            core,
         }
     }
 
@@ -215,13 +221,13 @@ impl Draft<'_> {
             mac: self.facts.mac,
             host: self.host(),
             gateway: self.configured().gateway,
+            encap: Encap::None,
             announces: self.queue == 0,
             clients: none,
             servers: none,
             client_ports: self.client_ports()?,
             listen: config.listen,
             steering: Steering::Whole,
-            encap: Encap::None,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,
@@ -257,7 +263,8 @@ impl Draft<'_> {
             let why = format!("{} sends packets of {mtu} bytes at most", self.configured().name);
             return Err(config.refuse("jumbo", why, "lower the MTU here or raise the device's"));
         }
-        let most = device.saturating_sub(ETHERNET_BYTES + ip_bytes(config) + TCP_BYTES);
+        let headers = ETHERNET_BYTES + ip_bytes(config) + TCP_BYTES;
+        let most = device.saturating_sub(config.taken_from_mtu() + headers);
         if config.given("mss").is_some() && config.mss > most {
             let why = format!("{} sends segments of {most} bytes at most", self.configured().name);
             return Err(config.refuse("mss", why, "lower it"));

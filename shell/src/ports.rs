@@ -185,9 +185,14 @@ fn servers_first<'a>(
     pairs
 }
 
-/// The addresses for which we answer on a port: its own and our side's, as ranges.
+/// The addresses for which we answer on a port's own network, as ranges: the port's, and our side's
+/// or the ends of the tunnel that hides those.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
-    ranges([config.own_addresses(port), &[config.ports[port].local]].concat())
+    let own = match config.vxlans.get(port) {
+        None => config.own_addresses(port),
+        Some(tunnel) => &tunnel.local,
+    };
+    ranges([own, &[config.ports[port].local]].concat())
 }
 
 /// Addresses as ranges.
@@ -275,7 +280,7 @@ mod dpdk_ports {
     use super::{Config, Opened, PortName, Result};
     use crate::config::{Exception, ExceptionKind};
     use crate::exception::vhost_memory_mb;
-    use crate::port::dpdk::{self, EalArgs, PortWish};
+    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, pci_address};
     use dperf_core::port::Offloads;
 
     /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -297,9 +302,15 @@ mod dpdk_ports {
         }
     }
 
+    fn bond(name: &PortName) -> Option<Bond> {
+        let PortName::Bond { mode, policy, members } = name else { return None };
+        Some(Bond { mode: *mode, policy: *policy, members: members.clone() })
+    }
+
     fn wish(config: &Config, name: &PortName) -> PortWish {
         PortWish {
             device: device(name),
+            bond: bond(name),
             queues: config.queues() as u16,
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
@@ -332,12 +343,9 @@ mod dpdk_ports {
             extra.extend(config.eal.iter().cloned());
         }
         let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
-        let pci = of_dpdk().filter_map(|(_, port)| match &port.name {
-            PortName::Pci(address) => Some(address.clone()),
-            _ => None,
-        });
+        let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
         dpdk::start(&EalArgs {
-            pci: pci.collect(),
+            pci: devices.filter_map(pci_address).collect(),
             memory_mb: of_dpdk()
                 .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
                 .sum::<u32>()
@@ -366,13 +374,21 @@ mod dpdk_ports {
         opened: &mut [Vec<Opened>],
         stopped: &dyn Fn() -> bool,
     ) -> Result<()> {
+        let mut with_lacp = Vec::new();
         for (config, ports) in roles.iter().zip(opened) {
             for (port, opened) in config.ports.iter().zip(ports) {
-                if port.name.is_dpdk() {
-                    dpdk::wait_for_link(opened, &device(&port.name), PEER_WAIT, stopped)?;
+                if !port.name.is_dpdk() {
+                    continue;
+                }
+                let (name, bond) = (device(&port.name), bond(&port.name));
+                let missing = bond.as_ref().map(|bond| bond.wait(&name, stopped)).transpose()?;
+                opened.notes.extend(missing.flatten());
+                dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)?;
+                if bond.is_some_and(|bond| bond.is_lacp()) {
+                    with_lacp.push((name, opened));
                 }
             }
         }
-        Ok(())
+        dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
     }
 }

@@ -29,6 +29,7 @@ pub(crate) fn step(
             stats.inc(Count::DropNoConnection);
         }
         Parsed::Arp => return host.on_arp(frame, stats),
+        Parsed::Neighbor => return host.on_neighbor(frame, stats),
         Parsed::Icmp => return host.on_icmp(frame, stats),
         Parsed::Icmpv6 => stats.inc(Count::IcmpRx),
         Parsed::Udp => {

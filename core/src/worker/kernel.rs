@@ -91,18 +91,18 @@ pub(super) fn put(frame: Frame, kernel: &mut Tray, stats: &mut Writer<'_>) -> Op
     refused
 }
 
-/// Puts copies of a burst's ARP packets down for the kernel: they are answered here, and the kernel
-/// keeps its table.
+/// Puts copies of a burst's ARP packets and neighbour messages down for the kernel: they are
+/// answered here, and the kernel keeps its table.
 #[cold]
 #[inline(never)]
-pub(super) fn copy_arp(
+pub(super) fn copy_neighbors(
     burst: &[Frame],
     parsed: &[Parsed],
     (stock, kernel): (&mut Tray, &mut Tray),
     stats: &mut Writer<'_>,
 ) {
     let both = burst.iter().zip(parsed);
-    for (frame, _) in both.filter(|(_, parsed)| **parsed == Parsed::Arp) {
+    for (frame, _) in both.filter(|(_, parsed)| matches!(parsed, Parsed::Arp | Parsed::Neighbor)) {
         copy(frame, stock, kernel, stats);
     }
 }

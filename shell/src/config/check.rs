@@ -26,6 +26,7 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     load::pipeline(config)?;
     http(config)?;
     load::ramp(config, notes);
+    load::timeout(config, notes);
     addresses::distinct_clients(config)?;
     addresses::distinct_servers(config)?;
     addresses::no_conflicts(config)?;
@@ -37,7 +38,7 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     addresses::lines_per_port(config)?;
     steering(config, notes)?;
     change_dip(config)?;
-    load::targets(config)?;
+    load::targets(config, notes)?;
     without_tcp(config)?;
     flow_isolate(config)?;
     super::exception::check(config, notes)?;
@@ -90,10 +91,9 @@ fn ip_header_bytes(config: &Config) -> u16 {
     if config.is_ipv6() { 40 } else { 20 }
 }
 
-/// Bytes of an IP packet that the MTU leaves inside a tunnel.
+/// Bytes of an IP packet that the MTU leaves inside a tunnel, or behind two tags.
 fn inner_mtu(config: &Config) -> u16 {
-    const VXLAN_BYTES: u16 = 50;
-    config.mtu - if config.vxlans.is_empty() { 0 } else { VXLAN_BYTES }
+    config.mtu - config.taken_from_mtu()
 }
 
 fn mss(config: &mut Config) -> Done {

@@ -15,9 +15,8 @@ const LONGEST_RANDOM_BYTES: u32 = 16 << 20;
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
     let missing = protocol(config)
         .or_else(|| keywords(config))
-        .or_else(|| bond(config))
-        .or_else(|| ipv6(config))
         .or_else(|| sizes(config))
+        .or_else(|| encapsulation(config))
         .or_else(|| steering(config))
         .or_else(|| times(config));
     missing.map_or(Ok(()), Err)
@@ -41,16 +40,6 @@ fn keywords(config: &Config) -> Option<ConfigError> {
     })
 }
 
-fn bond(config: &Config) -> Option<ConfigError> {
-    let bond = config.ports.iter().find(|port| matches!(port.name, PortName::Bond { .. }))?;
-    Some(at(&bond.place, "port", "bond", "use one of its devices"))
-}
-
-fn ipv6(config: &Config) -> Option<ConfigError> {
-    let port = config.ports.iter().find(|port| port.local.is_ipv6())?;
-    Some(at(&port.place, "port", "IPv6", ""))
-}
-
 fn sizes(config: &Config) -> Option<ConfigError> {
     let place = config.given("payload_size")?;
     if config.payload_sizes.len() > 1 {
@@ -60,6 +49,24 @@ fn sizes(config: &Config) -> Option<ConfigError> {
     (config.payload_random && long).then(|| {
         at(place, "payload_size", "random filler of more than 16 MiB", "remove payload_random")
     })
+}
+
+/// What is told apart by addresses must lie where they are looked for.
+fn encapsulation(config: &Config) -> Option<ConfigError> {
+    let what = match (&config.vlan, config.vxlans.is_empty()) {
+        (_, false) => "vxlan",
+        (Some(_), true) => "vlan",
+        (None, true) => return None,
+    };
+    let port = config.ports.iter().find(|port| matches!(port.name, PortName::AfXdp(_)));
+    if let Some(port) = port {
+        let hint = "use af_packet:INTERFACE";
+        return Some(at(&port.place, "port", &format!("{what} on {}", port.name), hint));
+    }
+    let deep = config.taken_from_mtu() > 0 && config.queues() > 1;
+    let port = config.ports.iter().find(|port| deep && !port.name.pairs_queues())?;
+    let what = format!("{what} with several workers on {}", port.name);
+    Some(at(&port.place, "port", &what, "one core per port works"))
 }
 
 /// Several workers on one port need a device that brings each flow to its worker.
@@ -90,11 +97,6 @@ fn by_address(config: &Config, port: usize) -> bool {
 
 fn times(config: &Config) -> Option<ConfigError> {
     let timeout_s = u64::from(config.retransmit_timeout_s);
-    if 8 * timeout_s > LONGEST_TIMEOUT_S {
-        let place = config.given("retransmit_timeout")?;
-        let hint = "it doubles three times; at most 125 s";
-        return Some(at(place, "retransmit_timeout", &format!("{timeout_s} s"), hint));
-    }
     let interval_us = config.keepalive?.interval_us;
     let most_us = LONGEST_INTERVAL_S.min(LONGEST_TIMEOUT_S - 4 * timeout_s) * 1_000_000;
     (interval_us > most_us).then_some(())?;

@@ -4,18 +4,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
 use dperf_core::exception::{Closed, Delivered, ExceptionPath, Shared};
 use dperf_core::frame::Frame;
 use dperf_core::plan::Role;
 use dperf_core::port::PortState;
-use dperf_core::stats::{Count, Page, Snapshot};
-use dperf_core::sync::{Control, Gateway, Phase};
-use dperf_core::time::Instant;
-use dperf_core::worker::{Lent, Worker};
-use dperf_tests::cable::{End, Pipe};
-use dperf_tests::phy::PhyQueue;
+use dperf_core::stats::{Count, Snapshot};
+use dperf_core::sync::Gateway;
+use dperf_tests::alone;
+use dperf_tests::cable::Pipe;
 use dperf_tests::scenario::{MILLI, Scenario, Side, mac};
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, IpAddress,
@@ -23,9 +19,9 @@ use smoltcp::wire::{
 };
 
 /// The server's own address, one of the load's, and somebody else's.
-const HOST: Ipv4Address = Ipv4Address::new(10, 4, 0, 202);
-const LOAD: Ipv4Address = Ipv4Address::new(10, 2, 0, 2);
-const OTHER: Ipv4Address = Ipv4Address::new(10, 9, 9, 9);
+pub(crate) const HOST: Ipv4Address = Ipv4Address::new(10, 4, 0, 202);
+pub(crate) const LOAD: Ipv4Address = Ipv4Address::new(10, 2, 0, 2);
+pub(crate) const OTHER: Ipv4Address = Ipv4Address::new(10, 9, 9, 9);
 const PEER: Ipv4Address = Ipv4Address::new(10, 3, 0, 202);
 
 /// The kernel's side.
@@ -44,7 +40,16 @@ struct Kernel {
 }
 
 #[derive(Clone, Default)]
-struct Path(Arc<Mutex<Kernel>>);
+pub(crate) struct Path(Arc<Mutex<Kernel>>);
+
+impl Path {
+    /// A kernel that wants `packets` sent.
+    pub(crate) fn that_sends(packets: &[Vec<u8>]) -> Path {
+        let path = Path::default();
+        path.0.lock().unwrap().wants.extend(packets.iter().cloned());
+        path
+    }
+}
 
 impl ExceptionPath for Path {
     fn deliver(&mut self, packets: &[Frame]) -> Delivered {
@@ -81,42 +86,28 @@ impl ExceptionPath for Path {
 fn serve<X: ExceptionPath>(
     path: X,
     turns: u64,
+    before: impl FnMut(u64, &Pipe),
+) -> (Snapshot, Vec<Vec<u8>>) {
+    serve_scenario(&Scenario { duration: MILLI, ..Scenario::short(1) }, path, turns, before)
+}
+
+/// As [`serve`], in a run like `scenario`.
+pub(crate) fn serve_scenario<X: ExceptionPath>(
+    scenario: &Scenario,
+    path: X,
+    turns: u64,
     mut before: impl FnMut(u64, &Pipe),
 ) -> (Snapshot, Vec<Vec<u8>>) {
-    let scenario = Scenario { duration: MILLI, ..Scenario::short(1) };
-    let side = Side::new(&scenario, Role::Server, 0);
-    let tuples = scenario.tuples();
-    let mut slots = vec![Slot::default(); tuples];
-    let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples as u64) as usize];
-    let mut page = Page::new();
-    let (stats, reader) = page.open();
+    let side = Side::new(scenario, Role::Server, 0);
     let gateway = Gateway::new(Some(side.peer_mac()));
-    let control = Control::new();
-    control.advance(Phase::Run);
-    let lent = Lent {
-        slots: &mut slots,
-        chunks: &mut chunks,
-        stats,
-        gateway: &gateway,
-        control: &control,
-    };
-    let (incoming, outgoing) = (Pipe::default(), Pipe::default());
-    let end = End { incoming: incoming.clone(), outgoing: outgoing.clone() };
-    let queue = PhyQueue::new(end, || smoltcp::time::Instant::ZERO);
-    let mut sent = Vec::new();
-    let plan = side.plan(&scenario);
-    let mut worker = Worker::new(plan, queue, path, lent, Instant(0)).expect("the memory fits");
-    for turn in 0..turns {
-        before(turn, &incoming);
-        worker.run_once(Instant(turn * 1000));
-        sent.extend(outgoing.lock().unwrap().drain(..));
-    }
-    drop(worker);
-    (reader.snapshot(), sent)
+    let times = (0..turns).map(|turn| turn * 1000);
+    let before = |now, wire: &Pipe| before(now / 1000, wire);
+    let said = alone::serve(side.plan(scenario), &gateway, path, times, before);
+    (said.counts, said.bytes())
 }
 
 /// An Ethernet frame to the server.
-fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 14 + payload.len()];
     let mut frame = EthernetFrame::new_unchecked(&mut bytes);
     frame.set_dst_addr(to);
@@ -126,11 +117,11 @@ fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> 
     bytes
 }
 
-fn to_us() -> EthernetAddress {
+pub(crate) fn to_us() -> EthernetAddress {
     EthernetAddress(mac(Role::Server, 0).0)
 }
 
-fn ipv4(to: Ipv4Address, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv4(to: Ipv4Address, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 20 + payload.len()];
     let mut packet = Ipv4Packet::new_unchecked(&mut bytes);
     packet.set_version(4);
@@ -153,7 +144,7 @@ fn fragment(to: Ipv4Address) -> Vec<u8> {
     frame
 }
 
-fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
+pub(crate) fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
     let mut bytes = [0; 20];
     let mut segment = TcpPacket::new_unchecked(&mut bytes[..]);
     segment.set_src_port(40_000);
@@ -165,7 +156,7 @@ fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
     ipv4(to, IpProtocol::Tcp, &bytes)
 }
 
-fn udp(to: Ipv4Address) -> Vec<u8> {
+pub(crate) fn udp(to: Ipv4Address) -> Vec<u8> {
     let mut bytes = [0; 12];
     let mut datagram = UdpPacket::new_unchecked(&mut bytes[..]);
     datagram.set_src_port(40_000);
@@ -175,7 +166,7 @@ fn udp(to: Ipv4Address) -> Vec<u8> {
     ipv4(to, IpProtocol::Udp, &bytes)
 }
 
-fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
+pub(crate) fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
     let mut bytes = [0; 8];
     let mut packet = Icmpv4Packet::new_unchecked(&mut bytes[..]);
     packet.set_msg_type(message);
@@ -183,7 +174,7 @@ fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
     ipv4(to, IpProtocol::Icmp, &bytes)
 }
 
-fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
+pub(crate) fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
     let mut bytes = vec![0, 1, 8, 0, 6, 4, 0, operation];
     bytes.extend(mac(Role::Client, 0).0);
     bytes.extend(PEER.octets());
@@ -205,26 +196,38 @@ fn from(source: Ipv4Address, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// What becomes of `frame`: given to the kernel, answered by us.
-fn fate(frame: Vec<u8>) -> (bool, bool) {
-    let path = Path::default();
-    let (_, sent) = serve(path.clone(), 3, |turn, wire| {
-        if turn == 0 {
-            wire.lock().unwrap().push_back(frame.clone());
-        }
-    });
-    let given = &path.0.lock().unwrap().given;
+/// What becomes of a frame: given to the kernel, answered by us.
+pub(crate) type Fate = (bool, bool);
+pub(crate) const KERNEL: Fate = (true, false);
+pub(crate) const ANSWERED: Fate = (false, true);
+pub(crate) const DROPPED: Fate = (false, false);
+/// The kernel has a copy of what we answer.
+pub(crate) const BOTH: Fate = (true, true);
+
+/// What becomes of `frame`.
+pub(crate) fn fate(ipv6: bool, frame: Vec<u8>) -> Fate {
+    let scenario = Scenario { ipv6, duration: MILLI, ..Scenario::short(1) };
+    let (given, sent) = became(&scenario, frame.clone());
     assert!(given.len() <= 1 && given.iter().all(|packet| *packet == frame), "byte for byte, once");
     (!given.is_empty(), !sent.is_empty())
 }
 
-#[test]
-fn the_kernel_gets_what_the_load_has_no_use_for() {
-    const KERNEL: (bool, bool) = (true, false);
-    const ANSWERED: (bool, bool) = (false, true);
-    const DROPPED: (bool, bool) = (false, false);
+/// What the kernel is given and what is sent when `frame` comes.
+pub(crate) fn became(scenario: &Scenario, frame: Vec<u8>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let path = Path::default();
+    let (_, sent) = serve_scenario(scenario, path.clone(), 3, |turn, wire| {
+        if turn == 0 {
+            wire.lock().unwrap().push_back(frame.clone());
+        }
+    });
+    let given = std::mem::take(&mut path.0.lock().unwrap().given);
+    (given, sent)
+}
+
+/// Frames, and what becomes of each.
+pub(crate) fn decisions() -> Vec<(&'static str, Vec<u8>, Fate)> {
     let any = |n| EthernetProtocol::from(n);
-    let table = [
+    vec![
         ("a segment of somebody unknown to the load", tcp(LOAD, 80), ANSWERED),
         ("a segment to a closed port of the load", tcp(LOAD, 22), ANSWERED),
         ("a segment to our own address", tcp(HOST, 22), KERNEL),
@@ -243,8 +246,8 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
             KERNEL,
         ),
         ("another protocol to our own address", ipv4(HOST, IpProtocol::from(89), &[1; 24]), KERNEL),
-        ("ARP: who has our own address", arp(1, HOST), (true, true)),
-        ("ARP: who has an address of the load", arp(1, LOAD), (true, true)),
+        ("ARP: who has our own address", arp(1, HOST), BOTH),
+        ("ARP: who has an address of the load", arp(1, LOAD), BOTH),
         ("ARP: who has somebody's address", arp(1, OTHER), KERNEL),
         ("ARP: an answer", arp(2, HOST), KERNEL),
         ("IPv6 on an IPv4 port", ethernet(to_us(), EthernetProtocol::Ipv6, &[0x60; 60]), KERNEL),
@@ -256,9 +259,13 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
             DROPPED,
         ),
         ("half an IPv4 header", ethernet(to_us(), EthernetProtocol::Ipv4, &[0x45; 10]), DROPPED),
-    ];
-    for (what, frame, expected) in table {
-        assert_eq!(fate(frame), expected, "{what}");
+    ]
+}
+
+#[test]
+fn the_kernel_gets_what_the_load_has_no_use_for() {
+    for (what, frame, expected) in decisions() {
+        assert_eq!(fate(false, frame), expected, "{what}");
     }
 }
 
@@ -316,11 +323,9 @@ fn load_does_not_count_what_the_kernel_gets() {
 
 #[test]
 fn what_the_kernel_sends_leaves_unchanged_and_in_order() {
-    let path = Path::default();
     let packets: Vec<Vec<u8>> =
         (0..300u32).map(|n| [&[7; 60][..], &n.to_be_bytes()].concat()).collect();
-    path.0.lock().unwrap().wants.extend(packets.iter().cloned());
-    let (counts, sent) = serve(path, 400, |_, _| ());
+    let (counts, sent) = serve(Path::that_sends(&packets), 400, |_, _| ());
     assert_eq!(sent, packets);
     assert_eq!((counts.get(Count::KniTx), counts.get(Count::PktTx)), (300, 300));
 }
@@ -385,9 +390,7 @@ fn an_interface_that_is_gone_is_an_error_for_each_packet_and_no_more() {
 
 #[test]
 fn a_shared_path_is_a_path() {
-    let path = Path::default();
-    path.0.lock().unwrap().wants.push_back(vec![7; 60]);
-    let shared = Shared::new(path.clone());
+    let shared = Shared::new(Path::that_sends(&[vec![7; 60]]));
     let (counts, sent) = serve(&shared, 5, |turn, wire| {
         if turn == 0 {
             wire.lock().unwrap().push_back(udp(HOST));

@@ -99,8 +99,8 @@ fn bad_input_is_2_and_says_where_and_what_to_do() {
 #[test]
 fn what_is_not_supported_yet_is_2_and_named() {
     let folder = Folder::new();
-    let [_, client] = pair(&folder, "", "", "vlan 100\ncps 1");
-    is_refused(&run(&["check", &client]), &["vlan", "not supported yet"]);
+    let [_, client] = pair(&folder, "", "", "keepalive 901s\ncps 1");
+    is_refused(&run(&["check", &client]), &["keepalive", "not supported yet"]);
 }
 
 #[test]
