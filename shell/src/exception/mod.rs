@@ -124,6 +124,9 @@ impl<X: ExceptionPath> ExceptionPath for Share<X> {
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         (&*self.0).collect(blanks)
     }
+    fn oversized(&mut self) -> u64 {
+        (&*self.0).oversized()
+    }
     fn state(&mut self) -> PortState {
         (&*self.0).state()
     }

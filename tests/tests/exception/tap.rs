@@ -106,6 +106,32 @@ fn an_interface_is_the_ports_twin() {
     both.assert_nothing_left();
 }
 
+/// The kernel would send what the port cannot, and nobody would miss the end of it.
+#[test]
+fn a_packet_that_is_longer_than_the_ports_is_an_error() {
+    let Some(_alone) = alone("a_packet_that_is_longer_than_the_ports_is_an_error", &["ping"])
+    else {
+        return;
+    };
+    for kind in ["tap", "tap-per-core"] {
+        let both = Both::new(&format!("exception {kind} net"));
+        let program = both.start(&[]);
+        let name = if kind == "tap" { "nets0" } else { "nets0.0" };
+        both.space.address(name, "10.77.0.1/24");
+        let ping =
+            |bytes: u32| both.space.line(&format!("ping -q -c 1 -W 0.3 -s {bytes} 10.77.0.2"));
+        assert!(ping(1472).output().is_ok_and(|ended| ended.status.success()), "the longest");
+        both.space.run(&format!("ip link set {name} mtu 9000"));
+        for bytes in [1473 + 4, 4000, 8972] {
+            assert!(ping(bytes).output().is_ok_and(|ended| !ended.status.success()), "{bytes}");
+        }
+        let outcome = program.end(SECONDS + 4);
+        assert_passed(&outcome);
+        assert_eq!(outcome.record_of("server")["kniErrors"], 3);
+        assert_eq!(outcome.record_of("client")["badRx"], 0);
+    }
+}
+
 /// The kernels at both ends find each other by neighbour discovery and ping each other, through the
 /// workers that do the same for the load.
 #[test]
