@@ -233,7 +233,10 @@ pub(super) fn set_up(name: &str, facts: &Facts) -> Result<()> {
     asked.ifr_ifru.ifru_mtu = i32::from(facts.frame_bytes) - ETHERNET_BYTES as i32;
     ioctl(socket.as_fd(), libc::SIOCSIFMTU, &mut asked)
         .with_context(failed("it does not take the port's MTU"))?;
-    asked.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    ioctl(socket.as_fd(), libc::SIOCGIFFLAGS, &mut asked).with_context(failed("its flags"))?;
+    // SAFETY: SIOCGIFFLAGS has filled in the flags.
+    asked.ifr_ifru.ifru_flags =
+        unsafe { asked.ifr_ifru.ifru_flags } | libc::IFF_UP as libc::c_short;
     ioctl(socket.as_fd(), libc::SIOCSIFFLAGS, &mut asked)
         .with_context(failed("it does not come up"))?;
     Ok(())

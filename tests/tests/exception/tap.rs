@@ -95,6 +95,7 @@ fn an_interface_is_the_ports_twin() {
     assert_eq!(both.interfaces(), ["netc0", "nets0"]);
     let link = both.space.run("ip -oneline link show dev nets0");
     assert!(link.contains("mtu 9000") && link.contains(",UP"), "{link}");
+    assert!(link.contains("MULTICAST"), "OSPF and neighbour discovery need it: {link}");
     let plan = std::fs::read_to_string(both.folder.file("both.out")).expect("records");
     let plan = plan.lines().next().expect("a plan").to_owned();
     let plan: serde_json::Value = serde_json::from_str(&plan).expect("a record");
