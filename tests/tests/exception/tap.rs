@@ -259,6 +259,24 @@ fn the_hook_knows_the_interface_and_its_failure_is_a_refusal() {
 }
 
 #[test]
+fn the_hook_speaks_on_stderr_and_stops_with_us() {
+    let Some(_alone) = alone("the_hook_speaks_on_stderr_and_stops_with_us", &[]) else { return };
+    let both = Both::new("exception tap");
+    let mut command = both.space.command(&program::path().display().to_string());
+    command.arg("run").args(&both.files).args(["--exception-up", "echo here; exec sleep 60"]);
+    let mut process = Process::start(command, "hook", &both.folder);
+    let speaks = |process: &Process| process.err().contains("here");
+    process.wait_until("the hook", REFUSAL, speaks);
+    let ended = process.end_by(Signal::TERM, REFUSAL);
+    assert_eq!((ended.status.code(), ended.out.as_str()), (Some(2), ""), "{}", ended.err);
+    assert!(ended.err.contains("stopped while --exception-up"), "{}", ended.err);
+    both.assert_nothing_left();
+    let both = Both::new("");
+    let outcome = both.start(&["--exception-up", "true"]).end(SECONDS);
+    assert!(outcome.0.err.contains("--exception-up is not run"), "{}", outcome.0.err);
+}
+
+#[test]
 fn load_goes_on_without_a_deleted_interface() {
     let Some(_alone) = alone("load_goes_on_without_a_deleted_interface", &["ping"]) else { return };
     let both = Both::new("exception tap");
