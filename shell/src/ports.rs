@@ -21,6 +21,8 @@ pub struct Ports {
     pub of_role: Vec<Vec<Opened>>,
     /// The ways to the kernel, in the order of the ports; a role may have none.
     pub exceptions: Vec<Vec<exception::Opened>>,
+    /// There is a command to run for each of the kernel's interfaces, and no interface.
+    idle_hook: bool,
     /// Keeps the kernel from answering for the addresses of the load.
     silences: Vec<Silence>,
     #[cfg(feature = "dpdk")]
@@ -71,10 +73,14 @@ impl Ports {
         }
         #[cfg(feature = "dpdk")]
         dpdk_ports::wait_for_links(roles, &mut of_role, stopped)?;
-        let _ = stopped;
-        let exceptions = roles.iter().zip(&of_role).map(|(config, opened)| ways(config, opened));
+        let both = roles.iter().zip(&of_role);
+        let exceptions: Vec<Vec<exception::Opened>> =
+            both.map(|(config, opened)| ways(config, opened, stopped)).collect::<Result<_>>()?;
+        let has_hook = roles.iter().any(|config| config.exception_up.is_some());
+        let has_interface = exceptions.iter().flatten().any(|way| !way.interfaces.is_empty());
         Ok(Ports {
-            exceptions: exceptions.collect::<Result<_>>()?,
+            exceptions,
+            idle_hook: has_hook && !has_interface,
             of_role,
             silences,
             #[cfg(feature = "dpdk")]
@@ -93,8 +99,11 @@ impl Ports {
         let undo = |remedy| format!("if this program is killed, undo with: {remedy}");
         let ports = self.of_role.iter().flatten().flat_map(|port| port.notes.iter().cloned());
         let ways = self.exceptions.iter().flatten().flat_map(|way| way.notes.iter().cloned());
+        let hook = "--exception-up is not run: no file makes an interface of the kernel's \
+                    (exception tap, tap-per-core or vhost-net)";
         ports
             .chain(ways)
+            .chain(self.idle_hook.then(|| hook.to_owned()))
             .chain(self.silences.iter().filter_map(Silence::remedy).map(undo))
             .collect()
     }
@@ -116,7 +125,11 @@ impl Ports {
 }
 
 /// The ways to the kernel of a role's opened ports.
-fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
+fn ways(
+    config: &Config,
+    opened: &[Opened],
+    stopped: &dyn Fn() -> bool,
+) -> Result<Vec<exception::Opened>> {
     let Some(wanted) = &config.exception else { return Ok(Vec::new()) };
     let mut ways = Vec::new();
     for (index, (port, device)) in config.ports.iter().zip(opened).enumerate() {
@@ -129,7 +142,7 @@ fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
         };
         for name in &way.interfaces {
             let Some(command) = &config.exception_up else { continue };
-            exception::bring_up(command, config.role, port, &device.facts, name)?;
+            exception::bring_up(command, (config.role, port, &device.facts), name, stopped)?;
         }
         ways.push(way);
     }
