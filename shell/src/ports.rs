@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
 
-use crate::config::{Config, PortName, queue_of};
+use crate::config::{Config, PortName};
 use crate::exception;
 use crate::port::af_xdp::program::Traffic;
 use crate::port::bpf::IpRange;
 use crate::port::ifreq::addresses_of;
 use crate::port::kernel_silence::{Silence, silence};
-use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket};
+use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket, rss};
 
 /// Opened ports, the roles in their order and each role's ports in theirs, and what must be kept
 /// for as long as they are used.
@@ -44,7 +44,9 @@ impl Ports {
                 let device = match &port.name {
                     PortName::Link(name) => links.take_end(name)?,
                     PortName::AfPacket(interface) => {
-                        sockets(config, index, interface).with_context(|| port.place.to_string())?
+                        let queues = config.queues() as u16;
+                        packet_socket::open(interface, queues, config.is_ipv6())
+                            .with_context(|| port.place.to_string())?
                     }
                     PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
                         .with_context(|| port.place.to_string())?,
@@ -136,24 +138,6 @@ fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
     Ok(ways)
 }
 
-/// Packet sockets on `interface`, the queues in the order of the workers: each receives the frames
-/// of its own server address.
-fn sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
-    let spread = match config.role {
-        Role::Client => packet_socket::Spread::Source,
-        Role::Server => packet_socket::Spread::Destination,
-    };
-    let queues = config.queues();
-    let mut opened = packet_socket::open(interface, queues as u16, spread)?;
-    if queues > 1 {
-        let mut minted: Vec<_> = opened.queues.drain(..).map(Some).collect();
-        let servers = &config.servers[port].list;
-        let own = |server: &IpAddr| minted[queue_of(*server, queues)].take();
-        opened.queues = servers.iter().filter_map(own).collect();
-    }
-    Ok(opened)
-}
-
 /// XDP sockets on `interface` for the load of a port.
 fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
     let own = ranges(config.own_addresses(port).to_vec());
@@ -218,10 +202,11 @@ impl Links {
         let mut links: HashMap<String, Vec<Opened>> = HashMap::new();
         let named = |name: &str| {
             let ports = roles.iter().flat_map(|config| {
-                config.ports.iter().map(move |port| (port, config.queues(), config.mtu))
+                config.ports.iter().map(move |port| (&port.place, &port.name, *config))
             });
-            let ends = ports.filter(|(port, ..)| port.name == PortName::Link(name.to_string()));
-            ends.map(|(port, queues, mtu)| (port.place.clone(), queues, mtu)).collect::<Vec<_>>()
+            let name = PortName::Link(name.to_string());
+            let ends = ports.filter(|(_, port, _)| **port == name);
+            ends.map(|(_, _, config)| config).collect::<Vec<_>>()
         };
         for port in roles.iter().flat_map(|config| &config.ports) {
             let PortName::Link(name) = &port.name else { continue };
@@ -229,7 +214,7 @@ impl Links {
                 continue;
             }
             let ends = named(name);
-            let [(_, queues, mtu), (other, other_queues, other_mtu)] = &ends[..] else {
+            let [one, other] = ends[..] else {
                 bail!(
                     "{}: link:{name} has {} end(s) in this process, it needs two: run the client's \
                      and the server's file together, `dperf-shell run SERVER.conf CLIENT.conf`",
@@ -237,14 +222,7 @@ impl Links {
                     ends.len()
                 );
             };
-            if queues != other_queues {
-                bail!(
-                    "{other}: link:{name} has {queues} workers on one end and {other_queues} on \
-                     the other: give both files as many cpus"
-                );
-            }
-            let frame_bytes = (*mtu).max(*other_mtu) + 14;
-            let (first, second) = link::open(*queues as u16, frame_bytes, link::FRAMES);
+            let (first, second) = joined(one, other);
             links.insert(name.clone(), vec![second, first]);
         }
         Ok(Links(links))
@@ -256,6 +234,17 @@ impl Links {
             .and_then(Vec::pop)
             .with_context(|| format!("link:{name} has no end left"))
     }
+}
+
+/// A link between two roles: queue by queue where that is enough, else by a hash.
+fn joined(one: &Config, other: &Config) -> (Opened, Opened) {
+    let frame_bytes = one.mtu.max(other.mtu) + 14;
+    let [queues, other_queues] = [one, other].map(|config| config.queues() as u16);
+    if queues == other_queues && (queues == 1 || !(one.rss || other.rss)) {
+        return link::open(queues, frame_bytes, link::FRAMES);
+    }
+    let choices = [queues, other_queues].map(|queues| rss::even(one.is_ipv6(), queues));
+    link::open_hashed(choices, frame_bytes, link::FRAMES)
 }
 
 #[cfg(feature = "dpdk")]

@@ -208,10 +208,13 @@ fn steering(config: &Config, notes: &mut Vec<Note>) -> Done {
     if config.rss && !config.vxlans.is_empty() {
         return Err(config.refuse("rss", "it cannot be combined with vxlan", ""));
     }
-    if config.rss || config.ports.iter().all(|port| port.name.pairs_queues()) {
+    if config.rss {
         return Ok(());
     }
-    for servers in &config.servers {
+    for (port, servers) in config.ports.iter().zip(&config.servers) {
+        if !port.name.is_dperfs() {
+            continue;
+        }
         let count = servers.list.len();
         if count != queues {
             let why = format!("{count} server addresses do not match {queues} workers of the port");

@@ -22,7 +22,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use dperf_core::plan::{PortRange, Role, number};
+use dperf_core::plan::{PortRange, Role};
 use dperf_core::wire::ethernet::MacAddr;
 
 pub use error::{Complaint, ConfigError, Note, Place};
@@ -58,11 +58,6 @@ pub fn read(sources: &[Source]) -> Result<Read, ConfigError> {
     check::all(&mut config, &mut notes)?;
     unsupported::refuse(&config)?;
     Ok(Read { config, notes })
-}
-
-/// The queue of a port that steers by address on which frames of `address` arrive.
-pub fn queue_of(address: IpAddr, queues: usize) -> usize {
-    number(address) as u32 as usize % queues.max(1)
 }
 
 /// A port: one network device and our address on it.

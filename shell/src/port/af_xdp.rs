@@ -23,7 +23,7 @@ use dperf_core::wire::ethernet::VLAN_BYTES;
 
 use self::socket::{CHUNKS, Chunks, Copying, HEADROOM, Socket};
 use super::interface::{self, Interface};
-use super::{Facts, KernelSees, Opened, bpf};
+use super::{Delivery, Facts, KernelSees, Opened, bpf};
 
 pub mod program;
 mod ring;
@@ -81,7 +81,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         frame_bytes: found.frame_bytes,
         offloads: Offloads::empty(),
         kernel_sees: KernelSees::Rest,
-        paired_queues: false,
+        delivery: Delivery::Unknown,
     };
     let queue = |(socket, chunks)| {
         let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&link), &probe);
