@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`port`], [`frame`] | where frames come from and go to; the frames themselves |
 //! | [`worker`] | one core's turn: receive, look, step, ring, open, transmit |
+//! | [`encap`] | what frames travel in: VLAN tags, a VXLAN tunnel |
 //! | [`parse`], [`wire`] | what a frame is; views of headers |
 //! | [`conn`] | connections: slots, the table that finds them, the wheels that wake them |
 //! | [`tcp`], [`http`] | what a segment does to a connection; what its bytes say |
@@ -26,6 +27,7 @@
 extern crate std;
 
 pub mod conn;
+pub mod encap;
 mod engine;
 pub mod exception;
 pub mod frame;

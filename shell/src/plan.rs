@@ -10,6 +10,7 @@ mod list;
 mod message;
 mod own;
 mod record;
+mod settings;
 mod share;
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests;
 use std::net::IpAddr;
 
 use dperf_core::plan::{
-    AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
+    AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
 };
 use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
@@ -245,6 +246,7 @@ impl Draft<'_> {
             client_ports: self.client_ports()?,
             listen: config.listen,
             steering: self.steering(),
+            encap: Encap::None,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,

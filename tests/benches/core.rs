@@ -17,8 +17,8 @@ use std::process::Command;
 use dperf_core::exception::{Closed, Delivered, ExceptionPath};
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
-    number,
+    AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
+    Role, number,
 };
 use dperf_core::port::{Capabilities, Faults, PacketQueue, PortState};
 use dperf_core::stats::{Count, Page, Reader, Snapshot};
@@ -266,6 +266,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         mac: MACS[own],
         host: hosts[own],
         gateway: hosts[peer],
+        encap: Encap::None,
         announces: true,
         clients: list(Ipv4Addr::new(10, 0, 0, 1), scenario.connections.div_ceil(ports)),
         servers: list(Ipv4Addr::new(10, 1, 0, 1), 1),

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
-    number,
+    AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
+    Role, number,
 };
 use dperf_core::port::Offloads;
 use dperf_core::steer::Steering;
@@ -237,6 +237,7 @@ impl Side {
             mac: mac(self.role, self.pair),
             host: host(if client { 3 } else { 4 }),
             gateway: host(if client { 4 } else { 3 }),
+            encap: Encap::None,
             announces: !scenario.gateway_known,
             clients: AddressList::new(&self.clients.0, &self.clients.1),
             servers: AddressList::new(&self.servers.0, &self.servers.1),

@@ -34,9 +34,16 @@ struct Load<'a> {
     client: &'a str,
     /// At least so many connections a second.
     rate: u64,
+    /// Over IPv6.
+    ipv6: bool,
 }
 
 impl Load<'_> {
+    /// What both sides are told, with the addresses of the family.
+    fn family(&self, text: &str) -> String {
+        if self.ipv6 { text.replace("10.77.0.", "fd77::") } else { text.to_owned() }
+    }
+
     fn server(&self) -> String {
         let Load { devices: [device, _], cpus: [cpus, _], addresses, words, .. } = self;
         format!(
@@ -57,9 +64,9 @@ impl Load<'_> {
 
     /// Runs it in the two namespaces; the client starts when the server is `open`.
     fn run(&self, spaces: [&Namespace; 2], folder: &Folder, open: impl Fn(&Process) -> bool) {
-        let mut server = Program::start(spaces[0], folder, "server", &self.server());
+        let mut server = Program::start(spaces[0], folder, "server", &self.family(&self.server()));
         server.process().wait_until("an open port", OPEN, open);
-        let client = Program::start(spaces[1], folder, "client", &self.client());
+        let client = Program::start(spaces[1], folder, "client", &self.family(&self.client()));
         let client = client.end(SECONDS);
         let server = server.stop();
         let opened = client.count("skOpen");
@@ -107,6 +114,7 @@ const MEMIF: Load<'_> = Load {
     words: "eal --no-huge",
     client: "cps 20k",
     rate: 20_000,
+    ipv6: false,
 };
 
 /// Two processors, or the test is skipped by name.
@@ -132,6 +140,18 @@ fn memif_loses_nothing() {
         rate: 100,
         ..MEMIF
     });
+}
+
+#[test]
+fn memif_loses_nothing_over_ipv6() {
+    let test = "memif_loses_nothing_over_ipv6";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    over_memif(&Load { ipv6: true, ..MEMIF });
+    let words = "eal --no-huge\npayload_size 1440\ntos 0xb8";
+    over_memif(&Load { ipv6: true, words, client: "cps 10k", rate: 10_000, ..MEMIF });
 }
 
 #[test]

@@ -64,7 +64,17 @@ struct Cursor {
     server: u32,
 }
 
-impl Space<'_> {
+impl<'m> Space<'m> {
+    /// The tuple space of `plan`.
+    pub fn new(plan: &CorePlan<'m>) -> Space<'m> {
+        Space {
+            clients: plan.clients,
+            servers: plan.servers,
+            client_ports: plan.client_ports,
+            listen: plan.listen,
+        }
+    }
+
     /// The slot of `tuple`, if it is one of ours. At most three multiplications.
     #[inline]
     pub fn find(&self, tuple: &Tuple) -> Option<SlotId> {
@@ -106,15 +116,9 @@ impl<'m> Table<'m> {
     /// that space is beyond 32 bits.
     pub fn new(plan: &CorePlan<'m>, slots: &'m mut [Slot]) -> Option<Table<'m>> {
         let fits = plan.tuples() <= slots.len() as u64 && plan.tuples() <= u64::from(u32::MAX);
-        let space = Space {
-            clients: plan.clients,
-            servers: plan.servers,
-            client_ports: plan.client_ports,
-            listen: plan.listen,
-        };
         fits.then(|| Table {
             slots: &mut slots[..plan.tuples() as usize],
-            space,
+            space: Space::new(plan),
             cursor: Cursor::default(),
             own: Own::new(plan),
         })

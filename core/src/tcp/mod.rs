@@ -112,9 +112,12 @@ pub const PROBES_MAX: u8 = 8;
 /// must not keep each other busy.
 pub const CHALLENGES_PER_SECOND: u32 = 1000;
 
-/// The longest time-out there is, in stamp units: doubled for every retransmission it still
-/// compares without doubt.
-pub const LONGEST_WAIT: u32 = 1 << 27;
+/// The longest retransmission time-out there is, in stamp units (134 s at least): doubled for every
+/// retransmission it still compares without doubt.
+pub const LONGEST_WAIT: u32 = (1 << 28) - 1;
+/// The longest patience, in stamp units (1000 s at least): somewhat less than half a stamp's range,
+/// so that it still compares without doubt when it is noticed late.
+const LONGEST_IDLE: u32 = (1 << 31) - (1 << 24);
 /// The longest row of answers to pipelined requests, in bytes: half of it is never in doubt which
 /// sequence number comes first.
 const LONGEST_QUEUE: u32 = 1 << 30;
@@ -148,7 +151,6 @@ impl Settings {
     /// The plan's numbers in stamp units.
     pub fn new(plan: &CorePlan<'_>) -> Settings {
         let units = |us: u32| plan.rate.units_from_us(u64::from(us));
-        let wait = |us: u32| units(us).clamp(1, LONGEST_WAIT);
         // The buckets of a long interval are too wide for an ACK to wait in them.
         let fine = plan.keepalive.is_some_and(|kept| kept.interval_us <= 5_000_000);
         Settings {
@@ -158,8 +160,8 @@ impl Settings {
             default_mss: if plan.host.is_ipv4() { 536 } else { 1220 },
             send_window: plan.send_window.clamp(1, 255) as u8,
             message_bytes: plan.payload.total_bytes,
-            retransmit_units: wait(plan.retransmit_timeout_us),
-            idle_units: wait(plan.idle_timeout_us),
+            retransmit_units: units(plan.retransmit_timeout_us).clamp(1, LONGEST_WAIT),
+            idle_units: units(plan.idle_timeout_us).clamp(1, LONGEST_IDLE),
             keepalive: plan.keepalive.map(|kept| (units(kept.interval_us), kept.requests)),
             ack_wait_units: if fine { units(20_000) } else { 0 },
             fast_close: plan.fast_close,

@@ -26,6 +26,7 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     load::pipeline(config)?;
     http(config)?;
     load::ramp(config, notes);
+    load::timeout(config, notes);
     addresses::distinct_clients(config)?;
     addresses::distinct_servers(config)?;
     addresses::no_conflicts(config)?;
@@ -37,7 +38,7 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     addresses::lines_per_port(config)?;
     steering(config, notes)?;
     change_dip(config)?;
-    load::targets(config)?;
+    load::targets(config, notes)?;
     without_tcp(config)?;
     flow_isolate(config)?;
     super::exception::check(config, notes)?;

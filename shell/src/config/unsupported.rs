@@ -16,7 +16,6 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
     let missing = protocol(config)
         .or_else(|| keywords(config))
         .or_else(|| bond(config))
-        .or_else(|| ipv6(config))
         .or_else(|| sizes(config))
         .or_else(|| times(config));
     missing.map_or(Ok(()), Err)
@@ -45,11 +44,6 @@ fn bond(config: &Config) -> Option<ConfigError> {
     Some(at(&bond.place, "port", "bond", "use one of its devices"))
 }
 
-fn ipv6(config: &Config) -> Option<ConfigError> {
-    let port = config.ports.iter().find(|port| port.local.is_ipv6())?;
-    Some(at(&port.place, "port", "IPv6", ""))
-}
-
 fn sizes(config: &Config) -> Option<ConfigError> {
     let place = config.given("payload_size")?;
     if config.payload_sizes.len() > 1 {
@@ -63,11 +57,6 @@ fn sizes(config: &Config) -> Option<ConfigError> {
 
 fn times(config: &Config) -> Option<ConfigError> {
     let timeout_s = u64::from(config.retransmit_timeout_s);
-    if 8 * timeout_s > LONGEST_TIMEOUT_S {
-        let place = config.given("retransmit_timeout")?;
-        let hint = "it doubles three times; at most 125 s";
-        return Some(at(place, "retransmit_timeout", &format!("{timeout_s} s"), hint));
-    }
     let interval_us = config.keepalive?.interval_us;
     let most_us = LONGEST_INTERVAL_S.min(LONGEST_TIMEOUT_S - 4 * timeout_s) * 1_000_000;
     (interval_us > most_us).then_some(())?;

@@ -17,7 +17,7 @@ use dperf_core::conn::{Chunk, Slot};
 use dperf_core::http::{RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::exception::Closed;
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Messages, PacePlan, Payload, PortRange, Role, number,
+    AddressBlock, AddressList, CorePlan, Encap, Messages, PacePlan, Payload, PortRange, Role, number,
 };
 use dperf_core::stats::{Count, Page, Reader};
 use dperf_core::steer::Steering;
@@ -93,6 +93,7 @@ fn plan<'m>(role: Role, lists: [AddressList<'m>; 2], payload: Payload<'m>) -> Co
         mac: mac(role),
         host,
         gateway,
+        encap: Encap::None,
         announces: false,
         clients,
         servers,

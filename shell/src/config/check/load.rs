@@ -58,7 +58,21 @@ pub(super) fn ramp(config: &mut Config, notes: &mut Vec<Note>) {
     }
 }
 
-pub(super) fn targets(config: &mut Config) -> Done {
+/// A retransmission time-out can double three times on the clock of a connection.
+pub(super) fn timeout(config: &mut Config, notes: &mut Vec<Note>) {
+    const LONGEST_S: u32 = 125;
+    let asked = config.retransmit_timeout_s;
+    if asked > LONGEST_S {
+        config.retransmit_timeout_s = LONGEST_S;
+        let text = format!(
+            "retransmit_timeout: {asked} s is taken as {LONGEST_S} s, since it doubles with each \
+             retransmission; dperf's stays the same"
+        );
+        note(config, notes, "retransmit_timeout", text);
+    }
+}
+
+pub(super) fn targets(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     if config.role == Role::Server {
         return Ok(());
     }
@@ -67,6 +81,7 @@ pub(super) fn targets(config: &mut Config) -> Done {
         return Err(config.refuse("cps", "no load is asked for", hint));
     }
     if config.cps == 0 {
+        note(config, notes, "cps", format!("cps 0 is as good as none: {DEFAULT_CPS} a second"));
         config.cps = DEFAULT_CPS;
     }
     Ok(())
