@@ -338,14 +338,15 @@ fn split(config: &Config, facts: &Facts, port: usize) -> Result<Split, ConfigErr
     if config.queues() == 1 {
         return Ok(Split::Whole);
     }
-    let one_each = !config.rss && config.servers[port].list.len() == config.queues();
     let (place, name) = (&config.ports[port].place, &config.ports[port].name);
     let refuse = |why: &str| {
         let complaint = Complaint::new(format!("{name} {why}"), "give it one core");
         Err(ConfigError::new(place, "port", complaint))
     };
     match facts.delivery {
-        Delivery::Paired | Delivery::ByServer if one_each => Ok(Split::ByServer),
+        Delivery::Paired | Delivery::ByServer if config.has_server_each(port) => {
+            Ok(Split::ByServer)
+        }
         Delivery::Paired => Ok(Split::ByClientPort),
         Delivery::Hashed(_) if !config.vxlans.is_empty() => {
             refuse("chooses queues by the outer headers, which do not tell flows apart")

@@ -51,7 +51,7 @@ impl Ports {
                     PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(feature = "dpdk")]
-                    name => dpdk_ports::open(config, name, stopped)
+                    _ => dpdk_ports::open(config, index, stopped)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(not(feature = "dpdk"))]
                     name => bail!(
@@ -254,9 +254,10 @@ mod dpdk_ports {
     use std::time::Duration;
 
     use super::{Config, Opened, PortName, Result};
-    use crate::config::{Exception, ExceptionKind};
+    use crate::config::{Exception, ExceptionKind, Protocol};
     use crate::exception::vhost_memory_mb;
-    use crate::port::dpdk::{self, EalArgs, PortWish};
+    use crate::port::dpdk::{self, EalArgs, PortWish, SteerWish};
+    use dperf_core::plan::Role;
     use dperf_core::port::Offloads;
 
     /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -285,6 +286,7 @@ mod dpdk_ports {
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
             offloads: Offloads::all(),
+            steer: SteerWish::default(),
             peer_wait: PEER_WAIT,
         }
     }
@@ -336,10 +338,32 @@ mod dpdk_ports {
 
     pub(super) fn open(
         config: &Config,
-        name: &PortName,
+        index: usize,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Opened> {
-        dpdk::open(&wish(config, name), stopped)
+        let wish = wish(config, &config.ports[index].name);
+        dpdk::open(&PortWish { steer: steer(config, index), ..wish }, stopped)
+    }
+
+    /// Rules by server address where each worker has one to itself, or for the only worker if
+    /// nothing else shall come; in a tunnel by its end here.
+    fn steer(config: &Config, port: usize) -> SteerWish {
+        let servers = &config.servers[port].list;
+        let tunnel = config.vxlans.get(port);
+        let ends = tunnel.map_or(servers, |tunnel| &tunnel.local);
+        let each = || ends.iter().map(|address| vec![*address]).collect();
+        let rules = match config.queues() {
+            1 if config.flow_isolate => vec![ends.clone()],
+            queues if queues > 1 && config.has_server_each(port) => each(),
+            _ => Vec::new(),
+        };
+        SteerWish {
+            rules,
+            by_source: config.role == Role::Client && tunnel.is_none(),
+            isolate: config.flow_isolate,
+            ipv6: config.is_ipv6(),
+            udp: config.protocol == Protocol::Udp,
+        }
     }
 
     pub(super) fn wait_for_links(

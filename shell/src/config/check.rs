@@ -265,6 +265,14 @@ fn flow_isolate(config: &Config) -> Done {
     if config.rss {
         return Err(config.refuse("flow_isolate", "it cannot be combined with rss", ""));
     }
+    if config.queues() > 1 && (0..config.ports.len()).any(|port| !config.has_server_each(port)) {
+        let why = "it needs as many server addresses as workers on each port";
+        return Err(config.refuse(
+            "flow_isolate",
+            why,
+            "change the server lines, or one core each",
+        ));
+    }
     match config.ports.iter().find(|port| port.gateway_mac.is_none()) {
         None => Ok(()),
         Some(port) => {
@@ -277,7 +285,7 @@ fn flow_isolate(config: &Config) -> Done {
 
 fn without_dpdk(config: &Config, notes: &mut Vec<Note>) {
     if !config.ports.iter().any(|port| port.name.is_dpdk()) {
-        for name in ["eal", "socket_mem", "simd512"] {
+        for name in ["eal", "flow_isolate", "socket_mem", "simd512"] {
             note(config, notes, name, format!("{name} is ignored: no port is driven by DPDK"));
         }
     }

@@ -185,6 +185,8 @@ pub struct Config {
     pub exception_up: Option<String>,
     /// Workers of a port share its flows by their hash.
     pub rss: bool,
+    /// The device passes on nothing but the load.
+    pub flow_isolate: bool,
     /// Do not answer for the addresses of the load.
     pub neigh_ignore: bool,
     /// DPDK's memory per NUMA node, as DPDK reads it; empty: DPDK's default.
@@ -228,6 +230,13 @@ impl Config {
     /// Workers of each port.
     pub fn queues(&self) -> usize {
         self.cpus.len() / self.ports.len().max(1)
+    }
+
+    /// Each worker of the port of that index has a server address to itself, if the port can tell
+    /// them apart.
+    pub fn has_server_each(&self, port: usize) -> bool {
+        let servers = self.servers.get(port).map_or(0, |line| line.list.len());
+        !self.rss && servers == self.queues()
     }
 
     /// The addresses of our side of the load on the port of that index.
@@ -289,6 +298,7 @@ impl Config {
             exception: None,
             exception_up: None,
             rss: false,
+            flow_isolate: false,
             neigh_ignore: false,
             socket_mem: String::new(),
             simd512: false,

@@ -35,14 +35,15 @@ impl Facts {
 /// A network card knows rules where dperf asks it for them, and the usual hash otherwise.
 fn delivery(config: &Config, port: usize) -> Delivery {
     let (name, queues) = (&config.ports[port].name, config.queues());
-    let one_each = config.servers[port].list.len() == queues;
     match name {
         _ if queues == 1 => Delivery::Unknown,
         PortName::Link(_) if config.rss => {
             Delivery::Hashed(rss::even(config.is_ipv6(), queues as u16))
         }
         _ if name.pairs_queues() => Delivery::Paired,
-        PortName::Pci(_) | PortName::Bond { .. } | PortName::Vdev(_) if one_each && !config.rss => {
+        PortName::Pci(_) | PortName::Bond { .. } | PortName::Vdev(_)
+            if config.has_server_each(port) =>
+        {
             Delivery::ByServer
         }
         _ => Delivery::Hashed(rss::even(config.is_ipv6(), queues as u16)),

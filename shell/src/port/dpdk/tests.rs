@@ -6,7 +6,7 @@ use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Faults, Offloads, PortState};
 
 use super::*;
-use crate::port::KernelSees;
+use crate::port::{Delivery, KernelSees};
 
 fn wish(device: &str) -> PortWish {
     PortWish {
@@ -15,6 +15,7 @@ fn wish(device: &str) -> PortWish {
         descriptors: 256,
         frame_bytes: 1514,
         offloads: Offloads::all(),
+        steer: SteerWish::default(),
         peer_wait: Duration::ZERO,
     }
 }
@@ -107,7 +108,8 @@ fn memif(id: u32) -> String {
 
 fn null_swallows_and_makes_frames() {
     let mut port = opened("net_null0");
-    assert_eq!((port.facts.frame_bytes, port.facts.paired_queues), (1514, true));
+    assert_eq!(port.facts.frame_bytes, 1514);
+    assert!(matches!(port.facts.delivery, Delivery::Paired));
     assert_eq!(port.facts.kernel_sees, KernelSees::Nothing);
     let queue = &mut port.queues[0];
     assert_eq!(queue.state(), PortState::Up);
