@@ -149,6 +149,7 @@ fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> 
         own,
         listen: config.listen,
         client_ports: config.client_ports,
+        udp: config.protocol == crate::config::Protocol::Udp,
     };
     let gateway_known = config.ports[port].gateway_mac.is_some();
     af_xdp::check_resolvable(interface, &traffic, gateway_known)?;

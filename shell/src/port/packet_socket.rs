@@ -23,7 +23,7 @@ use self::ring::{Arrived, RxRing};
 use super::interface::{self, Interface};
 use super::link::buffers::Buffers;
 use super::socket_option::{get, set};
-use super::{Delivery, Facts, KernelSees, Opened};
+use super::{Delivery, Facts, KernelSees, Opened, ethtool};
 
 mod ring;
 mod spread;
@@ -84,7 +84,7 @@ pub fn open(interface: &str, queues: u16, ipv6: bool) -> Result<Opened> {
 /// errors).
 fn advice(interface: &str) -> Option<String> {
     let socket = socket().ok()?;
-    interface::joins_segments(socket.as_fd(), interface).then(|| {
+    ethtool::joins_segments(socket.as_fd(), interface).then(|| {
         format!(
             "'{interface}' joins received segments, which are dropped here if they get longer than \
              a frame: 'ethtool -K {interface} gro off lro off'; a peer on the same machine also \

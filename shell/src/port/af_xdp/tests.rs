@@ -26,6 +26,7 @@ fn traffic() -> Traffic {
         ours_alone: vec![range("192.0.2.11", "192.0.2.19"), range("2001:db8::10", "2001:db8::19")],
         listen: PortRange { first: 80, count: 2 },
         client_ports: PortRange { first: 1, count: 65535 },
+        udp: false,
     }
 }
 
