@@ -5,6 +5,7 @@
 //! ([`Split`]) and by what the port says of itself, so client and server need not talk to each other.
 
 mod assumed;
+mod encap;
 mod explain;
 mod list;
 mod message;
@@ -71,6 +72,8 @@ pub struct Worker {
     pub split: Split,
     /// Different connections it may have.
     pub tuples: u64,
+    /// Our ends of the port's tunnel.
+    pub ends: OwnedList,
     /// Everything else; its address lists and payload are empty until they are lent.
     pub core: CorePlan<'static>,
 }
@@ -157,6 +160,7 @@ impl Plan {
                 clients: worker.clients.lend(),
                 servers: worker.servers.lend(),
                 payload,
+                encap: encap::lend(worker.core.encap, worker.ends),
                 ..worker.core
             },
             name: worker.name,
@@ -212,11 +216,12 @@ impl Draft<'_> {
             cpu,
             port: self.port,
             queue: self.queue,
+            ends: OwnedList::new(encap::own_ends(config, self.port)),
+            core: CorePlan { encap: self.encap(&clients, &servers), ..core },
             clients: OwnedList::new(clients),
             servers: OwnedList::new(servers),
             split: self.split,
             tuples: 0,
-            core,
         };
         worker.tuples = match worker.core.steering {
             Steering::Whole => worker.slots(),
@@ -240,13 +245,13 @@ impl Draft<'_> {
             mac: self.facts.mac,
             host: self.host(),
             gateway: self.configured().gateway,
+            encap: Encap::None,
             announces: self.queue == 0,
             clients: none,
             servers: none,
             client_ports: self.client_ports()?,
             listen: config.listen,
             steering: self.steering(),
-            encap: Encap::None,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,
@@ -282,7 +287,8 @@ impl Draft<'_> {
             let why = format!("{} sends packets of {mtu} bytes at most", self.configured().name);
             return Err(config.refuse("jumbo", why, "lower the MTU here or raise the device's"));
         }
-        let most = device.saturating_sub(ETHERNET_BYTES + ip_bytes(config) + TCP_BYTES);
+        let headers = ETHERNET_BYTES + ip_bytes(config) + TCP_BYTES;
+        let most = device.saturating_sub(config.taken_from_mtu() + headers);
         if config.given("mss").is_some() && config.mss > most {
             let why = format!("{} sends segments of {most} bytes at most", self.configured().name);
             return Err(config.refuse("mss", why, "lower it"));

@@ -170,9 +170,14 @@ fn servers_first<'a>(
     pairs
 }
 
-/// The addresses for which we answer on a port: its own and our side's, as ranges.
+/// The addresses for which we answer on a port's own network, as ranges: the port's, and our side's
+/// or the ends of the tunnel that hides those.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
-    ranges([config.own_addresses(port), &[config.ports[port].local]].concat())
+    let own = match config.vxlans.get(port) {
+        None => config.own_addresses(port),
+        Some(tunnel) => &tunnel.local,
+    };
+    ranges([own, &[config.ports[port].local]].concat())
 }
 
 /// Addresses as ranges.
@@ -205,9 +210,8 @@ impl Links {
             let ports = roles.iter().flat_map(|config| {
                 config.ports.iter().map(move |port| (&port.place, &port.name, *config))
             });
-            let name = PortName::Link(name.to_string());
-            let ends = ports.filter(|(_, port, _)| **port == name);
-            ends.map(|(_, _, config)| config).collect::<Vec<_>>()
+            let ends = ports.filter(|(_, is, _)| **is == PortName::Link(name.to_string()));
+            ends.map(|(place, _, config)| (place, config)).collect::<Vec<_>>()
         };
         for port in roles.iter().flat_map(|config| &config.ports) {
             let PortName::Link(name) = &port.name else { continue };
@@ -215,7 +219,7 @@ impl Links {
                 continue;
             }
             let ends = named(name);
-            let [one, other] = ends[..] else {
+            let [(_, here), (other, there)] = ends[..] else {
                 bail!(
                     "{}: link:{name} has {} end(s) in this process, it needs two: run the client's \
                      and the server's file together, `dperf-shell run SERVER.conf CLIENT.conf`",
@@ -223,7 +227,14 @@ impl Links {
                     ends.len()
                 );
             };
-            let (first, second) = joined(one, other);
+            if here.role == there.role {
+                bail!(
+                    "{other}: link:{name} has a {} on both ends: it joins a client's file and a \
+                     server's",
+                    here.role.name()
+                );
+            }
+            let (first, second) = joined(here, there);
             links.insert(name.clone(), vec![second, first]);
         }
         Ok(Links(links))
@@ -257,7 +268,7 @@ mod dpdk_ports {
     use super::{Config, Opened, PortName, Result};
     use crate::config::{Exception, ExceptionKind, Protocol};
     use crate::exception::vhost_memory_mb;
-    use crate::port::dpdk::{self, EalArgs, PortWish, SteerWish};
+    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
     use dperf_core::plan::Role;
     use dperf_core::port::Offloads;
 
@@ -280,9 +291,15 @@ mod dpdk_ports {
         }
     }
 
+    fn bond(name: &PortName) -> Option<Bond> {
+        let PortName::Bond { mode, policy, members } = name else { return None };
+        Some(Bond { mode: *mode, policy: *policy, members: members.clone() })
+    }
+
     fn wish(config: &Config, name: &PortName) -> PortWish {
         PortWish {
             device: device(name),
+            bond: bond(name),
             queues: config.queues() as u16,
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
@@ -316,12 +333,9 @@ mod dpdk_ports {
             extra.extend(config.eal.iter().cloned());
         }
         let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
-        let pci = of_dpdk().filter_map(|(_, port)| match &port.name {
-            PortName::Pci(address) => Some(address.clone()),
-            _ => None,
-        });
+        let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
         dpdk::start(&EalArgs {
-            pci: pci.collect(),
+            pci: devices.filter_map(pci_address).collect(),
             memory_mb: of_dpdk()
                 .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
                 .sum::<u32>()
@@ -372,13 +386,21 @@ mod dpdk_ports {
         opened: &mut [Vec<Opened>],
         stopped: &dyn Fn() -> bool,
     ) -> Result<()> {
+        let mut with_lacp = Vec::new();
         for (config, ports) in roles.iter().zip(opened) {
             for (port, opened) in config.ports.iter().zip(ports) {
-                if port.name.is_dpdk() {
-                    dpdk::wait_for_link(opened, &device(&port.name), PEER_WAIT, stopped)?;
+                if !port.name.is_dpdk() {
+                    continue;
+                }
+                let (name, bond) = (device(&port.name), bond(&port.name));
+                let missing = bond.as_ref().map(|bond| bond.wait(&name, stopped)).transpose()?;
+                opened.notes.extend(missing.flatten());
+                dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)?;
+                if bond.is_some_and(|bond| bond.is_lacp()) {
+                    with_lacp.push((name, opened));
                 }
             }
         }
-        Ok(())
+        dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
     }
 }

@@ -15,8 +15,8 @@ const LONGEST_RANDOM_BYTES: u32 = 16 << 20;
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
     let missing = protocol(config)
         .or_else(|| keywords(config))
-        .or_else(|| bond(config))
         .or_else(|| sizes(config))
+        .or_else(|| encapsulation(config))
         .or_else(|| times(config));
     missing.map_or(Ok(()), Err)
 }
@@ -39,11 +39,6 @@ fn keywords(config: &Config) -> Option<ConfigError> {
     })
 }
 
-fn bond(config: &Config) -> Option<ConfigError> {
-    let bond = config.ports.iter().find(|port| matches!(port.name, PortName::Bond { .. }))?;
-    Some(at(&bond.place, "port", "bond", "use one of its devices"))
-}
-
 fn sizes(config: &Config) -> Option<ConfigError> {
     let place = config.given("payload_size")?;
     if config.payload_sizes.len() > 1 {
@@ -53,6 +48,27 @@ fn sizes(config: &Config) -> Option<ConfigError> {
     (config.payload_random && long).then(|| {
         at(place, "payload_size", "random filler of more than 16 MiB", "remove payload_random")
     })
+}
+
+/// What is told apart by addresses must lie where they are looked for.
+fn encapsulation(config: &Config) -> Option<ConfigError> {
+    let what = match (&config.vlan, config.vxlans.is_empty()) {
+        (_, false) => "vxlan",
+        (Some(_), true) => "vlan",
+        (None, true) => return None,
+    };
+    let port = config.ports.iter().find(|port| matches!(port.name, PortName::AfXdp(_)));
+    if let Some(port) = port {
+        let hint = "use af_packet:INTERFACE";
+        return Some(at(&port.place, "port", &format!("{what} on {}", port.name), hint));
+    }
+    // Rules look at a tunnel's ends; nothing looks behind two tags.
+    let told_apart =
+        |name: &PortName| name.pairs_queues() || name.is_dpdk() && !config.vxlans.is_empty();
+    let deep = config.taken_from_mtu() > 0 && config.queues() > 1;
+    let port = config.ports.iter().find(|port| deep && !told_apart(&port.name))?;
+    let what = format!("{what} with several workers on {}", port.name);
+    Some(at(&port.place, "port", &what, "one core per port works"))
 }
 
 fn times(config: &Config) -> Option<ConfigError> {

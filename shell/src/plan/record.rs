@@ -8,7 +8,7 @@ use dperf_core::plan::Role;
 use serde::{Serialize, Serializer};
 
 use super::message::is_plain;
-use super::{Plan, Split, Worker, settings};
+use super::{OwnedList, Plan, Split, Worker, settings};
 use crate::config::{Config, Note};
 
 /// What a frame takes on the wire beyond its bytes: preamble 8, FCS 4, gap 12.
@@ -80,6 +80,8 @@ pub struct PortRecord {
     pub gateway_mac: Option<String>,
     /// How its workers divide the tuples.
     pub split: &'static str,
+    /// What its frames travel in, if they do not travel plain.
+    pub encap: Option<String>,
 }
 
 /// A worker.
@@ -215,7 +217,23 @@ fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
             Split::ByClientPort => "by client port",
             Split::ByHash => "by hash",
         },
+        encap: encap(config, index),
     }
+}
+
+/// What the frames of a port travel in.
+fn encap(config: &Config, port: usize) -> Option<String> {
+    let tunnel = config.vxlans.get(port).map(|tunnel| {
+        let ends = |ends: &[std::net::IpAddr]| OwnedList::new(ends.to_vec()).ranges();
+        let (local, remote) = (ends(&tunnel.local), ends(&tunnel.remote));
+        let (source, destination) = tunnel.inner;
+        format!("VXLAN {} from {local} to {remote}, inside {source} to {destination}", tunnel.vni)
+    });
+    let tags = config.vlan.map(|vlan| match vlan.service {
+        None => format!("VLAN {}", vlan.customer),
+        Some(service) => format!("VLAN {} in service VLAN {service}", vlan.customer),
+    });
+    tunnel.or(tags)
 }
 
 fn worker(worker: &Worker) -> WorkerRecord {
@@ -287,7 +305,8 @@ fn load(config: &Config, plan: &Plan) -> Option<LoadRecord> {
         return None;
     }
     let (connections, requests) = rates(config)?;
-    let head = 14 + if config.is_ipv6() { 40 } else { 20 } + 20;
+    let around = u64::from(config.added_to_frames());
+    let head = 14 + around + if config.is_ipv6() { 40 } else { 20 } + 20;
     let wire_bits = |frame: u64| (frame.max(FRAME_MIN_BYTES) + WIRE_EXTRA_BYTES) as f64 * 8.0;
     let spaced = config.keepalive.is_some_and(|keepalive| keepalive.interval_us > ACK_WAIT_US);
     let acks = if spaced { (requests - connections).max(0.0) } else { 0.0 };

@@ -69,7 +69,7 @@ use dperf_core::frame::{Frame, TRAY_PLACES, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
 use dperf_core::steer::Rss;
 use dperf_core::sync::atomic::{Acquire, AtomicU32, Release};
-use dperf_core::wire::ethernet::MacAddr;
+use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
 use self::buffers::Buffers;
 use self::ring::{Consumer, Producer, Ring};
@@ -325,7 +325,8 @@ impl Cable {
         let rings = |first: u32| (0..joined).map(|ring| Ring::new(first + ring * places)).collect();
         let own = (a + b) * u32::from(frames);
         Arc::new(Cable {
-            buffers: Buffers::new(frame_bytes, 2 * joined * places + own),
+            // A VLAN tag comes on top.
+            buffers: Buffers::new(frame_bytes + VLAN_BYTES as u16, 2 * joined * places + own),
             rings: [rings(0), rings(joined * places)],
             alive: queues.map(|count| AtomicU32::new(count.into())),
             queues,
