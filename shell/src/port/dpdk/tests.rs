@@ -79,7 +79,7 @@ fn refusals_name_the_fix() {
     assert!(said.contains("no such device"), "{said}");
     let said = refused(&wish("0000:fe:1f.7"));
     assert!(said.contains("no such PCI device"), "{said}");
-    let said = refused(&PortWish { frame_bytes: 9014, ..wish("net_memif9,role=server") });
+    let said = refused(&PortWish { frame_bytes: 9014, ..wish(&memif(9)) });
     assert!(said.contains("an MTU of 1500 at most"), "{said}");
     let said = refused(&wish("net_memif9,role=server,zero-copy=yes"));
     assert!(said.contains("peer could write"), "{said}");
@@ -98,6 +98,9 @@ fn refusals_name_the_fix() {
     assert!(waited(10_000, true).contains("stopped while waiting"));
     let said = refused(&PortWish { queues: 5000, ..wish("net_null1") });
     assert!(said.contains("use fewer CPUs"), "{said}");
+    let isolate = SteerWish { isolate: true, ..SteerWish::default() };
+    let said = refused(&PortWish { steer: isolate, ..wish("net_null4") });
+    assert!(said.contains("flow_isolate") && said.contains("leave the line out"), "{said}");
     let _open = opened("net_null1");
     let said = refused(&wish("net_null1"));
     assert!(said.contains("open already"), "{said}");
