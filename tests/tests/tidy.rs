@@ -95,6 +95,7 @@ const CORE: &[(&str, &[&str])] = &[
 /// What each room of the shell may know of the others.
 const SHELL: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("daemon", &[]),
     ("signals", &[]),
     ("memory", &[]),
     ("config", &[]),
@@ -124,7 +125,7 @@ const SHELL: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("cli", &["config", "demo", "plan", "report", "run", "verdict"]),
+    ("cli", &["config", "daemon", "demo", "plan", "report", "run", "verdict"]),
     ("main", &[]),
 ];
 

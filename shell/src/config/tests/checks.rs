@@ -162,7 +162,6 @@ fn tunnels_have_their_own_rules() {
 fn what_is_not_built_is_refused_by_name() {
     let table = [
         ("protocol udp", "7:1: protocol: udp is not supported yet"),
-        ("daemon", "7:1: daemon: daemon is not supported yet"),
         ("flood", "7:1: flood: flood is not supported yet"),
         ("client_hop", "7:1: client_hop: client_hop is not supported yet"),
         ("keepalive 901s", "7:1: keepalive: an interval of 901 s is not supported yet"),
