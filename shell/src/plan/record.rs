@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::exchange::{FrameRecord, exchange};
 use super::message::is_plain;
-use super::{OwnedList, Plan, Split, Worker, settings, split};
+use super::{OwnedList, Plan, Split, Worker, settings};
 use crate::config::{Config, Note};
 
 /// What a frame takes on the wire beyond its bytes: preamble 8, FCS 4, gap 12.
@@ -198,9 +198,9 @@ fn tuples(config: &Config, plan: &Plan) -> u64 {
     let shared = |worker: &Worker| {
         config.role == Role::Server
             && worker.queue > 0
-            && split(config, worker.port) == Split::ByClientPort
+            && matches!(worker.split, Split::ByClientPort | Split::ByHash)
     };
-    plan.workers.iter().filter(|worker| !shared(worker)).map(Worker::slots).sum()
+    plan.workers.iter().filter(|worker| !shared(worker)).map(|worker| worker.tuples).sum()
 }
 
 fn message(config: &Config, plan: &Plan) -> MessageRecord {
@@ -227,10 +227,11 @@ fn port(config: &Config, plan: &Plan, workers: &[WorkerRecord], index: usize) ->
         address: port.local.to_string(),
         gateway: port.gateway.to_string(),
         gateway_mac: port.gateway_mac.map(|mac| mac.to_string()),
-        split: match split(config, index) {
+        split: match worker.map_or(Split::Whole, |worker| worker.split) {
             Split::Whole => "one worker",
             Split::ByServer => "by server address",
             Split::ByClientPort => "by client port",
+            Split::ByHash => "by hash",
         },
         load: workers
             .iter()
@@ -268,7 +269,7 @@ fn worker(config: &Config, worker: &Worker, load: Option<LoadRecord>) -> WorkerR
         client_ports: ends(worker.core.client_ports),
         servers: worker.servers.ranges(),
         listen: ends(worker.core.listen),
-        tuples: worker.slots(),
+        tuples: worker.tuples,
         cps: worker.core.pace.cps,
         cc: worker.core.pace.cc,
         launch: worker.core.pace.launch,

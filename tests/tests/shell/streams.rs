@@ -1,5 +1,6 @@
 //! Readers come and go; the program goes on and keeps its streams apart.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -38,6 +39,28 @@ fn a_reader_that_goes_away_stops_nothing() {
     ] {
         let (line, code) = cut_off(words);
         assert!(!line.is_empty() && code == Some(0), "{words:?}: {code:?} after {line}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 1s", "", "cps 1k");
+    let example = root().join("configs/link-cps-client.conf").display().to_string();
+    let full = || File::options().write(true).open("/dev/full").expect("a device");
+    for (words, status) in [
+        (&["run", &server, &client, "--target", "50"][..], 1),
+        (&["run", &server, &client, "--target", "50", "--json"], 1),
+        (&["check", "--json", &example], 2),
+        (&["keywords"], 2),
+    ] {
+        let mut program = command(words);
+        program.stdin(Stdio::null()).stdout(full()).stderr(Stdio::piped());
+        let ended = program.output().expect("it starts");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(status), "{words:?} {said}");
+        assert!(said.contains("stdout: No space left on device"), "{words:?} {said}");
     }
 }
 
