@@ -401,3 +401,35 @@ fn frames_are_told_with_every_header() {
     let tagged = "SYN 66, SYN-ACK 66, request ?, response 157, FIN 58, ACK 58 bytes";
     assert_eq!(of_server("vlan 5"), tagged);
 }
+
+/// Nothing that a keyword says is left out of what `check` tells.
+#[test]
+fn every_keyword_is_told() {
+    // With ports and workers, or as a note.
+    let elsewhere = [
+        "mode",
+        "cpu",
+        "port",
+        "client",
+        "server",
+        "vlan",
+        "vxlan",
+        "kni",
+        "lport_range",
+        "packet_size",
+        "tx_burst",
+        "disable_ack",
+        "flood",
+        "pipeline",
+        "client_hop",
+        "change_dip",
+    ];
+    let read = config(&client("0", 1, "cps 1"));
+    let told = super::settings::all(&read.config);
+    let manual = crate::config::markdown();
+    let keywords = manual.lines().filter_map(|line| line.strip_prefix("### "));
+    let untold: Vec<&str> = keywords
+        .filter(|name| !elsewhere.contains(name) && told.iter().all(|(known, _)| known != name))
+        .collect();
+    assert_eq!(untold, [""; 0]);
+}
