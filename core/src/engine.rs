@@ -4,6 +4,8 @@
 //! [`Engine::step`] the second (what does it do, what is the answer). The other calls write frames
 //! of our own: timers, waiting data, new connections, host chores.
 
+mod traffic;
+
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::{Host, Verdict};
@@ -17,6 +19,7 @@ use crate::template::{Endpoints, Pair, Template};
 use crate::time::{Instant, Stamp};
 use crate::wire::checksum::sum;
 use crate::wire::tcp::TcpFlags;
+use traffic::{Event, Traffic};
 
 /// Everything of one core but its queue and its frames.
 #[derive(Debug)]
@@ -31,6 +34,11 @@ pub(crate) struct Engine<'m> {
     pub(crate) host: Host<'m>,
     gateway: &'m Gateway,
     pub(crate) gateway_known: bool,
+    traffic: Traffic,
+    /// Segments are followed: there is TCP, and somebody to answer to.
+    follows_tcp: bool,
+    /// The next of a flood's destinations.
+    destination: usize,
     /// The kernel takes what is not load.
     pub(crate) kernel_listens: bool,
     /// The first pass has met an ARP packet.
@@ -43,7 +51,7 @@ pub(crate) struct Engine<'m> {
 impl<'m> Engine<'m> {
     /// `None` if the lent memory is too small for the plan.
     pub(crate) fn new(
-        plan: CorePlan<'m>,
+        mut plan: CorePlan<'m>,
         slots: &'m mut [Slot],
         chunks: &'m mut [Chunk],
         stats: Writer<'m>,
@@ -51,11 +59,12 @@ impl<'m> Engine<'m> {
         offloads: Offloads,
         now: Instant,
     ) -> Option<Engine<'m>> {
+        plan.rate = plan.rate.reaching(plan.longest_wait_us());
         let tick_shift = plan.rate.shift();
-        let units = |us: u32| plan.rate.units_from_us(u64::from(us));
+        let units = |us: u64| plan.rate.units_from_us(us);
         let pace_units = plan.keepalive.map_or(0, |kept| units(kept.interval_us));
-        let timeout_units =
-            units(plan.retransmit_timeout_us.min(plan.idle_timeout_us)).min(LONGEST_WAIT);
+        let timeout_us = u64::from(plan.retransmit_timeout_us).min(plan.idle_timeout_us);
+        let timeout_units = units(timeout_us).min(LONGEST_WAIT);
         let table = Table::new(&plan, slots)?;
         if (chunks.len() as u64) < crate::conn::timers::chunks_for(table.len() as u64) {
             return None;
@@ -70,6 +79,9 @@ impl<'m> Engine<'m> {
             host: Host::new(&plan, gateway),
             gateway,
             gateway_known: false,
+            traffic: Traffic::of(&plan),
+            follows_tcp: false,
+            destination: 0,
             kernel_listens: false,
             arp_seen: false,
             message_sum: sum(plan.payload.head),
@@ -88,6 +100,7 @@ impl<'m> Engine<'m> {
         if let Some(mac) = self.gateway.load() {
             self.template.set_gateway(mac);
             self.gateway_known = true;
+            self.follows_tcp = self.traffic.is_tcp();
         }
         self.gateway_known
     }
@@ -100,6 +113,7 @@ impl<'m> Engine<'m> {
         }
         match parsed {
             Parsed::Tcp(id, _) => self.table.hint(*id),
+            Parsed::Udp(id) if self.plan.role == Role::Client => self.table.hint(*id),
             Parsed::Arp => self.arp_seen = true,
             _ => {}
         }
@@ -109,7 +123,8 @@ impl<'m> Engine<'m> {
     #[inline]
     pub(crate) fn step(&mut self, frame: &mut Frame, parsed: &Parsed, now: Instant) -> Verdict {
         match parsed {
-            Parsed::Tcp(id, segment) if self.gateway_known => self.on_tcp(frame, *id, segment, now),
+            Parsed::Tcp(id, segment) if self.follows_tcp => self.on_tcp(frame, *id, segment, now),
+            Parsed::Udp(id) if self.gateway_known => self.on_udp(frame, *id, now),
             rare => self.on_rare(frame, rare),
         }
     }
@@ -147,18 +162,8 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
-        let (wheel, place) = match slot.timer {
-            Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
-            _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
-        };
-        if slot.timer != Timer::None && !slot.flags.contains(place) {
-            slot.flags.insert(place);
-            self.timers.arm(wheel, id, slot.due.since(stamp), now);
-        }
-        let waits = slot.flags.contains(SlotFlags::READY);
-        if !waits && self.tcp.wants_more(slot) && self.ready.push(id) {
-            slot.flags.insert(SlotFlags::READY);
-        }
+        let more = !slot.flags.contains(SlotFlags::READY) && self.tcp.wants_more(slot);
+        keep((&mut self.timers, &mut self.ready), id, slot, more, (stamp, now));
         let Some(reply) = reply else { return false };
         let ends = Endpoints::of(&self.plan, slot);
         self.write(frame, &ends, &reply)
@@ -209,6 +214,10 @@ impl<'m> Engine<'m> {
             return Verdict::Kernel;
         }
         match parsed {
+            Parsed::Tcp(_, segment) if self.gateway_known => {
+                stats.inc(Count::TcpRx);
+                self.tcp.flood_hear(segment.flags);
+            }
             // Nobody could be answered yet: the peer will come again.
             Parsed::Tcp(..) => {
                 stats.inc(Count::TcpRx);
@@ -219,7 +228,7 @@ impl<'m> Engine<'m> {
             Parsed::Icmp => return self.host.on_icmp(frame, stats),
             Parsed::Icmpv6 => stats.inc(Count::IcmpRx),
             Parsed::Stranger(segment) => return self.on_stranger(frame, segment),
-            Parsed::Udp => {
+            Parsed::Udp(_) | Parsed::UdpStranger => {
                 stats.inc(Count::UdpRx);
                 stats.inc(Count::UdpDrop);
             }
@@ -239,7 +248,7 @@ impl<'m> Engine<'m> {
     fn is_for_kernel(&self, frame: &Frame, parsed: &Parsed) -> bool {
         match parsed {
             Parsed::Other | Parsed::Icmpv6 | Parsed::Drop(Count::DropForeignAddress) => true,
-            Parsed::Stranger(_) | Parsed::Udp | Parsed::Drop(Count::DropFragment) => {
+            Parsed::Stranger(_) | Parsed::UdpStranger | Parsed::Drop(Count::DropFragment) => {
                 self.parser.is_to_host(frame)
             }
             Parsed::Icmp => self.parser.is_to_host(frame) && !Host::answers_icmp(frame),
@@ -285,6 +294,9 @@ impl<'m> Engine<'m> {
     /// A slot came out of a wheel: rings its timer if that is due, else puts it back. True if
     /// `frame` holds a segment now.
     pub(crate) fn ring(&mut self, id: SlotId, frame: &mut Frame, now: Instant) -> bool {
+        if !self.traffic.is_tcp() {
+            return self.happen(id, Event::Wheel, frame, now);
+        }
         self.act(id, frame, now, |_, tcp, slot, _, stamp| {
             let rings = slot.timer != Timer::None && stamp.reached(slot.due);
             if rings { tcp.on_timer(slot, stamp) } else { None }
@@ -306,6 +318,9 @@ impl<'m> Engine<'m> {
     /// The next connection of the ready list sends one segment. True if `frame` holds it.
     pub(crate) fn serve_ready(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let Some(id) = self.ready.pop() else { return false };
+        if !self.traffic.is_tcp() {
+            return self.happen(id, Event::Ready, frame, now);
+        }
         self.act(id, frame, now, |_, tcp, slot, _, stamp| {
             slot.flags.remove(SlotFlags::READY);
             tcp.ready(slot, stamp)
@@ -316,6 +331,9 @@ impl<'m> Engine<'m> {
     #[inline]
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let Some(id) = self.table.open_next() else { return false };
+        if !self.traffic.is_tcp() {
+            return self.happen(id, Event::Open, frame, now);
+        }
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
             slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
             Some(tcp.open(slot, stamp))
@@ -324,12 +342,38 @@ impl<'m> Engine<'m> {
 
     /// The run ends: closes the connection in slot `index` if it only waits for its next request.
     pub(crate) fn drain(&mut self, index: usize, frame: &mut Frame, now: Instant) -> bool {
-        self.act(SlotId(index as u32), frame, now, |_, tcp, slot, _, stamp| tcp.drain(slot, stamp))
+        let id = SlotId(index as u32);
+        if !self.traffic.is_tcp() {
+            return self.happen(id, Event::Drain, frame, now);
+        }
+        self.act(id, frame, now, |_, tcp, slot, _, stamp| tcp.drain(slot, stamp))
     }
 
     /// When the next timer rings at the latest.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.next()
+    }
+}
+
+/// Puts a slot's timer into its wheel, and the slot, if it has `more` to send, into the ready list.
+#[inline(always)]
+fn keep(
+    (timers, ready): (&mut Timers<'_>, &mut Ready),
+    id: SlotId,
+    slot: &mut Slot,
+    more: bool,
+    (stamp, now): (Stamp, Instant),
+) {
+    let (wheel, place) = match slot.timer {
+        Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
+        _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
+    };
+    if slot.timer != Timer::None && !slot.flags.contains(place) {
+        slot.flags.insert(place);
+        timers.arm(wheel, id, stamp.until(slot.due), now);
+    }
+    if more && !slot.flags.contains(SlotFlags::READY) && ready.push(id) {
+        slot.flags.insert(SlotFlags::READY);
     }
 }
 
@@ -349,13 +393,14 @@ fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
     slot.tuple_sum = ends.sum();
 }
 
-/// The ends of the answer to a received segment, read from its headers.
+/// The ends of the answer to a received segment or datagram, read from its headers.
 fn turned(frame: &Frame) -> Option<Endpoints> {
     use crate::wire::ethernet::{EthernetHeader, ethertype};
-    use crate::wire::{ipv4::Ipv4, ipv6::Ipv6, tcp};
-    let ports = |segment| {
-        let header = tcp::Tcp::parse(segment).ok()?.header;
-        Some((header.destination_port.get(), header.source_port.get()))
+    use crate::wire::{ipv4::Ipv4, ipv6::Ipv6};
+    // TCP and UDP both begin with the ports.
+    let ports = |bytes: &[u8]| {
+        let [s0, s1, d0, d1] = *bytes.first_chunk()?;
+        Some((u16::from_be_bytes([d0, d1]), u16::from_be_bytes([s0, s1])))
     };
     let (ethernet, ip) = EthernetHeader::split(frame.bytes()).ok()?;
     if ethernet.ethertype.get() == ethertype::IPV4 {

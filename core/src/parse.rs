@@ -1,13 +1,13 @@
 //! One pass over a received frame: every length checked once, and at the end one word on what it
 //! is.
 
-use core::net::IpAddr;
+mod udp;
 
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::conn::{SlotId, table::Space, table::Tuple};
 use crate::frame::{Frame, RxChecksum};
-use crate::plan::{AddressList, CorePlan, Role, number};
+use crate::plan::{AddressList, CorePlan, Role, Transport, number};
 use crate::stats::Count;
 use crate::tcp::Segment;
 use crate::wire::Malformed;
@@ -31,8 +31,10 @@ pub enum Parsed {
     Icmp,
     /// ICMPv6, not looked into yet.
     Icmpv6,
-    /// UDP to one of our addresses.
-    Udp,
+    /// A datagram of a tuple in the table.
+    Udp(SlotId),
+    /// A datagram to one of our addresses that no tuple fits.
+    UdpStranger,
     /// A protocol nobody here speaks.
     Other,
     /// Not for us, or not what it says it is.
@@ -47,6 +49,9 @@ pub struct Parser<'m> {
     own: AddressList<'m>,
     role: Role,
     ipv4: bool,
+    transport: Transport,
+    /// The usual frame is IPv4 and TCP.
+    usual: bool,
     tos: u8,
 }
 
@@ -74,7 +79,9 @@ impl<'m> Parser<'m> {
                 Role::Server => plan.servers,
             },
             role: plan.role,
-            ipv4: matches!(plan.host, IpAddr::V4(_)),
+            ipv4: plan.host.is_ipv4(),
+            transport: plan.transport,
+            usual: plan.host.is_ipv4() && plan.transport == Transport::Tcp,
             tos: plan.tos,
         }
     }
@@ -111,7 +118,7 @@ impl<'m> Parser<'m> {
             & (ip.protocol == protocol::TCP)
             & !ip.is_fragment()
             & (tcp.offset_reserved >> 4 == 5)
-            & self.ipv4;
+            & self.usual;
         let end = ETHERNET_BYTES + usize::from(ip.total_length.get());
         let payload_bytes = end.checked_sub(HEADERS_BYTES)?;
         // Addresses, ports, the rest of the segment: what TCP's checksum covers lies in a row.
@@ -185,10 +192,10 @@ impl<'m> Parser<'m> {
         let tos = self.tos != 0 && ip.tos == self.tos;
         let parsed = match ip.protocol {
             protocol::TCP if to_us => self.tcp(&ip, unknown, space),
+            protocol::UDP if to_us => self.udp(&ip, unknown, space),
             protocol::ICMPV6 if !self.ipv4 => Parsed::Icmpv6,
             _ if !to_us || !self.is_own(ip.destination) => Parsed::Drop(Count::DropForeignAddress),
             protocol::ICMP if self.ipv4 => Parsed::Icmp,
-            protocol::UDP => Parsed::Udp,
             _ => Parsed::Other,
         };
         (parsed, tos)
@@ -203,9 +210,22 @@ impl<'m> Parser<'m> {
         if verify && !is_valid(ip.pseudo_sum + sum(ip.payload)) {
             return Parsed::Drop(Count::DropChecksum);
         }
-        let (source_port, destination_port) =
-            (tcp.header.source_port.get(), tcp.header.destination_port.get());
-        let tuple = match self.role {
+        let ports = (tcp.header.source_port.get(), tcp.header.destination_port.get());
+        let segment = match segment(&tcp, ip.payload_at) {
+            Ok(segment) => segment,
+            Err(why) => return Parsed::Drop(reason(why)),
+        };
+        match space.find(&self.tuple(ip, ports)) {
+            Some(id) if self.transport == Transport::Tcp => Parsed::Tcp(id, segment),
+            _ if self.is_own(ip.destination) => Parsed::Stranger(segment),
+            _ => Parsed::Drop(Count::DropForeignAddress),
+        }
+    }
+
+    /// The tuple of a packet with these ports, source and destination.
+    #[inline]
+    fn tuple(&self, ip: &Ip<'_>, (source_port, destination_port): (u16, u16)) -> Tuple {
+        match self.role {
             Role::Client => Tuple {
                 client: ip.destination,
                 server: ip.source,
@@ -218,15 +238,6 @@ impl<'m> Parser<'m> {
                 client_port: source_port,
                 server_port: destination_port,
             },
-        };
-        let segment = match segment(&tcp, ip.payload_at) {
-            Ok(segment) => segment,
-            Err(why) => return Parsed::Drop(reason(why)),
-        };
-        match space.find(&tuple) {
-            Some(id) => Parsed::Tcp(id, segment),
-            None if self.is_own(ip.destination) => Parsed::Stranger(segment),
-            None => Parsed::Drop(Count::DropForeignAddress),
         }
     }
 }

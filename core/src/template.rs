@@ -1,6 +1,8 @@
 //! Headers built once and stamped per packet: copy the constant part, write what differs, add up
 //! the checksum from sums that were prepared (RFC 1071, 2: the order of addition does not matter).
 
+mod udp;
+
 use core::net::IpAddr;
 
 use zerocopy::byteorder::network_endian::U16;
@@ -123,6 +125,8 @@ pub struct Template {
     ipv4: Ipv4Header,
     /// Sum of the IPv4 header's words; what varies is zero in it.
     ipv4_sum: u64,
+    /// The same of a datagram's header.
+    udp_ipv4_sum: u64,
     /// Identification of the last IPv4 datagram.
     ip_id: u16,
     ipv6: Ipv6Header,
@@ -152,6 +156,7 @@ impl Template {
         };
         let offload = (offloads | Offloads::RX_CHECKSUM).contains(needed);
         let ipv4 = ipv4(plan.tos);
+        let udp_ipv4 = Ipv4Header { protocol: protocol::UDP, ..ipv4 };
         let [m0, m1] = plan.mss.to_be_bytes();
         Template {
             family,
@@ -162,6 +167,7 @@ impl Template {
             },
             ipv4,
             ipv4_sum: sum(ipv4.as_bytes()),
+            udp_ipv4_sum: sum(udp_ipv4.as_bytes()),
             ip_id: 0,
             ipv6: ipv6(plan.tos),
             syn_options: [[2, 4, m0, m1, 1, 1, 1, 1], [2, 4, m0, m1, 1, 3, 3, WINDOW_SCALE]],

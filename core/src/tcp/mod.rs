@@ -8,6 +8,7 @@
 //! timer does; [`client`] and [`server`] are the two sides of the exchange of messages.
 
 pub mod client;
+mod flood;
 pub mod input;
 pub mod output;
 pub mod sequence;
@@ -21,7 +22,7 @@ use crate::conn::{Slot, SlotFlags, State, Timer};
 use crate::http::Memo;
 use crate::plan::{CorePlan, Messages, Role};
 use crate::stats::{Count, Writer};
-use crate::time::Stamp;
+use crate::time::{Interval, Stamp};
 use crate::wire::tcp::TcpFlags;
 
 /// A received segment: values only; the payload stays in its frame.
@@ -115,6 +116,8 @@ pub const CHALLENGES_PER_SECOND: u32 = 1000;
 /// The longest time-out there is, in stamp units: doubled for every retransmission it still
 /// compares without doubt.
 pub const LONGEST_WAIT: u32 = 1 << 27;
+/// The longest time without a sign of the peer, in stamp units.
+const LONGEST_SILENCE: u32 = 1 << 30;
 /// The longest row of answers to pipelined requests, in bytes: half of it is never in doubt which
 /// sequence number comes first.
 const LONGEST_QUEUE: u32 = 1 << 30;
@@ -135,10 +138,12 @@ pub struct Settings {
     retransmit_units: u32,
     idle_units: u32,
     /// Requests and their interval on kept connections.
-    keepalive: Option<(u32, u16)>,
+    keepalive: Option<(Interval, u16)>,
     /// An answer is acknowledged at once when the next request is further away than this.
     ack_wait_units: u32,
     fast_close: bool,
+    /// From our units to those that times are counted in.
+    rtt_shift: u32,
     /// What has no connection is answered with RST.
     tcp_rst: bool,
     seed: u64,
@@ -147,8 +152,9 @@ pub struct Settings {
 impl Settings {
     /// The plan's numbers in stamp units.
     pub fn new(plan: &CorePlan<'_>) -> Settings {
-        let units = |us: u32| plan.rate.units_from_us(u64::from(us));
-        let wait = |us: u32| units(us).clamp(1, LONGEST_WAIT);
+        let units = |us: u64| plan.rate.units_from_us(us);
+        let retransmit_us = u64::from(plan.retransmit_timeout_us);
+        let interval = |us| Interval::from_us(plan.rate, us);
         // The buckets of a long interval are too wide for an ACK to wait in them.
         let fine = plan.keepalive.is_some_and(|kept| kept.interval_us <= 5_000_000);
         Settings {
@@ -158,11 +164,16 @@ impl Settings {
             default_mss: if plan.host.is_ipv4() { 536 } else { 1220 },
             send_window: plan.send_window.clamp(1, 255) as u8,
             message_bytes: plan.payload.total_bytes,
-            retransmit_units: wait(plan.retransmit_timeout_us),
-            idle_units: wait(plan.idle_timeout_us),
-            keepalive: plan.keepalive.map(|kept| (units(kept.interval_us), kept.requests)),
-            ack_wait_units: if fine { units(20_000) } else { 0 },
+            retransmit_units: units(retransmit_us).clamp(1, LONGEST_WAIT),
+            idle_units: units(plan.idle_timeout_us).clamp(1, LONGEST_SILENCE),
+            keepalive: plan.keepalive.map(|kept| (interval(kept.interval_us), kept.requests)),
+            ack_wait_units: match (plan.disable_ack, fine) {
+                (true, _) => u32::MAX,
+                (false, true) => units(20_000),
+                (false, false) => 0,
+            },
             fast_close: plan.fast_close,
+            rtt_shift: plan.rate.coarseness(),
             tcp_rst: plan.tcp_rst,
             seed: plan.seed,
         }
@@ -181,6 +192,8 @@ pub struct Tcp<'m> {
     pub draining: bool,
     /// Answers to unacceptable segments left in this second.
     pub challenges_left: u32,
+    /// What rounding has cut off all intervals together.
+    rest: u32,
 }
 
 impl<'m> Tcp<'m> {
@@ -192,6 +205,7 @@ impl<'m> Tcp<'m> {
             memo: Memo::new(),
             draining: false,
             challenges_left: CHALLENGES_PER_SECOND,
+            rest: 0,
         }
     }
 
@@ -231,6 +245,7 @@ impl<'m> Tcp<'m> {
         slot.mss = self.settings.mss;
         slot.cwnd = self.settings.send_window;
         slot.snd_wnd = 0;
+        slot.fraction = 0;
         self.stats.inc(Count::SkOpen);
         self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
     }
