@@ -5,7 +5,12 @@
 //! happened and says whether one datagram goes out at once. It never sees a frame or a clock.
 //!
 //! What TCP counts in bytes is counted in datagrams here, from 0 in each connection: `snd_end` are
-//! asked for, `snd_nxt` sent, `snd_una` answered or given up.
+//! asked for, `snd_nxt` sent, `snd_una` answered or given up. So whatever was sent is answered or
+//! counted as lost, once, at the latest when its connection ends.
+//!
+//! An answer does not say what it answers. A pace that goes on meanwhile tells a late one from a
+//! lost one by the fewest datagrams that waited within a time-out (`snd_wnd`): if these are more
+//! than ever before (`rcv_nxt`), the difference is lost.
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +24,11 @@ use crate::time::{Interval, Stamp};
 const BACKLOG: u32 = 1024;
 /// A pace that is behind by more than this forgets what it missed, in microseconds.
 const LONGEST_LAG_US: u64 = 1_000_000;
+
+/// How many datagrams usually wait is not known: the first answers are still under way.
+const UNKNOWN: u32 = u32::MAX;
+/// It is not known yet, but what waits from now on is usual.
+const WARM: u32 = u32::MAX - 1;
 
 /// When the next datagrams go out.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +56,9 @@ pub struct Udp {
     rtt_shift: u32,
     /// Nothing that comes is looked at.
     flood: bool,
+    /// Datagrams that wait for an answer at the end of each interval though none is lost; at first
+    /// nobody knows.
+    usual: u32,
     rest: u32,
     /// No new request; what is open is closed.
     pub draining: bool,
@@ -59,11 +72,18 @@ impl Udp {
             Some(0) => Pace::Answered,
             Some(interval_us) => Pace::Every(Interval::from_us(plan.rate, interval_us)),
         };
+        let retransmit_units = plan.rate.units_from_us(u64::from(plan.retransmit_timeout_us));
+        let patient = match pace {
+            Pace::Every(interval) => interval.units() >= retransmit_units,
+            Pace::Once | Pace::Answered => true,
+        };
         Udp {
             pace,
             pipeline: u32::from(plan.pipeline.max(1)),
             requests: plan.keepalive.map_or(1, |kept| u32::from(kept.requests)),
-            retransmit_units: plan.rate.units_from_us(u64::from(plan.retransmit_timeout_us)),
+            retransmit_units,
+            // Within a long interval every answer has its time.
+            usual: if patient { 0 } else { UNKNOWN },
             longest_lag_units: plan.rate.units_from_us(LONGEST_LAG_US),
             rtt_shift: plan.rate.coarseness(),
             flood: plan.flood,
@@ -80,6 +100,7 @@ impl Udp {
         (slot.snd_una, slot.snd_nxt, slot.snd_end) = (0, 0, 0);
         slot.fraction = 0;
         slot.sent_at = now;
+        (slot.snd_wnd, slot.rcv_nxt) = (u32::MAX, self.usual);
         stats.inc(Count::SkOpen);
         self.ask(slot, self.pipeline);
         match self.pace {
@@ -103,7 +124,6 @@ impl Udp {
             return false;
         }
         slot.snd_una = slot.snd_una.wrapping_add(1);
-        slot.flags.remove(SlotFlags::AWAITING);
         if let Pace::Once = self.pace {
             stats.inc(Count::RttCount);
             stats.add(Count::RttUnits, u64::from(now.since(slot.sent_at)) << self.rtt_shift);
@@ -154,15 +174,10 @@ impl Udp {
     }
 
     /// An interval is over: the next datagrams are due, also those of intervals that were missed.
-    fn tick(
-        &mut self,
-        slot: &mut Slot,
-        interval: Interval,
-        stats: &mut Writer<'_>,
-        now: Stamp,
-    ) {
-        let unanswered = slot.flags.contains(SlotFlags::AWAITING);
-        stats.add(Count::UdpRt, u64::from(unanswered));
+    fn tick(&mut self, slot: &mut Slot, interval: Interval, stats: &mut Writer<'_>, now: Stamp) {
+        if !self.flood {
+            self.judge(slot, stats, now);
+        }
         if now.since(slot.due) > self.longest_lag_units {
             slot.due = now;
         }
@@ -178,15 +193,30 @@ impl Udp {
         }
     }
 
+    /// Once in a time-out: what waited all the time, and did not before, is lost.
+    fn judge(&self, slot: &mut Slot, stats: &mut Writer<'_>, now: Stamp) {
+        slot.snd_wnd = slot.snd_wnd.min(waiting(slot));
+        if slot.snd_wnd == 0 {
+            slot.rcv_nxt = 0;
+        }
+        if now.since(slot.sent_at) < self.retransmit_units {
+            return;
+        }
+        let lost = slot.snd_wnd.saturating_sub(slot.rcv_nxt);
+        stats.add(Count::UdpRt, u64::from(lost));
+        slot.snd_una = slot.snd_una.wrapping_add(lost);
+        slot.rcv_nxt = match slot.rcv_nxt {
+            UNKNOWN => WARM,
+            usual => usual.min(slot.snd_wnd),
+        };
+        slot.snd_wnd = u32::MAX;
+        slot.sent_at = now;
+    }
+
     /// Nothing came for too long: what is not answered is lost. A row that never ends begins anew,
     /// else a lost datagram would be missing from it for ever.
     fn give_up(&mut self, slot: &mut Slot, stats: &mut Writer<'_>, now: Stamp) {
-        let lost = match self.pace {
-            Pace::Answered => waiting(slot),
-            // The others were counted when their interval was over.
-            _ => u32::from(slot.flags.contains(SlotFlags::AWAITING)),
-        };
-        stats.add(Count::UdpRt, u64::from(lost));
+        stats.add(Count::UdpRt, u64::from(waiting(slot)));
         slot.snd_una = slot.snd_nxt;
         match self.pace {
             Pace::Answered if !self.is_over(slot) => self.refill(slot, now),
@@ -241,9 +271,7 @@ impl Udp {
             return false;
         }
         slot.snd_nxt = slot.snd_nxt.wrapping_add(1);
-        if !self.flood {
-            slot.flags.insert(SlotFlags::AWAITING);
-        } else if self.is_last(slot) && slot.snd_nxt == slot.snd_end {
+        if self.flood && self.is_last(slot) && slot.snd_nxt == slot.snd_end {
             close(slot, stats);
         }
         true

@@ -128,7 +128,8 @@ impl Engine<'_> {
         head.copy_from_slice(message.head);
         filler.fill(b'a');
         let message_sum = if filler.is_empty() { self.message_sum } else { sum(room) };
-        let written = self.template.stamp_udp(frame, &ends, message.total_bytes as u16, message_sum);
+        let written =
+            self.template.stamp_udp(frame, &ends, message.total_bytes as u16, message_sum);
         self.tcp.stats.add(Count::UdpTx, u64::from(written));
         written
     }

@@ -73,9 +73,7 @@ impl Tcp<'_> {
         slot.flags.remove(SlotFlags::AWAITING);
         slot.flags.insert(SlotFlags::SERVED);
         match self.settings.keepalive {
-            Some((interval, _))
-                if !peer_closes && !self.draining && slot.requests_left != 1 =>
-            {
+            Some((interval, _)) if !peer_closes && !self.draining && slot.requests_left != 1 => {
                 slot.requests_left = slot.requests_left.saturating_sub(1);
                 self.pace(slot, interval, now);
             }

@@ -129,15 +129,48 @@ fn without_an_answer_it_is_lost_and_not_sent_again() {
 
 #[test]
 fn an_interval_passes_whatever_is_answered() {
-    let (mut rig, _) = Rig::open(Some((1000, 0)), 1, false);
+    // Longer than the time-out: what is not answered then is lost.
+    let (mut rig, _) = Rig::open(Some((300_000, 0)), 1, false);
     for answered in [true, false, true, false, false] {
         if answered {
             assert_eq!(rig.hear(), 0);
         }
-        assert_eq!(rig.pass(1001), 1);
+        assert_eq!(rig.pass(300_001), 1);
     }
     assert_eq!(rig.count(Count::UdpRt), 3);
     assert_eq!((rig.count(Count::SkOpen), rig.count(Count::SkClose)), (1, 0));
+}
+
+/// 1000 intervals, five time-outs, of which `lost` go unanswered; every answer is late by
+/// `behind` intervals. Returns what was counted as lost before the end and with it.
+fn lost_of(lost: &[usize], behind: usize) -> (u64, u64) {
+    let (mut rig, _) = Rig::open(Some((1000, 1001)), 1, false);
+    let mut sent = 1;
+    for step in 0..1000 {
+        if step >= behind && !lost.contains(&(step - behind)) {
+            assert_eq!(rig.hear(), 0);
+        }
+        sent += rig.pass(1001);
+    }
+    assert_eq!(sent, 1001);
+    let before = rig.count(Count::UdpRt);
+    for _ in 0..=behind {
+        rig.hear();
+    }
+    rig.pass(201_000);
+    assert!(rig.slot.is_closed());
+    (before, rig.count(Count::UdpRt))
+}
+
+#[test]
+fn late_is_not_lost() {
+    assert_eq!(lost_of(&[], 0), (0, 0));
+    assert_eq!(lost_of(&[], 3), (0, 0));
+    assert_eq!(lost_of(&[], 150), (0, 0));
+    assert_eq!(lost_of(&[5, 90, 91], 0), (3, 3), "seen within two time-outs");
+    assert_eq!(lost_of(&[500, 590, 591], 7), (3, 3));
+    assert_eq!(lost_of(&[998], 0), (0, 1), "seen at the end");
+    assert_eq!(lost_of(&[5], 7), (0, 1), "so early it could be as usual");
 }
 
 #[test]

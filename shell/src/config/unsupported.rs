@@ -2,24 +2,14 @@
 
 use super::error::{Complaint, ConfigError, Place};
 use super::keyword;
-use super::{Config, Port, PortName, Protocol, queue_of};
-
-/// The longest time-out that the clock of a connection can hold.
-const LONGEST_TIMEOUT_S: u64 = 1000;
-/// The longest time between two requests.
-const LONGEST_INTERVAL_S: u64 = 900;
-/// The longest message whose bytes are all kept.
-const LONGEST_RANDOM_BYTES: u32 = 16 << 20;
+use super::{Config, Port, PortName, queue_of};
 
 /// Refuses the first thing that is not built yet.
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
-    let missing = protocol(config)
-        .or_else(|| keywords(config))
+    let missing = keywords(config)
         .or_else(|| bond(config))
         .or_else(|| ipv6(config))
-        .or_else(|| sizes(config))
-        .or_else(|| steering(config))
-        .or_else(|| times(config));
+        .or_else(|| steering(config));
     missing.map_or(Ok(()), Err)
 }
 
@@ -28,16 +18,10 @@ fn at(place: &Place, keyword: &'static str, what: &str, hint: &str) -> ConfigErr
     ConfigError::new(place, keyword, Complaint::new(why, hint))
 }
 
-fn protocol(config: &Config) -> Option<ConfigError> {
-    let place = config.given("protocol")?;
-    (config.protocol == Protocol::Udp).then(|| at(place, "protocol", "udp", ""))
-}
-
 fn keywords(config: &Config) -> Option<ConfigError> {
-    let used = |name: &str| name != "pipeline" || config.pipeline > 0;
     config.given.iter().find_map(|(name, place)| {
         let keyword = keyword::find(name)?;
-        (!keyword.built && used(name)).then(|| at(place, name, name, ""))
+        (!keyword.built).then(|| at(place, name, name, ""))
     })
 }
 
@@ -51,20 +35,10 @@ fn ipv6(config: &Config) -> Option<ConfigError> {
     Some(at(&port.place, "port", "IPv6", ""))
 }
 
-fn sizes(config: &Config) -> Option<ConfigError> {
-    let place = config.given("payload_size")?;
-    if config.payload_sizes.len() > 1 {
-        return Some(at(place, "payload_size", "a size for each core", "give one size for all"));
-    }
-    let long = config.payload_sizes.iter().any(|size| *size > LONGEST_RANDOM_BYTES);
-    (config.payload_random && long).then(|| {
-        at(place, "payload_size", "random filler of more than 16 MiB", "remove payload_random")
-    })
-}
-
-/// Several workers on one port need a device that brings each flow to its worker.
+/// Several workers on one port need a device that brings each flow to its worker; but for a flood,
+/// which hears nothing.
 fn steering(config: &Config) -> Option<ConfigError> {
-    if config.queues() == 1 {
+    if config.queues() == 1 || config.flood {
         return None;
     }
     let steered = |(index, port): &(usize, &Port)| {
@@ -86,19 +60,4 @@ fn by_address(config: &Config, port: usize) -> bool {
     queues_used.sort_unstable();
     queues_used.dedup();
     !config.rss && servers.len() == queues && queues_used.len() == queues
-}
-
-fn times(config: &Config) -> Option<ConfigError> {
-    let timeout_s = u64::from(config.retransmit_timeout_s);
-    if 8 * timeout_s > LONGEST_TIMEOUT_S {
-        let place = config.given("retransmit_timeout")?;
-        let hint = "it doubles three times; at most 125 s";
-        return Some(at(place, "retransmit_timeout", &format!("{timeout_s} s"), hint));
-    }
-    let interval_us = config.keepalive?.interval_us;
-    let most_us = LONGEST_INTERVAL_S.min(LONGEST_TIMEOUT_S - 4 * timeout_s) * 1_000_000;
-    (interval_us > most_us).then_some(())?;
-    let place = config.given("keepalive")?;
-    let hint = format!("at most {} s, with this retransmit_timeout", most_us / 1_000_000);
-    Some(at(place, "keepalive", &format!("an interval of {} s", interval_us / 1_000_000), &hint))
 }

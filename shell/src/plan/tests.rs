@@ -174,7 +174,8 @@ fn ports_decide_what_fits() {
 fn message(text: &str) -> (Messages, usize, Vec<u8>) {
     let plan = plan(text).unwrap();
     let core = plan.workers[0].core;
-    (core.messages, plan.message.total_bytes as usize, plan.message.head)
+    let message = plan.messages[0].clone();
+    (core.messages, message.total_bytes as usize, message.head)
 }
 
 #[test]
