@@ -4,13 +4,14 @@
 //! [`Engine::step`] the second (what does it do, what is the answer). The other calls write frames
 //! of our own: timers, waiting data, new connections, host chores.
 
+pub(crate) mod rare;
 mod traffic;
 
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::{Host, Verdict};
 use crate::parse::{Parsed, Parser};
-use crate::plan::{CorePlan, Role};
+use crate::plan::{CorePlan, Payload, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
@@ -41,8 +42,8 @@ pub(crate) struct Engine<'m> {
     destination: usize,
     /// The kernel takes what is not load.
     pub(crate) kernel_listens: bool,
-    /// The first pass has met an ARP packet.
-    pub(crate) arp_seen: bool,
+    /// The first pass has met ARP or neighbour discovery.
+    pub(crate) neighbor_seen: bool,
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,
@@ -83,7 +84,7 @@ impl<'m> Engine<'m> {
             follows_tcp: false,
             destination: 0,
             kernel_listens: false,
-            arp_seen: false,
+            neighbor_seen: false,
             message_sum: sum(plan.payload.head),
             tick_shift,
             plan,
@@ -98,25 +99,31 @@ impl<'m> Engine<'m> {
     /// The gateway is known, and our headers name it.
     pub(crate) fn learn_gateway(&mut self) -> bool {
         if let Some(mac) = self.gateway.load() {
-            self.template.set_gateway(mac);
+            self.template.set_gateway(self.plan.destination(mac));
             self.gateway_known = true;
             self.follows_tcp = self.traffic.is_tcp();
         }
         self.gateway_known
     }
 
-    /// First pass: says what the frame is, counts it, brings its slot near.
-    #[inline]
-    pub(crate) fn look(&mut self, frame: &Frame, parsed: &mut Parsed) {
-        if self.parser.parse(frame, &self.table.space, parsed) {
-            self.tcp.stats.inc(Count::TosRx);
+    /// First pass over a burst: says what each frame is, counts it, brings its slot near. Returns
+    /// the bytes of all frames.
+    #[inline(never)]
+    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) -> u64 {
+        let mut bytes = 0;
+        for (frame, parsed) in frames.iter().zip(parsed) {
+            bytes += frame.len() as u64;
+            if self.parser.parse(frame, &self.table.space, parsed) {
+                self.tcp.stats.inc(Count::TosRx);
+            }
+            match parsed {
+                Parsed::Tcp(id, _) => self.table.hint(*id),
+                Parsed::Udp(id) if self.plan.role == Role::Client => self.table.hint(*id),
+                Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
+                _ => {}
+            }
         }
-        match parsed {
-            Parsed::Tcp(id, _) => self.table.hint(*id),
-            Parsed::Udp(id) if self.plan.role == Role::Client => self.table.hint(*id),
-            Parsed::Arp => self.arp_seen = true,
-            _ => {}
-        }
+        bytes
     }
 
     /// Second pass: what the frame does. The answer, if there is one, is written over it.
@@ -139,7 +146,7 @@ impl<'m> Engine<'m> {
     ) -> Verdict {
         self.tcp.stats.inc(Count::TcpRx);
         let answered = self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
-            if slot.is_closed() {
+            if slot.tuple_sum == 0 {
                 describe(plan, frame, slot);
             }
             let at = usize::from(segment.payload_at);
@@ -165,108 +172,43 @@ impl<'m> Engine<'m> {
         let more = !slot.flags.contains(SlotFlags::READY) && self.tcp.wants_more(slot);
         keep((&mut self.timers, &mut self.ready), id, slot, more, (stamp, now));
         let Some(reply) = reply else { return false };
-        let ends = Endpoints::of(&self.plan, slot);
-        self.write(frame, &ends, &reply)
-    }
-
-    /// Writes `reply` into `frame` and counts it; false if it does not fit.
-    #[inline]
-    fn write(&mut self, frame: &mut Frame, ends: &Endpoints, reply: &Reply) -> bool {
-        let payload_sum = self.fill(frame, reply);
-        let written = self.template.stamp(frame, ends, reply, payload_sum);
+        let payload_sum = match reply.payload_bytes {
+            0 => 0,
+            _ => fill(frame, (&self.plan.payload, self.message_sum), &self.template, &reply),
+        };
+        let written = self.template.stamp(frame, &self.plan, slot, &reply, payload_sum);
         if written {
-            count_sent(reply, &mut self.tcp.stats);
+            count_sent(&reply, &mut self.tcp.stats);
         }
         written
-    }
-
-    /// Puts the reply's part of the message behind the headers; returns its checksum addend.
-    #[inline]
-    fn fill(&self, frame: &mut Frame, reply: &Reply) -> u64 {
-        if reply.payload_bytes == 0 {
-            return 0;
-        }
-        let at = self.template.header_bytes();
-        let len = usize::from(reply.payload_bytes);
-        let head = self.plan.payload.head;
-        let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
-        if len == head.len() && reply.payload_at == 0 {
-            room.copy_from_slice(head);
-            return self.message_sum;
-        }
-        let from_head = head.get(reply.payload_at as usize..).unwrap_or_default();
-        let from_head = &from_head[..from_head.len().min(len)];
-        let (first, filler) = room.split_at_mut(from_head.len());
-        first.copy_from_slice(from_head);
-        filler.fill(b'a');
-        sum(room)
     }
 
     /// Everything that is not a segment of a known tuple.
     #[cold]
     #[inline(never)]
     fn on_rare(&mut self, frame: &mut Frame, parsed: &Parsed) -> Verdict {
-        let for_kernel = self.kernel_listens && self.is_for_kernel(frame, parsed);
-        let stats = &mut self.tcp.stats;
-        if for_kernel {
-            stats.add(Count::IcmpRx, u64::from(matches!(parsed, Parsed::Icmp | Parsed::Icmpv6)));
-            stats.add(Count::OtherRx, u64::from(*parsed == Parsed::Other));
-            return Verdict::Kernel;
+        if let (Parsed::Tcp(_, segment), true) = (parsed, self.gateway_known) {
+            self.tcp.flood_hear(segment.flags);
+            return Verdict::Done;
         }
+        let both = (&self.parser, &mut self.host);
+        let verdict = rare::step(both, self.kernel_listens, frame, parsed, &mut self.tcp.stats);
         match parsed {
-            Parsed::Tcp(_, segment) if self.gateway_known => {
-                stats.inc(Count::TcpRx);
-                self.tcp.flood_hear(segment.flags);
-            }
-            // Nobody could be answered yet: the peer will come again.
-            Parsed::Tcp(..) => {
-                stats.inc(Count::TcpRx);
-                stats.inc(Count::TcpDrop);
-                stats.inc(Count::DropNoConnection);
-            }
-            Parsed::Arp => return self.host.on_arp(frame, stats),
-            Parsed::Icmp => return self.host.on_icmp(frame, stats),
-            Parsed::Icmpv6 => stats.inc(Count::IcmpRx),
-            Parsed::Stranger(segment) => return self.on_stranger(frame, segment),
-            Parsed::Udp(_) | Parsed::UdpStranger => {
-                stats.inc(Count::UdpRx);
-                stats.inc(Count::UdpDrop);
-            }
-            Parsed::Other => stats.inc(Count::OtherRx),
-            Parsed::Drop(why) => {
-                stats.inc(*why);
-                let foreign = matches!(why, Count::DropForeignMac | Count::DropForeignAddress);
-                stats.add(Count::BadRx, u64::from(!foreign));
-            }
-        }
-        Verdict::Done
-    }
-
-    /// What the load has no use for and the kernel may have: protocols nobody here speaks, packets
-    /// for addresses that are not the load's, and what comes to the port's own address beside the
-    /// echo requests that are answered here.
-    fn is_for_kernel(&self, frame: &Frame, parsed: &Parsed) -> bool {
-        match parsed {
-            Parsed::Other | Parsed::Icmpv6 | Parsed::Drop(Count::DropForeignAddress) => true,
-            Parsed::Stranger(_) | Parsed::UdpStranger | Parsed::Drop(Count::DropFragment) => {
-                self.parser.is_to_host(frame)
-            }
-            Parsed::Icmp => self.parser.is_to_host(frame) && !Host::answers_icmp(frame),
-            _ => false,
+            Parsed::Stranger(segment) if verdict == Verdict::Done => self.reset(frame, segment),
+            _ => verdict,
         }
     }
 
-    /// A segment to one of our addresses that no connection can own: RST, if we may.
-    fn on_stranger(&mut self, frame: &mut Frame, segment: &Segment) -> Verdict {
-        let stats = &mut self.tcp.stats;
-        stats.inc(Count::TcpRx);
-        stats.inc(Count::TcpDrop);
-        stats.inc(Count::DropNoConnection);
+    /// Answers a segment to one of our addresses that no connection can own with RST, if we may.
+    fn reset(&mut self, frame: &mut Frame, segment: &Segment) -> Verdict {
         if !self.plan.tcp_rst || !self.gateway_known {
             return Verdict::Done;
         }
         match (Reply::reset_for(segment), turned(frame)) {
-            (Some(reset), Some(ends)) if self.write(frame, &ends, &reset) => Verdict::Send,
+            (Some(reset), Some(ends)) if self.template.stamp_between(&ends, frame, &reset) => {
+                count_sent(&reset, &mut self.tcp.stats);
+                Verdict::Send
+            }
             _ => Verdict::Done,
         }
     }
@@ -335,7 +277,9 @@ impl<'m> Engine<'m> {
             return self.happen(id, Event::Open, frame, now);
         }
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
-            slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
+            if slot.tuple_sum == 0 {
+                slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
+            }
             Some(tcp.open(slot, stamp))
         })
     }
@@ -377,8 +321,10 @@ fn keep(
     }
 }
 
-/// A closed slot learns its tuple from the segment that may be answered in its name.
-#[inline]
+/// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
+/// slot's number, so once is enough.
+#[cold]
+#[inline(never)]
 fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
     let Some(ends) = turned(frame) else { return };
     let (local, remote) = ends.numbers();
@@ -414,6 +360,36 @@ fn turned(frame: &Frame) -> Option<Endpoints> {
         let (source, destination) = (ip.header.source, ip.header.destination);
         Some(Endpoints::V6(Pair::new((destination, local), (source, remote))))
     }
+}
+
+/// Puts the reply's part of the message, whose sum is known, behind the headers; returns the
+/// part's checksum addend.
+#[inline]
+fn fill(
+    frame: &mut Frame,
+    (payload, message_sum): (&Payload<'_>, u64),
+    template: &Template,
+    reply: &Reply,
+) -> u64 {
+    let at = template.header_bytes();
+    let len = usize::from(reply.payload_bytes);
+    let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
+    if len == payload.head.len() && reply.payload_at == 0 {
+        room.copy_from_slice(payload.head);
+        return message_sum;
+    }
+    fill_part(room, payload.head, reply.payload_at)
+}
+
+/// Writes a part of a message, from byte `from` on, and adds it up.
+#[inline(never)]
+fn fill_part(room: &mut [u8], head: &[u8], from: u32) -> u64 {
+    let from_head = head.get(from as usize..).unwrap_or_default();
+    let from_head = &from_head[..from_head.len().min(room.len())];
+    let (first, filler) = room.split_at_mut(from_head.len());
+    first.copy_from_slice(from_head);
+    filler.fill(b'a');
+    sum(room)
 }
 
 /// Counts a segment that was sent.

@@ -63,6 +63,8 @@ pub struct Frame {
     capacity: u16,
     rx_checksum: RxChecksum,
     tx_shape: TxShape,
+    /// Bytes that [`Frame::advance`] took off the front.
+    advanced: u16,
 }
 
 // A back end in C may write frames itself: its layout is part of the contract.
@@ -73,6 +75,7 @@ const _: () = assert!(
         && core::mem::offset_of!(Frame, capacity) == 18
         && core::mem::offset_of!(Frame, rx_checksum) == 20
         && core::mem::offset_of!(Frame, tx_shape) == 21
+        && core::mem::offset_of!(Frame, advanced) == 22
 );
 
 impl Frame {
@@ -92,6 +95,7 @@ impl Frame {
             capacity,
             rx_checksum: RxChecksum::Unknown,
             tx_shape: TxShape::Complete,
+            advanced: 0,
         }
     }
 
@@ -143,6 +147,41 @@ impl Frame {
             self.len = len as u16;
         }
         fits
+    }
+
+    /// Takes `bytes` bytes off the front of the packet; they stay before it until
+    /// [`Frame::retreat`]. A shorter packet is empty afterwards. False, and nothing changed, if the
+    /// buffer is shorter.
+    #[inline]
+    #[must_use]
+    pub fn advance(&mut self, bytes: u16) -> bool {
+        let fits = bytes <= self.capacity;
+        if fits {
+            // SAFETY: at most one past the end of the buffer, which has `capacity` bytes.
+            self.data = unsafe { self.data.add(usize::from(bytes)) };
+            self.capacity -= bytes;
+            self.len = self.len.saturating_sub(bytes);
+            // What was taken off and the capacity together are the buffer's size, a `u16`.
+            self.advanced += bytes;
+        }
+        fits
+    }
+
+    /// Puts everything that was taken off back before the packet, whatever it holds now. A frame
+    /// begins where its back end let it begin when it goes back there.
+    #[inline]
+    pub fn retreat(&mut self) {
+        let bytes = core::mem::take(&mut self.advanced);
+        // SAFETY: `advance` moved the start up by so many bytes, within the buffer.
+        self.data = unsafe { self.data.sub(usize::from(bytes)) };
+        self.capacity += bytes;
+        self.len += bytes;
+    }
+
+    /// Bytes that were taken off the front.
+    #[inline]
+    pub fn advanced(&self) -> u16 {
+        self.advanced
     }
 
     /// What the back end wrote on the frame to know it again.
@@ -304,6 +343,23 @@ impl Tray {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// A frame that holds `packet` and has room for `spare` bytes more, in memory of its own.
+    pub(crate) fn frame_of(packet: &[u8], spare: usize) -> Frame {
+        let mut buffer = Vec::from(packet);
+        buffer.resize(packet.len() + spare, 0xa5);
+        let buffer = buffer.leak();
+        let (len, capacity) = (packet.len() as u16, buffer.len() as u16);
+        // SAFETY: leaked memory lives on, and is used through the frame alone.
+        unsafe { Frame::new(NonNull::from(buffer).cast(), len, capacity, 0) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -341,5 +397,22 @@ mod tests {
         assert_eq!(f.bytes(), [7; 8]);
         f.bytes_mut()[0] = 1;
         assert_eq!(f.buffer_mut()[0], 1);
+    }
+
+    #[test]
+    fn what_is_taken_off_the_front_comes_back() {
+        let mut buffer = [1u8, 2, 3, 4, 5, 6, 7, 8];
+        let mut f = frame(&mut buffer, 5);
+        assert!(f.set_len(6) && f.advance(2) && f.advance(1) && !f.advance(6));
+        assert_eq!((f.bytes(), f.capacity(), f.advanced()), (&[4, 5, 6][..], 5, 3));
+        assert!(f.set_len(5) && !f.set_len(6));
+        f.bytes_mut()[4] = 9;
+        f.retreat();
+        assert_eq!((f.bytes(), f.capacity()), (&[1, 2, 3, 4, 5, 6, 7, 9][..], 8));
+        f.retreat();
+        assert_eq!((f.len(), f.advanced(), f.cookie()), (8, 0, 5));
+        assert!(f.set_len(3) && f.advance(8) && f.is_empty() && f.capacity() == 0);
+        f.retreat();
+        assert_eq!((f.len(), f.capacity()), (8, 8));
     }
 }

@@ -3,7 +3,7 @@
 
 mod udp;
 
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::conn::{SlotId, table::Space, table::Tuple};
 use crate::frame::{Frame, RxChecksum};
@@ -11,10 +11,11 @@ use crate::plan::{AddressList, CorePlan, Role, Transport, number};
 use crate::stats::Count;
 use crate::tcp::Segment;
 use crate::wire::Malformed;
-use crate::wire::checksum::{be16, is_valid, pseudo_ipv4, pseudo_ipv6, sum};
+use crate::wire::checksum::{is_valid, pseudo_ipv4, pseudo_ipv6, sum};
 use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
 use crate::wire::headers::{HEADERS_BYTES, Headers};
-use crate::wire::ipv4::{Ipv4, protocol};
+use crate::wire::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION};
+use crate::wire::ipv4::{FRAGMENT_MASK, IPV4_BYTES, Ipv4, VERSION_IHL, protocol};
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::{TCP_BYTES, Tcp, TcpFlags, TcpOptions};
 
@@ -27,9 +28,11 @@ pub enum Parsed {
     Stranger(Segment),
     /// An ARP packet, not looked into yet.
     Arp,
-    /// ICMP to one of our addresses, not looked into yet.
+    /// A neighbour solicitation or advertisement, not looked into yet.
+    Neighbor,
+    /// ICMP or ICMPv6 to one of our addresses, not looked into yet.
     Icmp,
-    /// ICMPv6, not looked into yet.
+    /// Any other ICMPv6 to a group.
     Icmpv6,
     /// A datagram of a tuple in the table.
     Udp(SlotId),
@@ -53,6 +56,43 @@ pub struct Parser<'m> {
     /// The usual frame is IPv4 and TCP.
     usual: bool,
     tos: u8,
+    shape: Shape,
+}
+
+/// What the usual frame's headers begin with, and which of these bits must be so.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    wanted: [u64; 3],
+    mask: [u64; 3],
+}
+
+impl Shape {
+    /// To `mac`, IPv4 without options, no fragment, TCP.
+    fn of(mac: MacAddr) -> Shape {
+        let (mut wanted, mut mask) = (Headers::new_zeroed(), Headers::new_zeroed());
+        (wanted.ethernet.dst, mask.ethernet.dst) = (mac, MacAddr::BROADCAST);
+        (wanted.ethernet.ethertype, mask.ethernet.ethertype) =
+            (ethertype::IPV4.into(), u16::MAX.into());
+        (wanted.ip.version_ihl, mask.ip.version_ihl) = (VERSION_IHL, u8::MAX);
+        mask.ip.flags_fragment = FRAGMENT_MASK.into();
+        (wanted.ip.protocol, mask.ip.protocol) = (protocol::TCP, u8::MAX);
+        Shape { wanted: Shape::words(&wanted), mask: Shape::words(&mask) }
+    }
+
+    /// The first 24 bytes of the headers.
+    #[inline(always)]
+    fn words(headers: &Headers) -> [u64; 3] {
+        let (words, _) = headers.as_bytes().as_chunks::<8>();
+        core::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_ne_bytes(*word)))
+    }
+
+    #[inline(always)]
+    fn fits(&self, headers: &Headers) -> bool {
+        let [a, b, c] = Shape::words(headers);
+        let [x, y, z] = self.wanted;
+        let [l, m, n] = self.mask;
+        ((a ^ x) & l) | ((b ^ y) & m) | ((c ^ z) & n) == 0
+    }
 }
 
 /// An IP packet whose lengths are checked.
@@ -74,15 +114,13 @@ impl<'m> Parser<'m> {
         Parser {
             mac: plan.mac,
             host: number(plan.host),
-            own: match plan.role {
-                Role::Client => plan.clients,
-                Role::Server => plan.servers,
-            },
+            own: plan.own(),
             role: plan.role,
             ipv4: plan.host.is_ipv4(),
             transport: plan.transport,
             usual: plan.host.is_ipv4() && plan.transport == Transport::Tcp,
             tos: plan.tos,
+            shape: Shape::of(plan.mac),
         }
     }
 
@@ -105,49 +143,47 @@ impl<'m> Parser<'m> {
         destination.map(number) == Some(self.host)
     }
 
-    /// The usual frame, told with few branches: to us, IPv4 and TCP without options, whole,
-    /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
-    #[inline]
+    /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
+    /// undamaged, of a known tuple. Everything else is left to [`Parser::parse_any`], which says
+    /// why.
+    #[inline(always)]
     fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment, bool)> {
-        let bytes = frame.bytes();
-        let (headers, _) = Headers::ref_from_prefix(bytes).ok()?;
-        let Headers { ethernet, ip, tcp } = headers;
-        let shape = (ethernet.dst == self.mac)
-            & (ethernet.ethertype.get() == ethertype::IPV4)
-            & (ip.version_ihl == 0x45)
-            & (ip.protocol == protocol::TCP)
-            & !ip.is_fragment()
-            & (tcp.offset_reserved >> 4 == 5)
-            & self.usual;
-        let end = ETHERNET_BYTES + usize::from(ip.total_length.get());
-        let payload_bytes = end.checked_sub(HEADERS_BYTES)?;
-        // Addresses, ports, the rest of the segment: what TCP's checksum covers lies in a row.
-        let covered = bytes.get(ETHERNET_BYTES + 12..end)?;
+        let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
+        let Headers { ip, tcp, .. } = headers;
+        if !(self.shape.fits(headers) & self.usual) {
+            return None;
+        }
+        // Options and payload; what lies behind them is the link's padding.
+        let behind_bytes =
+            usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
+        let behind = rest.get(..behind_bytes)?;
         let undamaged = match frame.rx_checksum() {
             RxChecksum::Good => true,
             RxChecksum::Bad => false,
-            RxChecksum::Unknown => {
-                let tcp_bytes = (TCP_BYTES + payload_bytes) as u16;
-                let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
-                is_valid(sum(ip.as_bytes())) & is_valid(pseudo + sum(covered))
-            }
+            RxChecksum::Unknown => headers.are_undamaged(behind),
         };
-        if !(shape & undamaged) {
+        if !undamaged {
             return None;
         }
         let from = (u32::from_be_bytes(ip.source), tcp.source_port.get());
         let to = (u32::from_be_bytes(ip.destination), tcp.destination_port.get());
         let (client, server) = if self.role == Role::Client { (to, from) } else { (from, to) };
         let id = space.find_ipv4(client, server)?;
+        let option_bytes = usize::from(tcp.claimed_bytes()).checked_sub(TCP_BYTES)?;
+        let payload_bytes = behind_bytes.checked_sub(option_bytes)?;
+        let options = match tcp.flags().contains(TcpFlags::SYN) && option_bytes > 0 {
+            true => TcpOptions::parse(behind.get(..option_bytes)?).ok()?,
+            false => TcpOptions::default(),
+        };
         let segment = Segment {
             seq: tcp.sequence.get(),
             ack: tcp.acknowledgment.get(),
             window: tcp.window.get(),
             flags: tcp.flags(),
-            payload_at: HEADERS_BYTES as u16,
+            payload_at: (HEADERS_BYTES + option_bytes) as u16,
             payload_bytes: payload_bytes as u16,
-            mss: 0,
-            wscale: None,
+            mss: options.mss.unwrap_or(0),
+            wscale: options.window_scale,
         };
         Some((id, segment, self.tos != 0 && ip.tos == self.tos))
     }
@@ -193,12 +229,22 @@ impl<'m> Parser<'m> {
         let parsed = match ip.protocol {
             protocol::TCP if to_us => self.tcp(&ip, unknown, space),
             protocol::UDP if to_us => self.udp(&ip, unknown, space),
-            protocol::ICMPV6 if !self.ipv4 => Parsed::Icmpv6,
+            protocol::ICMPV6 if !self.ipv4 => self.icmpv6(&ip, to_us),
             _ if !to_us || !self.is_own(ip.destination) => Parsed::Drop(Count::DropForeignAddress),
             protocol::ICMP if self.ipv4 => Parsed::Icmp,
             _ => Parsed::Other,
         };
         (parsed, tos)
+    }
+
+    fn icmpv6(&self, ip: &Ip<'_>, to_us: bool) -> Parsed {
+        let is_group = ip.destination >> 120 == 0xff;
+        match ip.payload.first() {
+            Some(&(NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT)) => Parsed::Neighbor,
+            _ if to_us && self.is_own(ip.destination) => Parsed::Icmp,
+            _ if is_group => Parsed::Icmpv6,
+            _ => Parsed::Drop(Count::DropForeignAddress),
+        }
     }
 
     #[inline]

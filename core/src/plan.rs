@@ -4,8 +4,9 @@
 //! by hand). It borrows what is long (address lists, payloads) from memory that outlives the
 //! worker.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::steer::Steering;
 use crate::time::TickRate;
 use crate::wire::ethernet::MacAddr;
 
@@ -209,6 +210,54 @@ pub struct PacePlan {
     pub wait_s: u32,
 }
 
+/// What every frame of the load travels in.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Encap<'m> {
+    /// Nothing.
+    #[default]
+    None,
+    /// VLAN tags.
+    Vlan(Vlan),
+    /// A tunnel.
+    Vxlan(Vxlan<'m>),
+}
+
+impl Encap<'_> {
+    /// There is a network outside of the load's.
+    pub fn is_tunnel(&self) -> bool {
+        matches!(self, Encap::Vxlan(_))
+    }
+}
+
+/// The VLAN tags of every frame, with priority 0 (IEEE 802.1Q clause 9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Vlan {
+    /// The service VLAN around the other (QinQ), if there is one.
+    pub service: Option<u16>,
+    /// The customer VLAN.
+    pub customer: u16,
+}
+
+/// One end of a VXLAN tunnel (RFC 7348). The port's own address and its gateway belong to the
+/// network outside, all addresses of the load to the one inside.
+#[derive(Clone, Copy, Debug)]
+pub struct Vxlan<'m> {
+    /// The network identifier, 24 bits.
+    pub vni: u32,
+    /// Our MAC address inside.
+    pub source: MacAddr,
+    /// The MAC address inside that everything is sent to.
+    pub destination: MacAddr,
+    /// Our own address inside: answers ping.
+    pub host: IpAddr,
+    /// This core's end of the tunnel.
+    pub local: Ipv4Addr,
+    /// The other end.
+    pub remote: Ipv4Addr,
+    /// The ends of all cores of the port: all answer ARP and ping.
+    pub ends: AddressList<'m>,
+}
+
 /// Everything one core must know.
 #[derive(Clone, Copy, Debug)]
 pub struct CorePlan<'m> {
@@ -222,6 +271,8 @@ pub struct CorePlan<'m> {
     pub host: IpAddr,
     /// The next hop of everything sent.
     pub gateway: IpAddr,
+    /// What every frame travels in.
+    pub encap: Encap<'m>,
     /// This core resolves the gateway and announces the addresses (one core per port does).
     pub announces: bool,
     /// Client addresses of this core's connections, in walking order (slowest).
@@ -232,6 +283,8 @@ pub struct CorePlan<'m> {
     pub client_ports: PortRange,
     /// Server ports.
     pub listen: PortRange,
+    /// Which of these tuples are this core's own, if it is a client.
+    pub steering: Steering<'m>,
     /// Addresses of the own side are neither announced nor answered for by ARP or ND.
     pub neigh_ignore: bool,
     /// Type of service (IPv4) or traffic class (IPv6).
@@ -272,7 +325,7 @@ pub struct CorePlan<'m> {
     pub seed: u64,
 }
 
-impl CorePlan<'_> {
+impl<'m> CorePlan<'m> {
     /// The longest span that a connection measures, in microseconds.
     pub fn longest_wait_us(&self) -> u64 {
         // A retransmission time-out doubles three times.
@@ -281,12 +334,56 @@ impl CorePlan<'_> {
         retransmit_us.max(self.idle_timeout_us).max(interval_us)
     }
 
+    /// The addresses of our side.
+    pub const fn own(&self) -> AddressList<'m> {
+        match self.role {
+            Role::Client => self.clients,
+            Role::Server => self.servers,
+        }
+    }
+
     /// Connections this core can tell apart: its part of the tuple space.
     pub fn tuples(&self) -> u64 {
         u64::from(self.clients.count())
             * u64::from(self.client_ports.count)
             * u64::from(self.listen.count)
             * u64::from(self.servers.count())
+    }
+
+    /// Whom the load's frames are sent to, if the gateway's MAC address is `gateway`.
+    pub fn destination(&self, gateway: MacAddr) -> MacAddr {
+        match self.encap {
+            Encap::Vxlan(tunnel) => tunnel.destination,
+            Encap::None | Encap::Vlan(_) => gateway,
+        }
+    }
+
+    /// What is to be done inside of the tunnel, if there is one. There is no gateway there: none is
+    /// asked for, and no packet can name an address of the other family.
+    #[must_use]
+    pub fn inside(self) -> CorePlan<'m> {
+        let Encap::Vxlan(tunnel) = self.encap else { return self };
+        let gateway = match tunnel.host {
+            IpAddr::V4(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        CorePlan { mac: tunnel.source, host: tunnel.host, gateway, announces: false, ..self }
+    }
+
+    /// What is to be done outside of `tunnel`: to be a host with the tunnel's ends for addresses,
+    /// and no load.
+    #[must_use]
+    pub fn outside(self, tunnel: &Vxlan<'m>) -> CorePlan<'m> {
+        let none = PortRange { first: 1, count: 0 };
+        CorePlan {
+            clients: tunnel.ends,
+            servers: tunnel.ends,
+            client_ports: none,
+            listen: none,
+            neigh_ignore: false,
+            tos: 0,
+            ..self
+        }
     }
 }
 

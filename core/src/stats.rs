@@ -195,6 +195,10 @@ counters! {
     DropChecksum = "dropChecksum",
     /// Dropped: another field with a value that is not allowed.
     DropValue = "dropValue",
+    /// Dropped: a frame without our VLAN tags.
+    DropVlan = "dropVlan",
+    /// Dropped: a VXLAN packet of a network that is not ours, or before the gateway is known.
+    DropVxlan = "dropVxlan",
     /// Dropped: a destination MAC address that is not ours.
     DropForeignMac = "dropForeignMac",
     /// Dropped: a destination IP address that is not ours.

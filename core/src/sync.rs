@@ -18,19 +18,28 @@ use crate::wire::ethernet::MacAddr;
 pub struct Gateway(AtomicU64);
 
 const KNOWN: u64 = 1 << 48;
+/// It was known from the start, and what is heard later does not change it.
+const FIXED: u64 = 1 << 49;
 
 impl Gateway {
-    /// A gateway whose address is known (`Some`) or still to be resolved.
+    /// A gateway whose address is known for good (`Some`) or still to be resolved.
     pub fn new(mac: Option<MacAddr>) -> Gateway {
         Gateway(AtomicU64::new(match mac {
-            Some(mac) => KNOWN | word(mac),
+            Some(mac) => FIXED | KNOWN | word(mac),
             None => 0,
         }))
     }
 
-    /// Stores what was heard.
+    /// The address was known from the start: nobody needs to ask for it.
+    pub fn is_fixed(&self) -> bool {
+        self.0.load(Acquire) & FIXED != 0
+    }
+
+    /// Stores what was heard, unless the address was known from the start.
     pub fn store(&self, mac: MacAddr) {
-        self.0.store(KNOWN | word(mac), Release);
+        if !self.is_fixed() {
+            self.0.store(KNOWN | word(mac), Release);
+        }
     }
 
     /// The address, once known.
@@ -100,6 +109,14 @@ mod tests {
         assert_eq!(gateway.load(), Some(MacAddr([0; 6])));
         gateway.store(MacAddr([1, 2, 3, 4, 5, 6]));
         assert_eq!(gateway.load(), Some(MacAddr([1, 2, 3, 4, 5, 6])));
+    }
+
+    #[test]
+    fn a_gateway_known_from_the_start_stays() {
+        let gateway = Gateway::new(Some(MacAddr([1, 2, 3, 4, 5, 6])));
+        gateway.store(MacAddr([6, 5, 4, 3, 2, 1]));
+        assert_eq!(gateway.load(), Some(MacAddr([1, 2, 3, 4, 5, 6])));
+        assert!(gateway.is_fixed() && !Gateway::new(None).is_fixed());
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod udp;
 
 use core::net::IpAddr;
 
-use zerocopy::byteorder::network_endian::U16;
+use zerocopy::byteorder::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::conn::Slot;
@@ -45,24 +45,33 @@ pub enum Endpoints {
     V6(Pair<[u8; 16]>),
 }
 
+impl Pair<[u8; 4]> {
+    /// The ends of the IPv4 connection in `slot`.
+    #[inline(always)]
+    fn ipv4(plan: &CorePlan<'_>, slot: &Slot) -> Self {
+        let client = plan.clients.octets_ipv4(u32::from(slot.client));
+        let server = plan.servers.octets_ipv4(u32::from(slot.server));
+        Pair::of(plan.role, (client, server), slot)
+    }
+}
+
+impl Pair<[u8; 16]> {
+    /// The ends of the IPv6 connection in `slot`.
+    #[inline]
+    fn ipv6(plan: &CorePlan<'_>, slot: &Slot) -> Self {
+        let client = plan.clients.octets_ipv6(u32::from(slot.client));
+        let server = plan.servers.octets_ipv6(u32::from(slot.server));
+        Pair::of(plan.role, (client, server), slot)
+    }
+}
+
 impl Endpoints {
     /// The ends of the connection in `slot`.
-    #[inline(always)]
     pub fn of(plan: &CorePlan<'_>, slot: &Slot) -> Endpoints {
-        let (client, server) = (u32::from(slot.client), u32::from(slot.server));
-        let (client_port, server_port) = (slot.client_port, slot.server_port);
-        let (clients, servers) = (&plan.clients, &plan.servers);
-        let turn = plan.role == Role::Server;
         if plan.host.is_ipv4() {
-            let client = (clients.octets_ipv4(client), client_port);
-            let server = (servers.octets_ipv4(server), server_port);
-            let (local, remote) = if turn { (server, client) } else { (client, server) };
-            Endpoints::V4(Pair { local, remote, sum: slot.tuple_sum })
+            Endpoints::V4(Pair::ipv4(plan, slot))
         } else {
-            let client = (clients.octets_ipv6(client), client_port);
-            let server = (servers.octets_ipv6(server), server_port);
-            let (local, remote) = if turn { (server, client) } else { (client, server) };
-            Endpoints::V6(Pair { local, remote, sum: slot.tuple_sum })
+            Endpoints::V6(Pair::ipv6(plan, slot))
         }
     }
 
@@ -100,36 +109,66 @@ impl Endpoints {
     }
 }
 
-impl<A: AsRef<[u8]>> Pair<A> {
+/// The octets of an address.
+pub trait Octets: Copy {
+    /// What they add to a checksum.
+    fn sum(&self) -> u64;
+}
+
+impl Octets for [u8; 4] {
+    #[inline(always)]
+    fn sum(&self) -> u64 {
+        u64::from(u32::from_ne_bytes(*self))
+    }
+}
+
+impl Octets for [u8; 16] {
+    #[inline]
+    fn sum(&self) -> u64 {
+        sum(self)
+    }
+}
+
+impl<A: Octets> Pair<A> {
     /// Any two ends; their sum is computed.
     #[inline]
     pub fn new(local: (A, u16), remote: (A, u16)) -> Pair<A> {
         let ports = be16(local.1) + be16(remote.1);
-        let sum = fold(sum(local.0.as_ref()) + sum(remote.0.as_ref()) + ports);
+        let sum = fold(local.0.sum() + remote.0.sum() + ports);
         Pair { local, remote, sum }
     }
 
-    /// What the addresses alone add to a checksum: the sum of all four less the ports.
-    #[inline]
+    /// The ends of the connection in `slot`, between these addresses of client and server.
+    #[inline(always)]
+    fn of(role: Role, (client, server): (A, A), slot: &Slot) -> Pair<A> {
+        let (client, server) = ((client, slot.client_port), (server, slot.server_port));
+        let (local, remote) = match role {
+            Role::Client => (client, server),
+            Role::Server => (server, client),
+        };
+        Pair { local, remote, sum: slot.tuple_sum }
+    }
+
+    /// What the addresses alone add to a checksum.
+    #[inline(always)]
     fn address_sum(&self) -> u64 {
-        let without = |port: u16| u64::from(!port.to_be());
-        u64::from(self.sum) + without(self.local.1) + without(self.remote.1)
+        self.local.0.sum() + self.remote.0.sum()
     }
 }
 
-/// The constant headers of one core.
+/// The constant headers of one core: those of a segment without options and payload. Whatever
+/// varies is zero in them.
 #[derive(Clone, Debug)]
 pub struct Template {
     family: Family,
-    ethernet: EthernetHeader,
-    ipv4: Ipv4Header,
-    /// Sum of the IPv4 header's words; what varies is zero in it.
+    ipv4: Headers,
+    /// Sum of the IPv4 header's words.
     ipv4_sum: u64,
-    /// The same of a datagram's header.
-    udp_ipv4_sum: u64,
     /// Identification of the last IPv4 datagram.
     ip_id: u16,
-    ipv6: Ipv6Header,
+    ipv6: HeadersV6,
+    /// Sum of the TCP header's words and the protocol number of the pseudo-header.
+    tcp_sum: u64,
     /// Options of a SYN without and with our window scale.
     syn_options: [[u8; SYN_OPTIONS]; 2],
     /// The device fills in checksums.
@@ -155,21 +194,17 @@ impl Template {
             }
         };
         let offload = (offloads | Offloads::RX_CHECKSUM).contains(needed);
-        let ipv4 = ipv4(plan.tos);
-        let udp_ipv4 = Ipv4Header { protocol: protocol::UDP, ..ipv4 };
+        let ethernet =
+            EthernetHeader { dst: MacAddr::ZERO, src: plan.mac, ethertype: ethertype.into() };
+        let ipv4 = Headers { ethernet, ip: ipv4(plan.tos), tcp: TCP };
         let [m0, m1] = plan.mss.to_be_bytes();
         Template {
             family,
-            ethernet: EthernetHeader {
-                dst: MacAddr::ZERO,
-                src: plan.mac,
-                ethertype: ethertype.into(),
-            },
             ipv4,
-            ipv4_sum: sum(ipv4.as_bytes()),
-            udp_ipv4_sum: sum(udp_ipv4.as_bytes()),
+            ipv4_sum: sum(ipv4.ip.as_bytes()),
             ip_id: 0,
-            ipv6: ipv6(plan.tos),
+            ipv6: HeadersV6 { ethernet, ip: ipv6(plan.tos), tcp: TCP },
+            tcp_sum: sum(TCP.as_bytes()) + be16(u16::from(protocol::TCP)),
             syn_options: [[2, 4, m0, m1, 1, 1, 1, 1], [2, 4, m0, m1, 1, 3, 3, WINDOW_SCALE]],
             offload,
             shape: if offload { shape } else { TxShape::Complete },
@@ -178,7 +213,8 @@ impl Template {
 
     /// The next hop, once it is known.
     pub fn set_gateway(&mut self, mac: MacAddr) {
-        self.ethernet.dst = mac;
+        self.ipv4.ethernet.dst = mac;
+        self.ipv6.ethernet.dst = mac;
     }
 
     /// Bytes in front of the TCP payload of a segment without options.
@@ -190,24 +226,35 @@ impl Template {
         }
     }
 
-    /// Writes the segment's headers over the frame; the payload, if any, already lies behind them
-    /// ([`Template::header_bytes`]) and adds up to `payload_sum`. False if the frame is too small.
-    #[inline]
+    /// Writes the headers of a segment of the connection in `slot` over the frame; the payload, if
+    /// any, already lies behind them ([`Template::header_bytes`]) and adds up to `payload_sum`.
+    /// False if the frame is too small.
+    #[inline(always)]
     #[must_use]
     pub fn stamp(
         &mut self,
         frame: &mut Frame,
-        ends: &Endpoints,
+        plan: &CorePlan<'_>,
+        slot: &Slot,
         reply: &Reply,
         payload_sum: u64,
     ) -> bool {
-        match ends {
-            Endpoints::V4(ends) => self.stamp_ipv4(frame, ends, reply, payload_sum),
-            Endpoints::V6(ends) => self.stamp_ipv6(frame, ends, reply, payload_sum),
+        match self.family {
+            Family::V4 => self.stamp_ipv4(frame, &Pair::ipv4(plan, slot), reply, payload_sum),
+            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(plan, slot), reply, payload_sum),
         }
     }
 
-    #[inline]
+    /// As [`Template::stamp`], for a segment between any two ends.
+    #[must_use]
+    pub fn stamp_between(&mut self, ends: &Endpoints, frame: &mut Frame, reply: &Reply) -> bool {
+        match ends {
+            Endpoints::V4(ends) => self.stamp_ipv4(frame, ends, reply, 0),
+            Endpoints::V6(ends) => self.stamp_ipv6(frame, ends, reply, 0),
+        }
+    }
+
+    #[inline(always)]
     fn stamp_ipv4(
         &mut self,
         frame: &mut Frame,
@@ -221,20 +268,18 @@ impl Template {
             return false;
         };
         let Ok(out) = Headers::mut_from_bytes(room) else { return false };
+        *out = self.ipv4;
         let total_bytes = IPV4_BYTES as u16 + tcp_bytes;
         self.ip_id = self.ip_id.wrapping_add(1);
-        let varies = be16(total_bytes) + be16(self.ip_id) + ends.address_sum();
-        let checksum = if self.offload { [0; 2] } else { finish(self.ipv4_sum + varies) };
-        out.ethernet = self.ethernet;
-        out.ip = Ipv4Header {
-            total_length: total_bytes.into(),
-            id: self.ip_id.into(),
-            checksum: U16::from_bytes(checksum),
-            source: ends.local.0,
-            destination: ends.remote.0,
-            ..self.ipv4
-        };
-        out.tcp = self.tcp(ends, reply, tcp_bytes, behind_sum);
+        out.ip.total_length = total_bytes.into();
+        out.ip.id = self.ip_id.into();
+        out.ip.source = ends.local.0;
+        out.ip.destination = ends.remote.0;
+        if !self.offload {
+            let varies = be16(total_bytes) + be16(self.ip_id) + ends.address_sum();
+            out.ip.checksum = U16::from_bytes(finish(self.ipv4_sum + varies));
+        }
+        self.patch_tcp(&mut out.tcp, ends, reply, (tcp_bytes, behind_sum));
         true
     }
 
@@ -252,14 +297,11 @@ impl Template {
             return false;
         };
         let Ok(out) = HeadersV6::mut_from_bytes(room) else { return false };
-        out.ethernet = self.ethernet;
-        out.ip = Ipv6Header {
-            payload_length: tcp_bytes.into(),
-            source: ends.local.0,
-            destination: ends.remote.0,
-            ..self.ipv6
-        };
-        out.tcp = self.tcp(ends, reply, tcp_bytes, behind_sum);
+        *out = self.ipv6;
+        out.ip.payload_length = tcp_bytes.into();
+        out.ip.source = ends.local.0;
+        out.ip.destination = ends.remote.0;
+        self.patch_tcp(&mut out.tcp, ends, reply, (tcp_bytes, behind_sum));
         true
     }
 
@@ -288,42 +330,53 @@ impl Template {
         Some((room, (TCP_BYTES + behind_bytes) as u16, behind_sum))
     }
 
-    /// The TCP header; options and payload add up to `behind_sum`.
-    #[inline]
-    fn tcp<A: AsRef<[u8]>>(
+    /// Writes over the constant TCP header what varies: TCP header and all behind it have
+    /// `tcp_bytes`, what lies behind it adds up to `behind_sum`.
+    #[inline(always)]
+    fn patch_tcp<A: Octets>(
         &self,
+        out: &mut TcpHeader,
         ends: &Pair<A>,
         reply: &Reply,
-        tcp_bytes: u16,
-        behind_sum: u64,
-    ) -> TcpHeader {
-        let words = if reply.flags.contains(TcpFlags::SYN) { 7 } else { 5 };
-        let flags = reply.flags.bits();
-        let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
-        let checksum = if self.offload {
+        (tcp_bytes, behind_sum): (u16, u64),
+    ) {
+        out.source_port = ends.local.1.into();
+        out.destination_port = ends.remote.1.into();
+        out.sequence = reply.seq.into();
+        out.acknowledgment = reply.ack.into();
+        out.flags = reply.flags.bits();
+        let mut control = be16(u16::from(reply.flags.bits()));
+        if reply.flags.contains(TcpFlags::SYN) {
+            const MORE: u8 = (SYN_OPTIONS as u8 / 4) << 4;
+            out.offset_reserved += MORE;
+            control += be16(u16::from_be_bytes([MORE, 0]));
+        }
+        out.checksum = U16::from_bytes(if self.offload {
             // The device adds the rest.
+            let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
             fold(pseudo + ends.address_sum()).to_ne_bytes()
         } else {
-            let numbers = be32(reply.seq) + be32(reply.ack);
-            let rest = be16(u16::from_be_bytes([words << 4, flags])) + be16(WINDOW);
-            finish(pseudo + u64::from(ends.sum) + numbers + rest + behind_sum)
-        };
-        TcpHeader {
-            source_port: ends.local.1.into(),
-            destination_port: ends.remote.1.into(),
-            sequence: reply.seq.into(),
-            acknowledgment: reply.ack.into(),
-            offset_reserved: words << 4,
-            flags,
-            window: WINDOW.into(),
-            checksum: U16::from_bytes(checksum),
-            urgent: 0.into(),
-        }
+            let varies = be16(tcp_bytes) + be32(reply.seq) + be32(reply.ack) + control;
+            finish(self.tcp_sum + varies + u64::from(ends.sum) + behind_sum)
+        });
     }
 }
 
+/// What does not vary of a TCP header without options.
+const TCP: TcpHeader = TcpHeader {
+    source_port: U16::ZERO,
+    destination_port: U16::ZERO,
+    sequence: U32::ZERO,
+    acknowledgment: U32::ZERO,
+    offset_reserved: (TCP_BYTES as u8 / 4) << 4,
+    flags: 0,
+    window: U16::from_bytes(WINDOW.to_be_bytes()),
+    checksum: U16::ZERO,
+    urgent: U16::ZERO,
+};
+
 /// Ethernet, IPv6 and TCP header, none with extensions or options.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HeadersV6 {
     ethernet: EthernetHeader,

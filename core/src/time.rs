@@ -160,7 +160,7 @@ pub struct Interval {
 impl Interval {
     /// A span of `micros` microseconds.
     pub const fn from_us(rate: TickRate, micros: u64) -> Interval {
-        // A day at 5 GHz is below 2^69 here: the shift loses nothing.
+        // A year at 5 GHz is below 2^78 here: the shift loses nothing.
         let exact = (((micros as u128 * rate.hz as u128) << 40) / 1_000_000) >> rate.shift;
         let units = exact >> 40;
         Interval {

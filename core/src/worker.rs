@@ -37,6 +37,7 @@
 //! }
 //! ```
 
+mod encap;
 mod kernel;
 
 use crate::conn::{Chunk, Slot, SlotId};
@@ -47,12 +48,14 @@ use crate::host::Verdict;
 use crate::pace::Pace;
 use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role};
-use crate::port::{BURST, PacketQueue, PortState};
+use crate::port::{BURST, Offloads, PacketQueue, PortState};
 use crate::prefetch::prefetch;
 use crate::stats::{Count, Writer};
 use crate::sync::{Control, Gateway, Phase};
 use crate::tcp::CHALLENGES_PER_SECOND;
 use crate::time::{Instant, Ticks};
+
+use self::encap::Wrapping;
 
 /// Timers rung and slots swept in one turn, at most.
 const BUDGET: usize = 32;
@@ -106,7 +109,11 @@ pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     queue: Q,
     exception: X,
     trays: Trays,
+    /// What the frames of the burst at hand are.
+    parsed: [Parsed; BURST],
     engine: Engine<'m>,
+    /// What frames travel in, if they do not travel plain.
+    wrapping: Option<Wrapping<'m>>,
     control: &'m Control,
     pace: Option<Pace>,
     /// Opens that are due and not made yet.
@@ -135,18 +142,26 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         lent: Lent<'m>,
         now: Instant,
     ) -> Option<Self> {
-        let offloads = queue.capabilities().offloads;
         let Lent { slots, chunks, stats, gateway, control } = lent;
+        let wrapping = Wrapping::new(&plan, gateway, exception.is_open());
+        let plan = plan.inside();
+        let offloads = match wrapping {
+            None => queue.capabilities().offloads,
+            // A device would look for headers at the wrong place.
+            Some(_) => Offloads::empty(),
+        };
         let mut engine = Engine::new(plan, slots, chunks, stats, gateway, offloads, now)?;
-        engine.kernel_listens = exception.is_open();
+        engine.kernel_listens = exception.is_open() && !plan.encap.is_tunnel();
         Some(Worker {
             kernel_look: now,
             kernel_look_ticks: plan.rate.ticks_from_us(kernel::LOOK_US),
             engine,
+            wrapping,
             queue,
             exception,
             exception_state: PortState::Up,
             trays: Trays::default(),
+            parsed: [Parsed::Other; BURST],
             control,
             pace: None,
             owed: 0,
@@ -190,7 +205,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// without work.
     pub fn next_deadline(&self) -> Option<Instant> {
         let pace = self.pace.as_ref().filter(|_| self.control.phase() == Phase::Run);
-        let deadlines = [self.engine.next_timer(), self.engine.host.next(), pace.map(Pace::next)];
+        let deadlines = [self.engine.next_timer(), self.host().next(), pace.map(Pace::next)];
         deadlines.into_iter().flatten().min()
     }
 
@@ -260,6 +275,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     fn refill(&mut self) {
         if self.trays.stock.len() < BURST {
             self.queue.take(BURST, &mut self.trays.stock);
+            if let Some(wrapping) = &self.wrapping {
+                wrapping.make_room(&mut self.trays.stock);
+            }
         }
     }
 
@@ -267,30 +285,27 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// device's ring.
     #[inline]
     fn receive(&mut self, now: Instant) -> u32 {
-        let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
-        if tx.room() < BURST {
+        if self.trays.tx.room() < BURST {
             return 0;
         }
-        self.queue.receive(rx);
+        self.queue.receive(&mut self.trays.rx);
+        let outside = if self.wrapping.is_some() { self.strip() } else { 0 };
+        let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
         let count = rx.len();
         if count == 0 {
-            return 0;
+            return outside;
         }
         let engine = &mut self.engine;
         for frame in rx.frames() {
             prefetch_packet(frame);
         }
-        let mut parsed = [Parsed::Other; BURST];
-        let mut bytes = 0;
-        for (frame, parsed) in rx.frames().iter().zip(&mut parsed) {
-            bytes += frame.len() as u64;
-            engine.look(frame, parsed);
-        }
+        let parsed = &mut self.parsed;
+        let bytes = engine.look(rx.frames(), parsed);
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
-        if self.exception.is_open() && engine.arp_seen {
-            engine.arp_seen = false;
-            kernel::copy_arp(rx.frames(), &parsed, (stock, kernel), &mut engine.tcp.stats);
+        if self.exception.is_open() && engine.neighbor_seen {
+            engine.neighbor_seen = false;
+            kernel::copy_neighbors(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
         }
         rx.drain(|index, mut frame| {
             let verdict = parsed
@@ -307,7 +322,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             let placed = tray.push(frame);
             debug_assert!(placed.is_ok());
         });
-        count as u32
+        count as u32 + outside
     }
 
     /// Offers one blank frame to `write`; it goes out if that says true. `None` without a frame or
@@ -421,15 +436,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// Questions and announcements of the host.
     #[inline]
     fn chores(&mut self, now: Instant) -> u32 {
-        if !self.engine.host.has_chore(now) {
-            return 0;
-        }
         let mut sent = 0;
-        while sent < 8 && self.engine.host.has_chore(now) {
-            let chore = |engine: &mut Engine<'m>, frame: &mut Frame| {
-                engine.host.chore(frame, now, &mut engine.tcp.stats)
-            };
-            if self.send_one(chore) != Some(true) {
+        while sent < 8 && self.host().has_chore(now) {
+            if self.chore(now) != Some(true) {
                 break;
             }
             sent += 1;
@@ -442,6 +451,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     fn transmit(&mut self, now: Instant) -> u32 {
         let mut sent = 0;
         if !self.trays.tx.is_empty() {
+            if let Some(wrapping) = &mut self.wrapping {
+                wrapping.wrap(&mut self.trays.tx);
+            }
             let before = bytes(&self.trays.tx);
             sent = self.queue.transmit(&mut self.trays.tx);
             let stats = &mut self.engine.tcp.stats;
@@ -454,6 +466,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             }
         }
         if !self.trays.done.is_empty() {
+            if self.wrapping.is_some() {
+                encap::unwind(&mut self.trays.done);
+            }
             self.queue.give_back(&mut self.trays.done);
         }
         sent as u32
@@ -491,6 +506,7 @@ impl<Q: PacketQueue, X: ExceptionPath> Drop for Worker<'_, Q, X> {
         let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
         self.engine.tcp.stats.add(Count::KniFull, kernel.len() as u64);
         for tray in [rx, tx, done, stock, kernel] {
+            encap::unwind(tray);
             self.queue.give_back(tray);
         }
     }

@@ -16,6 +16,7 @@ _Static_assert(offsetof(struct shim_frame, len) == 16, "len");
 _Static_assert(offsetof(struct shim_frame, capacity) == 18, "capacity");
 _Static_assert(offsetof(struct shim_frame, rx_checksum) == 20, "rx_checksum");
 _Static_assert(offsetof(struct shim_frame, tx_shape) == 21, "tx_shape");
+_Static_assert(offsetof(struct shim_frame, advanced) == 22, "advanced");
 
 /* What a sent mbuf may keep of its flags: how its buffer is attached, nothing of its reception. */
 #define KEPT_FLAGS (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)

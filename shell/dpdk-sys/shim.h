@@ -28,6 +28,7 @@ struct shim_frame {
     uint16_t capacity;
     uint8_t rx_checksum; /* enum shim_rx_checksum */
     uint8_t tx_shape;    /* index into the shapes given to shim_transmit */
+    uint16_t advanced;   /* 0 here: the worker's own */
 };
 
 enum { SHIM_RX_UNKNOWN = 0, SHIM_RX_GOOD = 1, SHIM_RX_BAD = 2 };

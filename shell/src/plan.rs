@@ -10,6 +10,7 @@ mod list;
 mod load;
 mod message;
 mod record;
+mod settings;
 mod share;
 
 #[cfg(test)]
@@ -18,8 +19,10 @@ mod tests;
 use std::net::IpAddr;
 
 use dperf_core::plan::{
-    AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role, Transport,
+    AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
+    Transport,
 };
+use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 
 use crate::config::{self, Complaint, Config, ConfigError, Note, Port, Protocol};
@@ -227,6 +230,8 @@ impl Draft<'_> {
             servers: none,
             client_ports: self.client_ports()?,
             listen: config.listen,
+            steering: Steering::Whole,
+            encap: Encap::None,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,

@@ -17,11 +17,12 @@ use std::process::Command;
 use dperf_core::exception::{Closed, Delivered, ExceptionPath};
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
-    Transport, number,
+    AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
+    Role, Transport, number,
 };
 use dperf_core::port::{Capabilities, Faults, PacketQueue, PortState};
 use dperf_core::stats::{Count, Page, Reader, Snapshot};
+use dperf_core::steer::Steering;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
@@ -265,11 +266,13 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         mac: MACS[own],
         host: hosts[own],
         gateway: hosts[peer],
+        encap: Encap::None,
         announces: true,
         clients: list(Ipv4Addr::new(10, 0, 0, 1), scenario.connections.div_ceil(ports)),
         servers: list(Ipv4Addr::new(10, 1, 0, 1), 1),
         client_ports: PortRange { first: 1024, count: ports },
         listen: PortRange { first: 80, count: 1 },
+        steering: Steering::Whole,
         neigh_ignore: true,
         tos: 0,
         mss: 1460,

@@ -1,7 +1,7 @@
 //! How fast packets get to the kernel and back, per way and per core.
 //!
 //! Each worker is a thread with its own path: one interface with a queue for each (tap), an
-//! interface for each (tap-per-core). To the kernel: bursts of 32 UDP datagrams of 64 bytes for a
+//! interface for each (tap-per-core), one queue that they use in turn (shared). To the kernel: bursts of 32 UDP datagrams of 64 bytes for a
 //! socket that nobody reads. From the kernel: what as many senders send to a station behind the
 //! interface. Rates are given per second of wall time, all workers together, and per second that
 //! one worker's thread had a processor, so that they compare on a busy machine.
@@ -45,9 +45,20 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-fn open(kind: ExceptionKind, workers: usize) -> exception::Opened {
-    let place = Place { file: "bench".into(), line: 1, column: 1 };
-    let wanted = Exception { kind, name: "bench".into(), place };
+/// The ways that are measured.
+#[derive(Clone, Copy)]
+enum Way {
+    Own(ExceptionKind),
+    Shared,
+}
+
+const WAYS: [(&str, Way); 3] = [
+    ("tap", Way::Own(ExceptionKind::Tap)),
+    ("tap-per-core", Way::Own(ExceptionKind::TapPerCore)),
+    ("tap with one queue, shared", Way::Shared),
+];
+
+fn open(way: Way, workers: usize) -> exception::Opened {
     let facts = Facts {
         mac: MAC,
         frame_bytes: 1514,
@@ -55,7 +66,17 @@ fn open(kind: ExceptionKind, workers: usize) -> exception::Opened {
         kernel_sees: KernelSees::Nothing,
         paired_queues: true,
     };
-    let opened = exception::open(&wanted, Role::Server, 0, &facts, workers);
+    let opened = match way {
+        Way::Own(kind) => {
+            let place = Place { file: "bench".into(), line: 1, column: 1 };
+            let wanted = Exception { kind, name: "bench".into(), place };
+            exception::open(&wanted, Role::Server, 0, &facts, workers)
+        }
+        Way::Shared => exception::open_shared("benchs0", &facts, workers).map(|paths| {
+            let interfaces = vec!["benchs0".to_string()];
+            exception::Opened { paths, interfaces, notes: Vec::new() }
+        }),
+    };
     let opened = opened.unwrap_or_else(|why| panic!("{why:#}"));
     for (index, name) in opened.interfaces.iter().enumerate() {
         let command = format!(
@@ -165,11 +186,11 @@ fn line(what: &str, (work, wall): (Vec<Work>, Duration)) {
 
 fn figures() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    for (name, kind) in [("tap", ExceptionKind::Tap), ("tap-per-core", ExceptionKind::TapPerCore)] {
+    for (name, way) in WAYS {
         for workers in [1, 2, 4] {
             let note = if workers > cores { ", more than there are processors" } else { "" };
             println!("{name}, {workers} worker(s){note}");
-            let mut opened = open(kind, workers);
+            let mut opened = open(way, workers);
             let nets = opened.interfaces.len();
             let sink = UdpSocket::bind(("0.0.0.0", 9)).expect("the port is free");
             let to_kernel = measure(&mut opened.paths, 0, nets, |path, index, stop| {
@@ -182,7 +203,7 @@ fn figures() {
             line("from the kernel", from_kernel);
         }
     }
-    let mut opened = open(ExceptionKind::Tap, 1);
+    let mut opened = open(Way::Own(ExceptionKind::Tap), 1);
     let (idle, _) = measure(&mut opened.paths, 0, 1, |path, _, stop| collect(path, stop));
     let asked = idle[0].processor.as_secs_f64() / idle[0].calls as f64;
     println!(

@@ -9,6 +9,7 @@
 //!
 //! `cargo bench -p dperf-tests --bench ports` takes about three minutes on two idle cores. Build
 //! the program first (`make bench` does), with DPDK or without: what is missing is skipped by name.
+//! `-- link`, `-- net_memif` and `-- net_null` measure one of them.
 
 use std::process::Command;
 use std::time::Duration;
@@ -352,13 +353,19 @@ fn main() {
         "{:<10}{:<24}{:>24}   {:<14}{:>24}{:>24}{:>16}",
         "port", "load", "per core", "", "client ticks", "server ticks", "waited, %"
     );
-    bench.measure(Transport::Link);
-    if !has_dpdk() {
-        println!("skipped: net_memif needs DPDK");
-        println!("skipped: net_null needs DPDK");
-        return;
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let wanted = |transport: Transport| {
+        asked.is_empty() || asked.iter().any(|name| name == transport.name())
+    };
+    let dpdk = has_dpdk();
+    for transport in [Transport::Link, Transport::Memif, Transport::Null] {
+        if transport != Transport::Link && !dpdk {
+            println!("skipped: {} needs DPDK", transport.name());
+        } else if wanted(transport) {
+            bench.measure(transport);
+        }
     }
-    bench.measure(Transport::Memif);
-    bench.measure(Transport::Null);
-    bench.floor();
+    if dpdk && wanted(Transport::Memif) && wanted(Transport::Null) {
+        bench.floor();
+    }
 }

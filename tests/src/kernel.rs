@@ -8,6 +8,10 @@ use crate::namespace::Namespace;
 /// A name that ends in `*` stands for all that begin so.
 pub const COMPLAINTS: &[&str] = &[
     "IpInHdrErrors",
+    "Ip6InHdrErrors",
+    "Ip6InTruncatedPkts",
+    "Icmp6InErrors",
+    "Icmp6InCsumErrors",
     "TcpRetransSegs",
     "TcpInErrs",
     "TcpInCsumErrors",
@@ -62,6 +66,11 @@ impl Counters {
             }
         }
         assert!(counters.contains_key("TcpRetransSegs"), "no counters in {text}");
+        // IPv6 has one name and one value in each line.
+        let text = namespace.run("cat /proc/net/snmp6");
+        let named = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
+        let counted = named.map(|(name, value)| (name.into(), value.trim().parse().unwrap_or(0)));
+        counters.extend(counted);
         Counters(counters)
     }
 

@@ -2,15 +2,18 @@
 //!
 //! [`sim`] runs real workers over a network made of one seed, [`wire`] is that network,
 //! [`laws`] says what must hold whatever the network did, [`pcap`] writes down what crossed it,
-//! [`referee`] reads that again, and [`storm`] throws in what no peer should send.
+//! [`referee`] reads that again, and [`storm`] throws in what no peer should send. [`alone`] is one
+//! worker and a cable, for which [`ipv6`] makes and reads frames.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
 //! packets from one kernel to another, [`threads`] runs more workers than there are processors.
 
+pub mod alone;
 pub mod arena;
 pub mod cable;
 pub mod flood;
+pub mod ipv6;
 pub mod kernel;
 pub mod laws;
 pub mod namespace;

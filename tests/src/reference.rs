@@ -30,7 +30,8 @@ fn fold(mut sum: u32) -> u16 {
 const TCP_NUMBER: u8 = 6;
 const UDP_NUMBER: u8 = 17;
 
-/// Where the TCP segment or the UDP datagram of a frame lies, and what its pseudo-header adds up to.
+/// Where the TCP segment or the UDP datagram of a frame lies, and what its pseudo-header adds up
+/// to.
 struct Place {
     at: usize,
     end: usize,

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
-    Transport, number,
+    AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
+    Role, Transport, number,
 };
 use dperf_core::port::Offloads;
+use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 use dperf_core::wire::ethernet::MacAddr;
 
@@ -271,11 +272,13 @@ impl Side {
             mac: mac(self.role, self.pair),
             host: host(if client { 3 } else { 4 }),
             gateway: host(if client { 4 } else { 3 }),
+            encap: Encap::None,
             announces: !scenario.gateway_known,
             clients: AddressList::new(&self.clients.0, &self.clients.1),
             servers: AddressList::new(&self.servers.0, &self.servers.1),
             client_ports: PortRange { first: 1024, count: scenario.space[2] },
             listen: PortRange { first: 80, count: scenario.space[3] },
+            steering: Steering::Whole,
             neigh_ignore: false,
             tos: 0,
             mss: scenario.mss[usize::from(!client)],

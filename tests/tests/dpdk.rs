@@ -9,6 +9,7 @@ use std::time::Duration;
 use dperf_tests::namespace::{Namespace, alone, join, skip};
 use dperf_tests::process::{Folder, Process};
 use dperf_tests::program::{self, Outcome, Program};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketType};
 
 const SERVER: &str = "10.77.0.1";
 const CLIENT: &str = "10.77.0.2";
@@ -33,9 +34,16 @@ struct Load<'a> {
     client: &'a str,
     /// At least so many connections a second.
     rate: u64,
+    /// Over IPv6.
+    ipv6: bool,
 }
 
 impl Load<'_> {
+    /// What both sides are told, with the addresses of the family.
+    fn family(&self, text: &str) -> String {
+        if self.ipv6 { text.replace("10.77.0.", "fd77::") } else { text.to_owned() }
+    }
+
     fn server(&self) -> String {
         let Load { devices: [device, _], cpus: [cpus, _], addresses, words, .. } = self;
         format!(
@@ -56,9 +64,9 @@ impl Load<'_> {
 
     /// Runs it in the two namespaces; the client starts when the server is `open`.
     fn run(&self, spaces: [&Namespace; 2], folder: &Folder, open: impl Fn(&Process) -> bool) {
-        let mut server = Program::start(spaces[0], folder, "server", &self.server());
+        let mut server = Program::start(spaces[0], folder, "server", &self.family(&self.server()));
         server.process().wait_until("an open port", OPEN, open);
-        let client = Program::start(spaces[1], folder, "client", &self.client());
+        let client = Program::start(spaces[1], folder, "client", &self.family(&self.client()));
         let client = client.end(SECONDS);
         let server = server.stop();
         let opened = client.count("skOpen");
@@ -106,6 +114,7 @@ const MEMIF: Load<'_> = Load {
     words: "eal --no-huge",
     client: "cps 20k",
     rate: 20_000,
+    ipv6: false,
 };
 
 /// Two processors, or the test is skipped by name.
@@ -134,6 +143,18 @@ fn memif_loses_nothing() {
 }
 
 #[test]
+fn memif_loses_nothing_over_ipv6() {
+    let test = "memif_loses_nothing_over_ipv6";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    over_memif(&Load { ipv6: true, ..MEMIF });
+    let words = "eal --no-huge\npayload_size 1440\ntos 0xb8";
+    over_memif(&Load { ipv6: true, words, client: "cps 10k", rate: 10_000, ..MEMIF });
+}
+
+#[test]
 fn memif_loses_nothing_on_two_queues() {
     let test = "memif_loses_nothing_on_two_queues";
     let Some(_alone) = alone(test, &[]) else { return };
@@ -145,6 +166,30 @@ fn memif_loses_nothing_on_two_queues() {
     over_memif(&Load { words: "eal --no-huge\nrss", ..queues });
     // A server address for each worker: its queue is found by it.
     over_memif(&Load { addresses: 2, ..queues });
+}
+
+/// A peer whose socket is there before its device is started hangs up on whoever calls.
+#[test]
+fn who_is_hung_up_on_calls_again() {
+    let test = "who_is_hung_up_on_calls_again";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let (folder, one, other) = (Folder::new(), Namespace::new(), Namespace::new());
+    let (devices, _) = memif(&folder);
+    let load = Load { devices: [&devices[0], &devices[1]], client: "cps 1k", ..MEMIF };
+    let path = folder.file("memif.sock");
+    let socket = net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
+    net::bind(&socket, &SocketAddrUnix::new(&path).expect("a short path")).expect("its name");
+    net::listen(&socket, 1).expect("a listener");
+    let client = Program::start(&other, &folder, "client", &load.client());
+    drop(net::accept(&socket).expect("a call"));
+    drop(socket);
+    std::fs::remove_file(&path).expect("the socket's name");
+    let server = Program::start(&one, &folder, "server", &load.server());
+    let client = client.end(SECONDS + OPEN.as_secs());
+    assert_agree(&client, &server.stop());
 }
 
 /// Huge pages for one test; dropping it gives back what it took, unless somebody took more since.

@@ -216,10 +216,13 @@ fn raw_messages_and_fast_closes_come_out_even() {
 
 #[test]
 fn the_gateway_is_found_before_anything_is_opened() {
-    for network in [Conditions::CABLE, Conditions { loss: 500_000, ..Conditions::CABLE }] {
+    let lossy = Conditions { loss: 500_000, ..Conditions::CABLE };
+    let both = |ipv6| [(ipv6, Conditions::CABLE), (ipv6, lossy)];
+    for (ipv6, network) in [false, true].into_iter().flat_map(both) {
         let faithful = network.is_faithful();
         let scenario = Scenario {
             network,
+            ipv6,
             gateway_known: false,
             duration: if faithful { 20 * MILLI } else { 20_000 * MILLI },
             cps: if faithful { 100_000 } else { 100 },
@@ -227,7 +230,8 @@ fn the_gateway_is_found_before_anything_is_opened() {
         };
         let report = run(&scenario);
         assert!(client(&report, Count::SkOpen) > 100);
-        assert!(client(&report, Count::ArpTx) > 0);
+        let asked = if ipv6 { Count::IcmpTx } else { Count::ArpTx };
+        assert!(client(&report, asked) > 0);
     }
 }
 

@@ -55,11 +55,14 @@ const CORE: &[(&str, &[&str])] = &[
     ("stats", &["sync"]),
     ("port", &["frame"]),
     ("exception", &["frame", "port", "sync"]),
-    ("plan", &["time", "wire"]),
+    ("steer", &["wire"]),
+    ("plan", &["steer", "time", "wire"]),
     ("pace", &["plan", "time"]),
-    ("conn", &["http", "plan", "prefetch", "time", "wire"]),
+    ("conn", &["http", "plan", "prefetch", "steer", "time", "wire"]),
     // A segment in, what to do out: it never sees a frame, a port or a template.
     ("tcp", &["conn", "http", "plan", "stats", "time", "wire"]),
+    // The same for datagrams.
+    ("udp", &["conn", "plan", "stats", "time"]),
     ("parse", &["conn", "frame", "plan", "stats", "tcp", "wire"]),
     ("template", &["conn", "frame", "plan", "port", "tcp", "wire"]),
     ("host", &["frame", "parse", "plan", "stats", "sync", "time", "wire"]),
@@ -67,7 +70,7 @@ const CORE: &[(&str, &[&str])] = &[
         "engine",
         &[
             "conn", "frame", "host", "http", "parse", "plan", "port", "stats", "sync", "tcp",
-            "template", "time", "wire",
+            "template", "time", "udp", "wire",
         ],
     ),
     (

@@ -5,6 +5,7 @@
 //! is a table of closed connections, so start-up costs nothing however many there may be.
 
 mod hop;
+mod own;
 pub mod ready;
 pub mod slot;
 pub mod table;

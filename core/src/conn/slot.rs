@@ -110,7 +110,8 @@ pub struct Slot {
     pub client_port: u16,
     /// The server's port.
     pub server_port: u16,
-    /// Checksum addend of addresses and ports, folded, in memory order.
+    /// Checksum addend of addresses and ports, folded, in memory order; zero until the slot was
+    /// described with the tuple that its number stands for.
     pub tuple_sum: u16,
     /// Largest segment towards the peer, in bytes of payload.
     pub mss: u16,

@@ -1,12 +1,14 @@
 //! From a 4-tuple to its slot and back, by arithmetic: no hash, no search, no start-up.
 //!
 //! Slots lie in dperf's order: server address fastest, then server port, client port, client
-//! address slowest. They are opened in that order, or hop by hop (`hop`). Memory is lent and must be all zero: every connection is closed.
+//! address slowest. They are opened in that order, or hop by hop (`hop`). Memory is lent and must
+//! be all zero: every connection is closed.
 
 use crate::plan::{AddressList, CorePlan, PortRange};
 use crate::prefetch::prefetch;
 
 use super::hop::Hop;
+use super::own::Own;
 use super::slot::Slot;
 
 /// Number of a slot in its table.
@@ -28,6 +30,8 @@ pub struct Tuple {
 
 /// Tuples tried by one [`Table::open_next`] before it gives up for now.
 const TRIES: u32 = 32;
+/// Tuples of other cores that it passes over at most.
+const STRANGERS: u32 = 1024;
 
 /// The connections of one core.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub struct Table<'m> {
     cursor: Cursor,
     /// Another walk, if that is asked for.
     hop: Option<Hop>,
+    /// Tells the tuples apart, if some of them are other cores'.
+    own: Option<Own<'m>>,
 }
 
 /// The tuple space: which tuples there are, and which number each has.
@@ -62,7 +68,17 @@ struct Cursor {
     server: u32,
 }
 
-impl Space<'_> {
+impl<'m> Space<'m> {
+    /// The tuple space of `plan`.
+    pub fn new(plan: &CorePlan<'m>) -> Space<'m> {
+        Space {
+            clients: plan.clients,
+            servers: plan.servers,
+            client_ports: plan.client_ports,
+            listen: plan.listen,
+        }
+    }
+
     /// The slot of `tuple`, if it is one of ours. At most three multiplications.
     #[inline]
     pub fn find(&self, tuple: &Tuple) -> Option<SlotId> {
@@ -104,21 +120,16 @@ impl<'m> Table<'m> {
     /// that space is beyond 32 bits.
     pub fn new(plan: &CorePlan<'m>, slots: &'m mut [Slot]) -> Option<Table<'m>> {
         let fits = plan.tuples() <= slots.len() as u64 && plan.tuples() <= u64::from(u32::MAX);
-        let space = Space {
-            clients: plan.clients,
-            servers: plan.servers,
-            client_ports: plan.client_ports,
-            listen: plan.listen,
-        };
         let hop = || {
             let servers = plan.listen.count * plan.servers.count();
             Hop::new(plan.clients.count(), plan.client_ports.count, servers)
         };
         fits.then(|| Table {
             slots: &mut slots[..plan.tuples() as usize],
-            space,
+            space: Space::new(plan),
             cursor: Cursor::default(),
             hop: plan.client_hop.then(hop),
+            own: Own::new(plan),
         })
     }
 
@@ -151,11 +162,14 @@ impl<'m> Table<'m> {
         self.slots
     }
 
-    /// The next closed slot in walking order, described with its tuple. Tuples in use are passed
-    /// over, at most a few at a time; `None` when none of those was free.
+    /// The next closed slot in walking order, described with its tuple. Tuples in use and those
+    /// of other cores are passed over, at most a few at a time; `None` when none of those was free.
     #[inline]
     pub fn open_next(&mut self) -> Option<SlotId> {
         for _ in 0..TRIES.min(self.slots.len() as u32) {
+            if self.own.is_some() && !self.seek_own() {
+                return None;
+            }
             let at = self.cursor;
             self.step();
             let Some(slot) = self.slots.get_mut(at.id as usize) else { continue };
@@ -168,6 +182,22 @@ impl<'m> Table<'m> {
             }
         }
         None
+    }
+
+    /// The cursor goes on to a tuple of this core's; false if there is none within reach.
+    #[inline(never)]
+    fn seek_own(&mut self) -> bool {
+        for _ in 0..STRANGERS {
+            let Cursor { client, server, client_place, server_place, .. } = self.cursor;
+            let space = &self.space;
+            let ports = (space.client_ports.at(client_place), space.listen.at(server_place));
+            let Some(own) = &mut self.own else { return true };
+            if own.has((&space.clients, client), (&space.servers, server), ports) {
+                return true;
+            }
+            self.step();
+        }
+        false
     }
 
     /// The cursor goes on by one tuple: an odometer, since dividing would be slow.
@@ -216,7 +246,9 @@ impl<'m> Table<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{AddressBlock, number};
+    use crate::plan::{AddressBlock, Role, number};
+    use crate::steer::{Hash, Rss, Steering};
+    use crate::tcp::tests::plan;
     use core::net::IpAddr;
     use std::vec;
     use std::vec::Vec;
@@ -241,7 +273,8 @@ mod tests {
             listen: PortRange { first: 80, count: 2 },
         };
         let mut slots = vec![Slot::default(); 36];
-        let mut table = Table { slots: &mut slots, space, cursor: Cursor::default(), hop: None };
+        let cursor = Cursor::default();
+        let mut table = Table { slots: &mut slots, space, cursor, hop: None, own: None };
         let mut seen = Vec::new();
         for round in 0..36u32 {
             let id = table.open_next().unwrap();
@@ -265,7 +298,7 @@ mod tests {
         // The other walk finds them all as well, and describes them as they are found.
         slots.fill_with(Slot::default);
         let hop = Some(Hop::new(3, 3, 4));
-        let mut table = Table { slots: &mut slots, space, cursor: Cursor::default(), hop };
+        let mut table = Table { slots: &mut slots, space, cursor, hop, own: None };
         let mut before = None;
         for _ in 0..36 {
             let id = table.open_next().unwrap();
@@ -285,5 +318,43 @@ mod tests {
         assert_eq!(table.open_next(), None, "all were opened");
         let stranger = Tuple { client_port: 80, ..seen[0] };
         assert_eq!(table.space.find(&stranger), None);
+    }
+    #[test]
+    fn the_cores_of_a_port_open_every_tuple_once_and_where_its_answer_comes() {
+        let clients = [ip("10.0.0.1"), ip("10.0.0.2")];
+        let servers = [ip("10.0.1.1"), ip("10.0.1.2"), ip("10.0.1.3")];
+        let blocks = |first, count| [AddressBlock { first: number(first), count, base: 0 }];
+        let (client_blocks, server_blocks) = (blocks(clients[0], 2), blocks(servers[0], 3));
+        let key: [u8; 16] = core::array::from_fn(|at| (at * 89 + 17) as u8);
+        let hash = Hash::toeplitz(&key, false, true);
+        let queues: Vec<u16> = (0..64).map(|entry| entry % 3).collect();
+        let rss = Rss::new(&hash, &queues).unwrap();
+        let of_core = |queue| CorePlan {
+            clients: AddressList::new(&client_blocks, &clients),
+            servers: AddressList::new(&server_blocks, &servers),
+            client_ports: PortRange { first: 1000, count: 50 },
+            listen: PortRange { first: 80, count: 2 },
+            steering: Steering::Hashed { rss, queue },
+            ..plan(Role::Client)
+        };
+        let mut opened = [0; 600];
+        for queue in 0..3 {
+            let mut slots = vec![Slot::default(); 600];
+            let mut table = Table::new(&of_core(queue), &mut slots).unwrap();
+            while let Some(id) = table.open_next() {
+                opened[id.0 as usize] += 1;
+                let slot = table.slot(id).unwrap();
+                slot.state = crate::conn::State::SynSent;
+                let [server, client] =
+                    [servers[usize::from(slot.server)], clients[usize::from(slot.client)]]
+                        .map(|address| number(address) as u32);
+                let from = (&server.to_be_bytes()[..], slot.server_port);
+                assert_eq!(rss.queue_of(from, (&client.to_be_bytes(), slot.client_port)), queue);
+            }
+        }
+        assert_eq!(opened, [1; 600]);
+        let mut slots = vec![Slot::default(); 600];
+        let mut server = Table::new(&CorePlan { role: Role::Server, ..of_core(0) }, &mut slots);
+        assert_eq!(server.as_mut().unwrap().open_next(), Some(SlotId(0)), "a server has all");
     }
 }

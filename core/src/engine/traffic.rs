@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 
-use super::{Engine, keep, turned};
+use super::{Engine, count_sent, keep, turned};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer};
 use crate::frame::Frame;
 use crate::host::Verdict;
@@ -80,7 +80,7 @@ impl Engine<'_> {
     ) -> bool {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
-        if event == Event::Open {
+        if event == Event::Open && slot.tuple_sum == 0 {
             slot.tuple_sum = Endpoints::of(&self.plan, slot).computed().sum();
         } else if event == Event::Ready {
             slot.flags.remove(SlotFlags::READY);
@@ -112,7 +112,11 @@ impl Engine<'_> {
         let Some(syn) = syn else { return false };
         let ends = Endpoints::of(&self.plan, slot);
         let ends = self.redirected(ends);
-        self.write(frame, &ends, &syn)
+        let written = self.template.stamp_between(&ends, frame, &syn);
+        if written {
+            count_sent(&syn, &mut self.tcp.stats);
+        }
+        written
     }
 
     /// Writes one datagram with our message into `frame` and counts it; false if it does not fit.

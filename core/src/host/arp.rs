@@ -27,7 +27,9 @@ pub(super) fn answer(host: &mut Host<'_>, frame: &mut Frame, stats: &mut Writer<
         };
     let from_gateway = IpAddr::from(packet.spa) == host.gateway_address;
     let usable = !packet.sha.is_multicast() && packet.sha != MacAddr::ZERO;
-    if from_gateway && usable && host.answers_for(IpAddr::from(packet.tpa)) {
+    // To us, or to everybody: a gateway that moved says so (RFC 5227 section 2.3).
+    let to_us = host.answers_for(IpAddr::from(packet.tpa)) || packet.tpa == packet.spa;
+    if from_gateway && usable && to_us {
         host.gateway.store(packet.sha);
     }
     if !packet.is_request() || !usable || !host.answers_for(IpAddr::from(packet.tpa)) {

@@ -1,19 +1,28 @@
 //! Being a polite host: ARP, neighbour discovery, ping and the gateway. All of it is rare.
 //!
 //! The promise of this room: it answers only for our own addresses, turns a question into its
-//! answer in the frame that brought it, and asks for the gateway until it is known.
+//! answer in the frame that brought it, asks for the gateway until it is known and now and then
+//! again, and lets nobody forget our addresses.
 
 mod arp;
 mod icmp;
+mod icmpv6;
+mod nd;
+mod schedule;
 
 use core::net::IpAddr;
 
 use crate::frame::Frame;
-use crate::plan::{AddressList, CorePlan, Role, number};
+use crate::plan::{AddressList, CorePlan, number};
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
-use crate::time::{Instant, Ticks};
-use crate::wire::ethernet::MacAddr;
+use crate::time::Instant;
+use crate::wire::ethernet::{EthernetHeader, MacAddr, ethertype};
+
+use self::schedule::{Chore, Own, Schedule};
+
+/// Of what we answer.
+const HOP_LIMIT: u8 = 64;
 
 /// Where a received frame goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,11 +44,7 @@ pub struct Host<'m> {
     gateway: &'m Gateway,
     own: AddressList<'m>,
     neigh_ignore: bool,
-    announces: bool,
-    /// The next own address to be announced.
-    announced: u32,
-    next_request: Instant,
-    second: Ticks,
+    schedule: Schedule,
 }
 
 impl<'m> Host<'m> {
@@ -50,15 +55,9 @@ impl<'m> Host<'m> {
             address: plan.host,
             gateway_address: plan.gateway,
             gateway,
-            own: match plan.role {
-                Role::Client => plan.clients,
-                Role::Server => plan.servers,
-            },
+            own: plan.own(),
             neigh_ignore: plan.neigh_ignore,
-            announces: plan.announces,
-            announced: 0,
-            next_request: Instant(0),
-            second: Ticks(plan.rate.hz()),
+            schedule: Schedule::new(plan, gateway),
         }
     }
 
@@ -68,48 +67,43 @@ impl<'m> Host<'m> {
         address == self.address || own_range
     }
 
-    /// The next question or announcement, written into `frame`; false if there is none now. The
-    /// gateway is asked for once a second until it is known, and every own address is announced
-    /// once.
+    /// The next question or announcement, written into `frame`; false if there is none now.
     pub fn chore(&mut self, frame: &mut Frame, now: Instant, stats: &mut Writer<'_>) -> bool {
-        let Some(sender) = self.due(now) else { return false };
-        match (sender, self.gateway_address) {
-            (IpAddr::V4(sender), IpAddr::V4(gateway)) => {
-                stats.inc(Count::ArpTx);
-                arp::request(frame, self.mac, sender, gateway)
+        let known = self.gateway.load().is_some();
+        let Some(chore) = self.schedule.take(now, known) else { return false };
+        let (Chore::Ask(own) | Chore::Announce(own)) = chore;
+        let own = match own {
+            Own::Host => self.address,
+            Own::Load(index) => self.own.at(index),
+        };
+        let asked = match chore {
+            Chore::Ask(_) => self.gateway_address,
+            Chore::Announce(_) => own,
+        };
+        let (written, count) = match (own, asked) {
+            // Who asks for an address in its own name announces it (RFC 5227 section 2.3).
+            (IpAddr::V4(own), IpAddr::V4(asked)) => {
+                (arp::request(frame, self.mac, own, asked), Count::ArpTx)
             }
-            _ => false,
-        }
+            (IpAddr::V6(own), IpAddr::V6(asked)) if own != asked => {
+                (nd::solicit(frame, self.mac, own, asked), Count::IcmpTx)
+            }
+            (IpAddr::V6(own), IpAddr::V6(_)) => (nd::announce(frame, self.mac, own), Count::IcmpTx),
+            _ => return false,
+        };
+        stats.add(count, u64::from(written));
+        written
     }
 
-    /// A chore is waiting.
+    /// A chore may be waiting.
     #[inline]
     pub fn has_chore(&self, now: Instant) -> bool {
-        self.announces
-            && (!self.all_announced() || self.gateway.load().is_none() && now >= self.next_request)
+        self.schedule.is_due(now)
     }
 
     /// When the next chore comes, if one does.
     pub fn next(&self) -> Option<Instant> {
-        (self.announces && self.gateway.load().is_none()).then_some(self.next_request)
-    }
-
-    /// In whose name the next request goes out.
-    fn due(&mut self, now: Instant) -> Option<IpAddr> {
-        if !self.has_chore(now) {
-            return None;
-        }
-        if !self.all_announced() {
-            let sender = self.own.at(self.announced);
-            self.announced += 1;
-            return Some(sender);
-        }
-        self.next_request = now + self.second;
-        Some(self.address)
-    }
-
-    fn all_announced(&self) -> bool {
-        self.neigh_ignore || self.announced >= self.own.count()
+        self.schedule.next()
     }
 
     /// An ARP packet came.
@@ -118,16 +112,27 @@ impl<'m> Host<'m> {
         arp::answer(self, frame, stats)
     }
 
+    /// A neighbour solicitation or advertisement came.
+    pub fn on_neighbor(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
+        stats.inc(Count::IcmpRx);
+        nd::answer(self, frame, stats)
+    }
+
     /// The frame, ICMP for one of our addresses, is a question that is answered here.
     pub fn answers_icmp(frame: &Frame) -> bool {
-        icmp::is_echo_request(frame)
+        if is_ipv6(frame) { icmpv6::is_echo_request(frame) } else { icmp::is_echo_request(frame) }
     }
 
     /// ICMP for one of our addresses came.
     pub fn on_icmp(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
         stats.inc(Count::IcmpRx);
-        icmp::answer(frame, stats)
+        if is_ipv6(frame) { icmpv6::answer(frame, stats) } else { icmp::answer(frame, stats) }
     }
+}
+
+fn is_ipv6(frame: &Frame) -> bool {
+    EthernetHeader::split(frame.bytes())
+        .is_ok_and(|(ethernet, _)| ethernet.ethertype.get() == ethertype::IPV6)
 }
 
 /// Drops a frame for `why`.

@@ -44,6 +44,7 @@ impl Tcp<'_> {
 
     /// Answers are counted, and dropped.
     pub fn flood_hear(&mut self, flags: TcpFlags) {
+        self.stats.inc(Count::TcpRx);
         self.stats.add(Count::SynRx, u64::from(flags.contains(TcpFlags::SYN)));
         self.stats.add(Count::FinRx, u64::from(flags.contains(TcpFlags::FIN)));
         self.stats.add(Count::RstRx, u64::from(flags.contains(TcpFlags::RST)));

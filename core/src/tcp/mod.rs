@@ -15,7 +15,7 @@ pub mod sequence;
 pub mod server;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, State, Timer};
@@ -113,11 +113,12 @@ pub const PROBES_MAX: u8 = 8;
 /// must not keep each other busy.
 pub const CHALLENGES_PER_SECOND: u32 = 1000;
 
-/// The longest time-out there is, in stamp units: doubled for every retransmission it still
-/// compares without doubt.
-pub const LONGEST_WAIT: u32 = 1 << 27;
-/// The longest time without a sign of the peer, in stamp units.
-const LONGEST_SILENCE: u32 = 1 << 30;
+/// The longest retransmission time-out there is, in stamp units (134 s at least): doubled for every
+/// retransmission it still compares without doubt.
+pub const LONGEST_WAIT: u32 = (1 << 28) - 1;
+/// The longest patience, in stamp units (1000 s at least): somewhat less than half a stamp's range,
+/// so that it still compares without doubt when it is noticed late.
+const LONGEST_IDLE: u32 = (1 << 31) - (1 << 24);
 /// The longest row of answers to pipelined requests, in bytes: half of it is never in doubt which
 /// sequence number comes first.
 const LONGEST_QUEUE: u32 = 1 << 30;
@@ -165,7 +166,7 @@ impl Settings {
             send_window: plan.send_window.clamp(1, 255) as u8,
             message_bytes: plan.payload.total_bytes,
             retransmit_units: units(retransmit_us).clamp(1, LONGEST_WAIT),
-            idle_units: units(plan.idle_timeout_us).clamp(1, LONGEST_SILENCE),
+            idle_units: units(plan.idle_timeout_us).clamp(1, LONGEST_IDLE),
             keepalive: plan.keepalive.map(|kept| (interval(kept.interval_us), kept.requests)),
             ack_wait_units: match (plan.disable_ack, fine) {
                 (true, _) => u32::MAX,

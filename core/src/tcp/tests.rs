@@ -9,6 +9,7 @@ use std::vec::Vec;
 use super::*;
 use crate::plan::{AddressList, Keepalive, PacePlan, Payload, PortRange, Transport};
 use crate::stats::{Page, Reader};
+use crate::steer::Steering;
 use crate::time::TickRate;
 use crate::wire::ethernet::MacAddr;
 
@@ -32,7 +33,7 @@ const fn ms(milliseconds: u64) -> u32 {
 const RTO: u64 = 200;
 const IDLE: u64 = 1000;
 
-fn plan(role: Role) -> CorePlan<'static> {
+pub(crate) fn plan(role: Role) -> CorePlan<'static> {
     let host: IpAddr = "10.0.0.1".parse().unwrap();
     CorePlan {
         role,
@@ -40,11 +41,13 @@ fn plan(role: Role) -> CorePlan<'static> {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         host,
         gateway: host,
+        encap: crate::plan::Encap::None,
         announces: false,
         clients: AddressList::new(&[], &[]),
         servers: AddressList::new(&[], &[]),
         client_ports: PortRange { first: 1, count: 1 },
         listen: PortRange { first: 1, count: 1 },
+        steering: Steering::Whole,
         neigh_ignore: false,
         tos: 0,
         mss: 1460,
@@ -932,6 +935,28 @@ fn the_longest_waits_do_not_overflow() {
     }
     assert_eq!(rig.ring(), None);
     assert!(rig.slot.is_closed());
+}
+
+/// Time-outs of minutes are waited for to the end, on every clock.
+#[test]
+fn long_waits_are_not_cut_short() {
+    for rate in [TickRate::NANOSECONDS, TickRate::new(1_999_999_999), TickRate::new(2_048_000_000)]
+    {
+        let mut server = Rig::new(Role::Server, |plan| {
+            plan.rate = rate;
+            plan.idle_timeout_us = 1_000_000_000;
+        });
+        server = server.connected();
+        let wait = rate.units_from_us(1_000_000_000);
+        assert_eq!(server.slot.due.since(server.now), wait, "{rate:?}");
+        let mut client = Rig::new(Role::Client, |plan| {
+            plan.rate = rate;
+            plan.retransmit_timeout_us = 125_000_000;
+        });
+        client.tcp.open(&mut client.slot, client.now);
+        let wait = rate.units_from_us(125_000_000);
+        assert_eq!(client.slot.due.since(client.now), wait, "{rate:?}");
+    }
 }
 
 /// Any segments and timers in any order: no panic, no slot that nothing wakes, exact books.

@@ -75,15 +75,17 @@ impl Template {
         let total_bytes = IPV4_BYTES as u16 + udp_bytes;
         self.ip_id = self.ip_id.wrapping_add(1);
         let varies = be16(total_bytes) + be16(self.ip_id) + ends.address_sum();
-        out.ethernet = self.ethernet;
+        // The prepared sum is that of a header that says TCP.
+        let says_udp = be16(u16::from(protocol::UDP - protocol::TCP));
+        out.ethernet = self.ipv4.ethernet;
         out.ip = Ipv4Header {
             protocol: protocol::UDP,
             total_length: total_bytes.into(),
             id: self.ip_id.into(),
-            checksum: U16::from_bytes(finish(self.udp_ipv4_sum + varies)),
+            checksum: U16::from_bytes(finish(self.ipv4_sum + says_udp + varies)),
             source: ends.local.0,
             destination: ends.remote.0,
-            ..self.ipv4
+            ..self.ipv4.ip
         };
         out.udp = udp(ends, udp_bytes, payload_sum);
         true
@@ -98,13 +100,13 @@ impl Template {
         payload_sum: u64,
     ) -> bool {
         let Ok((out, _)) = HeadersV6::mut_from_prefix(frame.bytes_mut()) else { return false };
-        out.ethernet = self.ethernet;
+        out.ethernet = self.ipv6.ethernet;
         out.ip = Ipv6Header {
             next_header: protocol::UDP,
             payload_length: udp_bytes.into(),
             source: ends.local.0,
             destination: ends.remote.0,
-            ..self.ipv6
+            ..self.ipv6.ip
         };
         out.udp = udp(ends, udp_bytes, payload_sum);
         true

@@ -4,47 +4,21 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 use super::*;
-use crate::plan::{
-    AddressList, Keepalive, Messages, PacePlan, Payload, PortRange, Role, Transport,
-};
+use crate::plan::{Keepalive, Role, Transport};
 use crate::stats::{Page, Reader};
+use crate::tcp;
 use crate::time::TickRate;
-use crate::wire::ethernet::MacAddr;
 
 const RTO_MS: u32 = 200;
 
 fn plan(keepalive: Option<(u64, u16)>, pipeline: u8, flood: bool) -> CorePlan<'static> {
-    let host = "10.0.0.1".parse().unwrap();
     CorePlan {
-        role: Role::Client,
-        rate: TickRate::NANOSECONDS,
-        mac: MacAddr::ZERO,
-        host,
-        gateway: host,
-        announces: false,
-        clients: AddressList::new(&[], &[]),
-        servers: AddressList::new(&[], &[]),
-        client_ports: PortRange { first: 1, count: 1 },
-        listen: PortRange { first: 1, count: 1 },
-        neigh_ignore: false,
-        tos: 0,
-        mss: 1460,
-        send_window: 1,
         transport: Transport::Udp,
-        payload: Payload { head: b"", total_bytes: 1 },
-        messages: Messages::Raw,
         keepalive: keepalive.map(|(interval_us, requests)| Keepalive { interval_us, requests }),
-        pace: PacePlan { cps: 0, cc: 0, launch: 1, slow_start_s: 0, wait_s: 0 },
-        flood,
         pipeline,
-        client_hop: false,
-        destinations: &[],
+        flood,
         retransmit_timeout_us: RTO_MS * 1000,
-        idle_timeout_us: 1_000_000,
-        tcp_rst: true,
-        fast_close: false,
-        disable_ack: false,
-        seed: 1,
+        ..tcp::tests::plan(Role::Client)
     }
 }
 

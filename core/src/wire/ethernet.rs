@@ -71,6 +71,12 @@ impl MacAddr {
         Some(Self(octets))
     }
 
+    /// The address of an IPv6 multicast group, RFC 2464 section 7.
+    #[must_use]
+    pub const fn of_ipv6_group(group: &[u8; 16]) -> Self {
+        Self([0x33, 0x33, group[12], group[13], group[14], group[15]])
+    }
+
     /// The group bit is set: multicast, and broadcast with it.
     #[inline]
     #[must_use]
@@ -168,6 +174,15 @@ mod tests {
         assert_eq!(MacAddr::parse("02:AB:CD:00:7F:FF"), Some(mac));
         assert!(MacAddr::BROADCAST.is_broadcast() && MacAddr::BROADCAST.is_multicast());
         assert!(!mac.is_multicast() && !MacAddr::ZERO.is_broadcast());
+    }
+
+    #[test]
+    fn groups_have_addresses() {
+        let target = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 0xaa, 0xbb, 0xcc];
+        let group = crate::wire::ipv6::solicited_node(&target);
+        let drawn: core::net::Ipv6Addr = "ff02::1:ffaa:bbcc".parse().unwrap();
+        assert_eq!(group, drawn.octets());
+        assert_eq!(MacAddr::of_ipv6_group(&group).to_string(), "33:33:ff:aa:bb:cc");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::checksum::{be16, is_valid, sum};
 use super::ethernet::EthernetHeader;
-use super::ipv4::Ipv4Header;
+use super::ipv4::{Ipv4Header, protocol};
 use super::tcp::TcpHeader;
 
 /// Ethernet, IPv4 without options, TCP without options: 54 bytes.
@@ -19,6 +20,23 @@ pub struct Headers {
     /// TCP, data offset 5.
     pub tcp: TcpHeader,
 }
+
+impl Headers {
+    /// Both checksums are right; `behind` is all that follows: TCP's options and payload.
+    #[inline]
+    #[must_use]
+    pub fn are_undamaged(&self, behind: &[u8]) -> bool {
+        // Addresses and TCP header, which TCP's checksum covers, lie in a row.
+        let (_, covered) = self.as_bytes().split_at(COVERED_AT);
+        let tcp_bytes = (size_of::<TcpHeader>() + behind.len()) as u16;
+        let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
+        let behind = if behind.is_empty() { 0 } else { sum(behind) };
+        is_valid(sum(self.ip.as_bytes())) & is_valid(pseudo + sum(covered) + behind)
+    }
+}
+
+/// Where the addresses begin.
+const COVERED_AT: usize = size_of::<EthernetHeader>() + core::mem::offset_of!(Ipv4Header, source);
 
 /// Bytes of [`Headers`].
 pub const HEADERS_BYTES: usize = size_of::<Headers>();

@@ -188,6 +188,13 @@ impl LinkLayerOption {
     }
 }
 
+/// The checksum of a message whose own checksum field is zero. RFC 4443 section 2.3.
+#[must_use]
+pub fn checksum_of(source: &[u8; 16], destination: &[u8; 16], message: &[u8]) -> [u8; 2] {
+    let pseudo = checksum::pseudo_ipv6(source, destination, protocol::ICMPV6, message.len() as u32);
+    checksum::finish(pseudo + checksum::sum(message))
+}
+
 /// The checksum of a whole ICMPv6 message matches. RFC 4443 section 2.3.
 #[must_use]
 pub fn checksum_ok(source: &[u8; 16], destination: &[u8; 16], message: &[u8]) -> bool {

@@ -17,7 +17,7 @@ pub const VERSION_IHL: u8 = 0x45;
 pub const DONT_FRAGMENT: u16 = 0x4000;
 
 /// The bits of [`Ipv4Header::flags_fragment`] that make a datagram a fragment: MF and the offset.
-const FRAGMENT_MASK: u16 = 0x3fff;
+pub const FRAGMENT_MASK: u16 = 0x3fff;
 
 /// What an IP datagram carries (IANA "Assigned Internet Protocol Numbers").
 pub mod protocol {

@@ -11,6 +11,16 @@ use super::Malformed;
 /// Bytes of the fixed header.
 pub const IPV6_BYTES: usize = size_of::<Ipv6Header>();
 
+/// All nodes of the link, RFC 4291 section 2.7.1.
+pub const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// The group in which whoever has `address` is asked for it, RFC 4291 section 2.7.1.
+#[must_use]
+pub fn solicited_node(address: &[u8; 16]) -> [u8; 16] {
+    let [.., a, b, c] = *address;
+    [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]
+}
+
 /// The most extension headers a packet may carry.
 pub const MAX_EXTENSIONS: usize = 8;
 
@@ -54,6 +64,19 @@ impl Ipv6Header {
     pub fn traffic_class(&self) -> u8 {
         let [high, low, ..] = self.version_class_flow.to_bytes();
         (high << 4) | (low >> 4)
+    }
+
+    /// A packet without extension headers, traffic class and flow label.
+    #[must_use]
+    pub fn new(next_header: u8, hop_limit: u8, source: [u8; 16], destination: [u8; 16]) -> Self {
+        Self {
+            version_class_flow: (6 << 28).into(),
+            payload_length: U16::ZERO,
+            next_header,
+            hop_limit,
+            source,
+            destination,
+        }
     }
 
     /// Flow label, 20 bits, RFC 6437.

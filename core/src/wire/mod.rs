@@ -26,6 +26,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod tcp;
 pub mod udp;
+pub mod vxlan;
 
 #[cfg(test)]
 mod testing;

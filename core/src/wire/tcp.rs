@@ -90,7 +90,8 @@ impl TcpHeader {
 
     /// Bytes of the header the data offset claims, 0 to 60.
     #[inline]
-    const fn claimed_bytes(&self) -> u8 {
+    #[must_use]
+    pub const fn claimed_bytes(&self) -> u8 {
         (self.offset_reserved >> 4) * 4
     }
 }
@@ -147,7 +148,19 @@ pub struct TcpOptions {
 impl TcpOptions {
     /// Reads the options of a segment up to their end or [`option::END`]. Unknown kinds are
     /// skipped; where a kind repeats, the last one counts.
-    pub fn parse(mut options: &[u8]) -> Result<Self, Malformed> {
+    #[inline]
+    pub fn parse(options: &[u8]) -> Result<Self, Malformed> {
+        // What we send ourselves needs no walk.
+        if let [option::MSS, 4, high, low, option::NOP, option::WINDOW_SCALE, 3, shift] = *options {
+            let mss = Some(u16::from_be_bytes([high, low]));
+            let window_scale = Some(MAX_WINDOW_SCALE.min(shift));
+            return Ok(Self { mss, window_scale, ..Self::default() });
+        }
+        Self::walk(options)
+    }
+
+    #[inline(never)]
+    fn walk(mut options: &[u8]) -> Result<Self, Malformed> {
         let mut found = Self::default();
         while let Some((&kind, rest)) = options.split_first() {
             options = match kind {

@@ -1,6 +1,7 @@
 //! The worker's dealings with the kernel: a few packets each way in a turn, so that a slow kernel
 //! never slows the load.
 
+use super::encap::unwind;
 use super::{Trays, Worker};
 use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray, TxShape};
@@ -63,12 +64,19 @@ impl<Q: PacketQueue, X: ExceptionPath> Worker<'_, Q, X> {
             let placed = blanks.push(blank);
             debug_assert!(placed.is_ok());
         }
+        if self.engine.plan.encap.is_tunnel() {
+            // The kernel is a host of the network outside.
+            unwind(blanks);
+        }
         let filled = self.exception.collect(blanks.frames_mut());
         blanks.drain(|index, mut frame| {
             frame.set_tx_shape(TxShape::Complete);
             let placed = if index < filled { tx.push(frame) } else { stock.push(frame) };
             debug_assert!(placed.is_ok());
         });
+        if let Some(wrapping) = &self.wrapping {
+            wrapping.make_room(stock);
+        }
         self.engine.tcp.stats.add(Count::KniTx, filled as u64);
         filled
     }
@@ -83,24 +91,24 @@ pub(super) fn put(frame: Frame, kernel: &mut Tray, stats: &mut Writer<'_>) -> Op
     refused
 }
 
-/// Puts copies of a burst's ARP packets down for the kernel: they are answered here, and the kernel
-/// keeps its table.
+/// Puts copies of a burst's ARP packets and neighbour messages down for the kernel: they are
+/// answered here, and the kernel keeps its table.
 #[cold]
 #[inline(never)]
-pub(super) fn copy_arp(
+pub(super) fn copy_neighbors(
     burst: &[Frame],
     parsed: &[Parsed],
     (stock, kernel): (&mut Tray, &mut Tray),
     stats: &mut Writer<'_>,
 ) {
     let both = burst.iter().zip(parsed);
-    for (frame, _) in both.filter(|(_, parsed)| **parsed == Parsed::Arp) {
+    for (frame, _) in both.filter(|(_, parsed)| matches!(parsed, Parsed::Arp | Parsed::Neighbor)) {
         copy(frame, stock, kernel, stats);
     }
 }
 
 /// Puts a copy of `frame` down for the kernel.
-fn copy(frame: &Frame, stock: &mut Tray, kernel: &mut Tray, stats: &mut Writer<'_>) {
+pub(super) fn copy(frame: &Frame, stock: &mut Tray, kernel: &mut Tray, stats: &mut Writer<'_>) {
     let copied = |mut blank: Frame| {
         let fits = blank.set_len(frame.len());
         if fits {

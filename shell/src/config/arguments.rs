@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use dperf_core::plan::PortRange;
+use dperf_core::wire::ethernet::MacAddr;
 
-use super::error::{Complaint, ConfigError};
-use super::number::{interval_us, scaled, whole};
+use super::error::{Complaint, ConfigError, Note};
+use super::lenient::{self, interval_us, leading, scaled};
+use super::number::whole;
 use super::value::{
-    address, address_range, cores, header_text, host_address, kernel_interface, mac,
+    address, address_list, address_range, cores, header_text, host_address, kernel_interface, mac,
     node_megabytes, not_longer, nth,
 };
 use super::words::Word;
@@ -23,7 +25,7 @@ type Done = Result<(), ConfigError>;
 
 pub(super) fn cpu(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     for word in arguments {
-        config.cpus.extend(word.read(cores)?);
+        config.cpus.extend(word.read_leniently(&mut config.remarks, cores)?);
         if config.cpus.len() > MAX_WORKERS {
             let why = format!("more than {MAX_WORKERS} cores are named up to '{}'", word.text);
             return Err(word.error(Complaint::new(why, "")));
@@ -40,7 +42,7 @@ pub(super) fn port(config: &mut Config, first: &Word, arguments: &[Word]) -> Don
         name: name.read(PortName::parse)?,
         local: local.read(host_address)?,
         gateway: gateway.read(host_address)?,
-        gateway_mac: rest.first().map(|word| word.read(mac)).transpose()?,
+        gateway_mac: gateway_mac(rest.first(), &mut config.remarks)?,
         place: first.place.clone(),
     };
     if port.local == port.gateway {
@@ -55,32 +57,26 @@ pub(super) fn port(config: &mut Config, first: &Word, arguments: &[Word]) -> Don
     Ok(())
 }
 
-pub(super) fn client(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
-    let [lowest, count, more @ ..] = arguments else {
-        return Ok(());
-    };
-    let mut list = address_range(lowest, count)?;
-    for word in more {
-        let address = word.read(host_address)?;
-        if address.is_ipv6() != list[0].is_ipv6() {
-            let why = format!("'{}' is not of the family of {}", word.text, lowest.text);
-            return Err(word.error(Complaint::new(why, "")));
-        }
-        if list.contains(&address) {
-            let why = format!("'{}' stands in this line already", word.text);
-            return Err(word.error(Complaint::new(why, "name it once")));
-        }
-        list.push(address);
+/// The gateway's MAC address; six zeros are none, as in dperf.
+fn gateway_mac(word: Option<&Word>, notes: &mut Vec<Note>) -> Result<Option<MacAddr>, ConfigError> {
+    let Some(word) = word else { return Ok(None) };
+    let address = word.read(mac)?;
+    if address == MacAddr::ZERO {
+        notes.push(word.note("a MAC address of zeros is none: the gateway is asked for its own"));
+        return Ok(None);
     }
+    Ok(Some(address))
+}
+
+pub(super) fn client(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
+    let list = address_list(arguments)?;
     config.clients.push(Addresses { list, place: first.place.clone() });
     Ok(())
 }
 
 pub(super) fn server(config: &mut Config, first: &Word, arguments: &[Word]) -> Done {
-    if let [lowest, count] = arguments {
-        let list = address_range(lowest, count)?;
-        config.servers.push(Addresses { list, place: first.place.clone() });
-    }
+    let list = address_list(arguments)?;
+    config.servers.push(Addresses { list, place: first.place.clone() });
     Ok(())
 }
 
@@ -96,13 +92,24 @@ pub(super) fn listen(config: &mut Config, _: &Word, arguments: &[Word]) -> Done 
 }
 
 pub(super) fn client_ports(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
-    let port = |text: &str| whole(text, &PORTS);
+    let notes = &mut config.remarks;
     let (word, lowest, highest) = match arguments {
         [both] => match both.text.split_once('-') {
-            Some((low, high)) => (both, both.read(|_| port(low))?, both.read(|_| port(high))?),
-            None => (both, both.read(port)?, *PORTS.end()),
+            Some((low, high)) if whole(low, &PORTS).is_ok() => {
+                let port = |text: &str| whole(text, &PORTS);
+                let (low, high) = (both.read(|_| port(low))?, both.read(|_| port(high))?);
+                if high != *PORTS.end() {
+                    let (text, end) = (both.text, PORTS.end());
+                    notes.push(both.note(format!("'{text}' ends at {high}; dperf reads {end}")));
+                }
+                (both, low, high)
+            }
+            _ => (both, both.read_leniently(notes, |text| leading(text, &PORTS))?, *PORTS.end()),
         },
-        [low, high] => (high, low.read(port)?, high.read(port)?),
+        [low, high] => {
+            let lowest = low.read_leniently(notes, |text| leading(text, &PORTS))?;
+            (high, lowest, high.read_leniently(notes, |text| leading(text, &PORTS))?)
+        }
         _ => return Ok(()),
     };
     if lowest > highest {
@@ -118,10 +125,11 @@ pub(super) fn keepalive(config: &mut Config, _: &Word, arguments: &[Word]) -> Do
     let [interval, rest @ ..] = arguments else {
         return Ok(());
     };
-    let interval_us = interval.read(interval_us)?;
+    let notes = &mut config.remarks;
+    let interval_us = interval.read_leniently(notes, interval_us)?;
     let requests = match rest.first() {
         None => 0,
-        Some(word) => word.read(|text| scaled(text, &(0..=32767)))?,
+        Some(word) => word.read_leniently(notes, |text| scaled(text, &(0..=32767)))?,
     };
     if let (0, true, Some(word)) = (interval_us, requests > 0, rest.first()) {
         let why = "an interval of 0 cannot be combined with a number of requests";
@@ -133,8 +141,11 @@ pub(super) fn keepalive(config: &mut Config, _: &Word, arguments: &[Word]) -> Do
 }
 
 pub(super) fn payload_size(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
-    let size = |word: &Word| word.read(|text| scaled(text, &(0..=1 << 30))).map(|n| n as u32);
-    config.payload_sizes = arguments.iter().map(size).collect::<Result<_, _>>()?;
+    config.payload_sizes.clear();
+    for word in arguments {
+        let size = |text: &str| scaled(text, &(0..=1 << 30));
+        config.payload_sizes.push(word.read_leniently(&mut config.remarks, size)? as u32);
+    }
     Ok(())
 }
 
@@ -166,7 +177,10 @@ pub(super) fn http_path(config: &mut Config, _: &Word, arguments: &[Word]) -> Do
 pub(super) fn jumbo(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     config.mtu = match arguments.first() {
         None => 9710,
-        Some(word) => word.read(|text| whole(text, &(9000..=9710)))? as u16,
+        Some(word) => {
+            let mtu = |text: &str| leading(text, &(9000..=9710));
+            word.read_leniently(&mut config.remarks, mtu)? as u16
+        }
     };
     Ok(())
 }
@@ -215,7 +229,8 @@ pub(super) fn vxlan(config: &mut Config, first: &Word, arguments: &[Word]) -> Do
         return Ok(());
     };
     let vxlan = Vxlan {
-        vni: vni.read(|text| whole(text, &(1..=0xff_ffff)))? as u32,
+        vni: vni.read_leniently(&mut config.remarks, |text| leading(text, &(1..=0xff_ffff)))?
+            as u32,
         inner: (source.read(mac)?, destination.read(mac)?),
         local: address_range(local, locals)?,
         remote: address_range(remote, remotes)?,
@@ -236,10 +251,16 @@ pub(super) fn change_dip(config: &mut Config, first: &Word, arguments: &[Word]) 
         return Ok(());
     };
     let from = lowest.read(address)?;
-    let step = step.read(|text| whole(text, &(1..=0xffff_ffff)))?;
+    if lenient::atoi(step.text) <= 0 || lenient::atoi(count.text) <= 0 {
+        let text = "the line is ignored, as in dperf: its step or its count is not above 0";
+        config.remarks.push(first.note(text));
+        return Ok(());
+    }
+    let notes = &mut config.remarks;
+    let step = step.read_leniently(notes, |text| leading(text, &(1..=0x7fff_ffff)))?;
     let taken: usize = config.change_dips.iter().map(|dips| dips.list.len()).sum();
     let room = 65536 - taken as u64;
-    let count = count.read(|text| whole(text, &(1..=room)))?;
+    let count = count.read_leniently(notes, |text| leading(text, &(1..=room)))?;
     let list = (0..count).map(|place| nth(from, (place * step) as u32)).collect();
     config.change_dips.push(Addresses { list, place: first.place.clone() });
     Ok(())

@@ -37,7 +37,7 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     addresses::lines_per_port(config)?;
     steering(config, notes)?;
     change_dip(config)?;
-    load::targets(config)?;
+    load::targets(config, notes)?;
     without_tcp(config)?;
     flow_isolate(config)?;
     super::exception::check(config, notes)?;

@@ -10,11 +10,12 @@ use dperf_core::plan::Role;
 
 use super::arguments;
 use super::error::{Complaint, ConfigError};
-use super::number::{scaled, seconds, whole, whole_or_hex};
+use super::lenient::{duration, hexadecimal, leading, scaled};
+use super::number::{seconds, whole};
 use super::words::Word;
 use super::{Config, Protocol};
 use Otherwise::{Ignored, Refused};
-use Reads::{Choice, Flag, Hex, Nothing, Scaled, Seconds, Whole, Words};
+use Reads::{Choice, Duration, Flag, Hex, Leading, Nothing, Scaled, Seconds, Whole, Words};
 use Side::{Both, Client, Server};
 
 /// One keyword.
@@ -69,12 +70,16 @@ pub(super) enum Otherwise {
 pub(super) enum Reads {
     /// No argument.
     Flag(fn(&mut Config)),
+    /// A whole number within bounds; as in dperf what stands behind its digits does not count.
+    Leading(RangeInclusive<u64>, fn(&mut Config, u64)),
     /// A whole number within bounds.
     Whole(RangeInclusive<u64>, fn(&mut Config, u64)),
     /// A whole number or `0x..` within bounds.
     Hex(RangeInclusive<u64>, fn(&mut Config, u64)),
     /// A number with k, m or g within bounds.
     Scaled(RangeInclusive<u64>, fn(&mut Config, u64)),
+    /// A time of whole seconds within bounds; as in dperf its last letter is its unit.
+    Duration(RangeInclusive<u64>, fn(&mut Config, u64)),
     /// A time of whole seconds within bounds.
     Seconds(RangeInclusive<u64>, fn(&mut Config, u64)),
     /// One of these words, by its place among them.
@@ -202,23 +207,25 @@ const ADDRESSES: &[Keyword] = &[
     },
     Keyword {
         name: "client",
-        form: "ADDRESS COUNT [ADDRESS]...",
+        form: "ADDRESS [COUNT] [MORE]...",
         repeats: true,
         default: "none: it must be given",
-        brief: "client addresses: COUNT from ADDRESS on, then single ones",
+        brief: "client addresses: COUNT from ADDRESS on, then further ones",
         help: "On a client one line per port. On a server any number of lines, which together are \
-               the clients that are answered. Only the last byte of a range changes, up to 254.",
+               the clients that are answered. A network (`10.0.1.0/24`, its hosts) or a range \
+               (`10.0.1.5-10.0.2.4`) stands for ADDRESS and COUNT, or among MORE. At most 65536 \
+               addresses; dperf has 254, which differ in the last byte only.",
         example: "client 10.0.1.1 100 10.0.1.200",
         reads: Words(arguments::client),
         ..KEYWORD
     },
     Keyword {
         name: "server",
-        form: "ADDRESS COUNT",
+        form: "ADDRESS [COUNT] [MORE]...",
         repeats: true,
         default: "none: it must be given",
-        brief: "server addresses of a port: COUNT from ADDRESS on",
-        help: "One line per port, on either side. If a port has as many server addresses as \
+        brief: "server addresses of a port: COUNT from ADDRESS on, then further ones",
+        help: "One line per port, on either side, written as `client`. If a port has as many server addresses as \
                workers, each worker has one of them.",
         example: "server 10.0.2.1 1",
         reads: Words(arguments::server),
@@ -240,7 +247,7 @@ const ADDRESSES: &[Keyword] = &[
         default: "1 65535",
         brief: "client ports",
         help: "On a server these are the client ports that are answered. FIRST-LAST is understood \
-               too.",
+               too; dperf does not look at what is behind the dash.",
         example: "client_port_range 10000 50000",
         reads: Words(arguments::client_ports),
         ..KEYWORD
@@ -308,12 +315,12 @@ const ADDRESSES: &[Keyword] = &[
         brief: "VLAN tag of every frame",
         example: "vlan 100",
         built: false,
-        reads: Whole(1..=4094, |_, _| ()),
+        reads: Leading(1..=4094, |_, _| ()),
         ..KEYWORD
     },
     Keyword {
         name: "vxlan",
-        form: "VNI SMAC DMAC LOCAL COUNT REMOTE COUNT",
+        form: "VNI SMAC DMAC LOCAL LOCALS REMOTE REMOTES",
         repeats: true,
         brief: "a VXLAN tunnel of the port: inner MACs, tunnel ends here and there",
         example: "vxlan 1 0c:42:a1:9a:a3:e6 bc:97:e1:b6:e8:12 10.0.1.1 1 10.0.2.1 1",
@@ -359,7 +366,7 @@ const LOAD: &[Keyword] = &[
         help: "Seconds, or a number with s, m (minutes), h or d: 4.5m is 270 s. Ctrl-C ends it \
                earlier.",
         example: "duration 4.5m",
-        reads: Seconds(1..=u32::MAX as u64, |c, n| c.duration_s = n as u32),
+        reads: Duration(1..=u32::MAX as u64, |c, n| c.duration_s = n as u32),
         ..KEYWORD
     },
     Keyword {
@@ -390,10 +397,11 @@ const LOAD: &[Keyword] = &[
         form: "INTERVAL [REQUESTS]",
         brief: "connections stay open; a request every INTERVAL",
         help: "INTERVAL has a unit: us, ms or s; 0us sends the next request as soon as the answer \
-               is complete. At most a day. A connection ends after REQUESTS requests (dperf sends \
+               is complete. At most a year. A connection ends after REQUESTS requests (dperf sends \
                one more over TCP, and knows no number over UDP); 0 or none: never. Over UDP a \
-               datagram goes out in every INTERVAL, answered or not. On a server INTERVAL is added to the 4 retransmit_timeout after which \
-               a silent connection is dropped, and REQUESTS is ignored.",
+               datagram goes out in every INTERVAL, answered or not. On a server INTERVAL is added \
+               to the 4 retransmit_timeout after which a silent connection is dropped, and \
+               REQUESTS is ignored.",
         example: "keepalive 6.25ms 100",
         reads: Words(arguments::keepalive),
         ..KEYWORD
@@ -406,7 +414,7 @@ const LOAD: &[Keyword] = &[
         brief: "connections opened at one instant",
         help: "1 spreads them most evenly.",
         example: "launch_num 1",
-        reads: Whole(0..=4096, |c, n| c.launch_num = n as u32),
+        reads: Whole(0..=i32::MAX as u64, |c, n| c.launch_num = n as u32),
         ..KEYWORD
     },
     Keyword {
@@ -428,7 +436,7 @@ const LOAD: &[Keyword] = &[
         default: "3s, but not more than slow_start",
         brief: "how long nothing is sent at the start of the ramp",
         example: "wait 3",
-        reads: Seconds(0..=3600, |c, n| c.wait_s = n as u32),
+        reads: Seconds(0..=i32::MAX as u64, |c, n| c.wait_s = n as u32),
         ..KEYWORD
     },
     Keyword {
@@ -453,7 +461,7 @@ const LOAD: &[Keyword] = &[
                datagrams; with 0us it keeps N under way, and one that is lost is sent again after \
                retransmit_timeout. 0 is 1.",
         example: "pipeline 4",
-        reads: Whole(0..=100, |c, n| c.pipeline = n as u8),
+        reads: Leading(0..=100, |c, n| c.pipeline = n as u8),
         ..KEYWORD
     },
     Keyword {
@@ -604,7 +612,7 @@ const TCP: &[Keyword] = &[
                An answer that does not come within 4 of them, plus the keepalive interval, is an \
                error. Over UDP it is how long an answer is waited for; nothing is sent again.",
         example: "retransmit_timeout 3",
-        reads: Seconds(1..=300, |c, n| c.retransmit_timeout_s = n as u32),
+        reads: Leading(1..=300, |c, n| c.retransmit_timeout_s = n as u32),
         ..KEYWORD
     },
     Keyword {
@@ -614,7 +622,7 @@ const TCP: &[Keyword] = &[
         brief: "answer segments without a connection with RST",
         help: "Only those to our own addresses; a RST is never answered.",
         example: "tcp_rst 0",
-        reads: Whole(0..=1, |c, n| c.tcp_rst = n == 1),
+        reads: Leading(0..=1, |c, n| c.tcp_rst = n == 1),
         ..KEYWORD
     },
     Keyword {
@@ -741,9 +749,26 @@ impl Reads {
         match self {
             Nothing => {}
             Flag(set) => set(config),
+            Leading(range, set) => {
+                let value =
+                    only.read_leniently(&mut config.remarks, |text| leading(text, range))?;
+                set(config, value);
+            }
             Whole(range, set) => set(config, only.read(|text| whole(text, range))?),
-            Hex(range, set) => set(config, only.read(|text| whole_or_hex(text, range))?),
-            Scaled(range, set) => set(config, only.read(|text| scaled(text, range))?),
+            Hex(range, set) => {
+                let read = |text: &str| hexadecimal(text, range);
+                let value = only.read_leniently(&mut config.remarks, read)?;
+                set(config, value);
+            }
+            Scaled(range, set) => {
+                let value = only.read_leniently(&mut config.remarks, |text| scaled(text, range))?;
+                set(config, value);
+            }
+            Duration(range, set) => {
+                let value =
+                    only.read_leniently(&mut config.remarks, |text| duration(text, range))?;
+                set(config, value);
+            }
             Seconds(range, set) => set(config, only.read(|text| seconds(text, range))?),
             Choice(words, set) => set(config, only.read(|text| choice(text, words))?),
             Words(read) => read(config, first, arguments)?,

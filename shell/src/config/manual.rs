@@ -81,9 +81,10 @@ fn facts(keyword: &Keyword) -> Vec<(&'static str, String)> {
 
 fn range(reads: &Reads) -> Option<String> {
     match reads {
-        Reads::Whole(range, _) | Reads::Hex(range, _) | Reads::Scaled(range, _) => {
-            Some(span(range))
-        }
+        Reads::Leading(range, _)
+        | Reads::Whole(range, _)
+        | Reads::Hex(range, _)
+        | Reads::Scaled(range, _) => Some(span(range)),
         _ => None,
     }
 }
@@ -104,11 +105,13 @@ A configuration is text, line by line: a keyword and its arguments, separated by
 `#` starts a comment that goes on to the end of the line, at the start of a line or behind white
 space; within a word it is a character like any other. The order of lines does not matter, except
 among `port`, `client` and `server` lines. Several files are read as one. Unless it says that it
-repeats, a keyword is given once. Nothing is rounded, cut off or guessed: what cannot be read
-exactly is refused, with its line and column.
+repeats, a keyword is given once.
 
-The language is dperf's. What dperf accepts and we read differently, or ignore, is said when the
-file is read.
+The language is dperf's: what dperf accepts is accepted and means the same. That holds for words that
+are no proper numbers too: dperf reads `tos abc` as 0, `duration 10ms` as 10 s and `cps 1.5` as 1. Such
+words, and all that is ignored or means something else than in dperf, are told in one line each when
+the file is read. Everything else is read exactly or refused, with its line and column: nothing is
+rounded, cut off or guessed. dperf's own limits are gone: lines, lists and numbers of any length.
 
 | value | examples | |
 |---|---|---|
@@ -116,6 +119,6 @@ file is read.
 | number with a scale | `2.4m`, `.5k`, `4g` | k is 1000, m is 1000k, g is 1000m; in either case |
 | TIME | `60`, `60s`, `4.5m`, `10.1d` | s, m (minutes), h or d; seconds if left out |
 | INTERVAL | `10us`, `6.25ms`, `1s` | us, ms or s; never left out |
-| ADDRESS | `10.0.1.1`, `2001:db8::1` | IPv4 or IPv6 (not supported yet) |
+| ADDRESS | `10.0.1.1`, `2001:db8::1` | IPv4 or IPv6 |
 | MAC | `b4:a9:fc:ab:7a:85` | six pairs of hexadecimal digits |
 ";

@@ -9,6 +9,7 @@ mod check;
 mod error;
 mod exception;
 mod keyword;
+mod lenient;
 mod manual;
 mod number;
 mod port_name;
@@ -221,6 +222,8 @@ pub struct Config {
     payload_path: String,
     /// What older dperf versions say behind `rss`.
     rss_words: Vec<String>,
+    /// What is odd about the words of the line that is being read.
+    remarks: Vec<Note>,
     /// Which keywords were given, and where first.
     given: Vec<(&'static str, Place)>,
     /// The end of the last source: where something missing is reported.
@@ -318,6 +321,7 @@ impl Config {
             change_dips: Vec::new(),
             payload_path: String::new(),
             rss_words: Vec::new(),
+            remarks: Vec::new(),
             given: Vec::new(),
             end,
         }

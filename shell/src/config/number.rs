@@ -1,4 +1,5 @@
-//! Numbers and times are read exactly or refused: nothing is rounded, cut off or guessed.
+//! Numbers and times are read exactly or refused: nothing is rounded, cut off or guessed. (What
+//! dperf makes of the refused ones is told in `lenient`.)
 //!
 //! | kind | examples | |
 //! |---|---|---|
@@ -62,8 +63,8 @@ pub(super) fn interval_us(text: &str) -> Result<u64, Complaint> {
             return Err(Complaint::new(why, "for example 10us, 6.25ms or 60s"));
         }
     };
-    const DAY_US: u64 = 86_400_000_000;
-    within(text, decimal.times(factor, text, "a whole number of microseconds")?, &(0..=DAY_US))
+    const YEAR_US: u64 = 365 * 86_400_000_000;
+    within(text, decimal.times(factor, text, "a whole number of microseconds")?, &(0..=YEAR_US))
 }
 
 /// A number in hexadecimal (`0x..`) or in digits.
@@ -133,7 +134,7 @@ fn decimal_and_unit(text: &str) -> Result<(Decimal, &str), Complaint> {
     let digits = format!("{before}{after}");
     if after.contains('.') {
         let why = format!("'{text}' has more than one decimal point");
-        return Err(Complaint::new(why, "dperf reads 1.2.3 as 1.2; write what you mean"));
+        return Err(Complaint::new(why, "write what you mean"));
     }
     if digits.is_empty() {
         let why = format!("'{text}' is not a number");
@@ -150,15 +151,6 @@ fn decimal_and_unit(text: &str) -> Result<(Decimal, &str), Complaint> {
 fn no_unit_of_seconds(text: &str, unit: &str) -> Complaint {
     let why = format!("'{text}' ends with '{unit}', which is not s, m (minutes), h or d");
     let number = &text[..text.len() - unit.len()];
-    let hint = format!(
-        "dperf looks at the last letter only and reads '{text}' as {}; write {number}s, {number}m, \
-         {number}h or {number}d",
-        match unit.chars().last() {
-            Some('m') => format!("{number} minutes"),
-            Some('h') => format!("{number} hours"),
-            Some('d') => format!("{number} days"),
-            _ => format!("{number} seconds"),
-        }
-    );
+    let hint = format!("write {number}s, {number}m, {number}h or {number}d");
     Complaint::new(why, hint)
 }

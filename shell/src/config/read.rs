@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::{Complaint, ConfigError, Note, Place};
 use super::keyword::{self, Keyword};
 use super::words::{self, Word};
-use super::{Config, Source};
+use super::{Config, Role, Source};
 
 /// Reads every line of every source; nothing is compared across lines yet except repetition.
 pub(super) fn words(sources: &[Source]) -> Result<(Config, Vec<Note>), ConfigError> {
@@ -35,6 +35,13 @@ fn one_line(
     let named = |error| ConfigError { keyword: keyword.name, ..error };
     right_count(keyword, first, arguments).map_err(named)?;
     keyword.reads.read(config, first, arguments).map_err(named)?;
+    let of_words = config.remarks.drain(..);
+    notes.extend(of_words.map(|note| named_note(keyword, note)));
+    if arguments.len() > DPERF_ARGUMENTS {
+        let text =
+            format!("{} arguments; dperf drops all behind {DPERF_ARGUMENTS}", arguments.len());
+        notes.push(named_note(keyword, first.note(text)));
+    }
     if !keyword.remark.is_empty() {
         let text = format!("{} {}", keyword.name, keyword.remark);
         notes.push(Note { place: first.place.clone(), text });
@@ -45,12 +52,39 @@ fn one_line(
     Ok(())
 }
 
-fn not_repeated(config: &Config, keyword: &Keyword, first: &Word) -> Result<(), ConfigError> {
+/// How many arguments of a line dperf looks at.
+const DPERF_ARGUMENTS: usize = 31;
+
+fn named_note(keyword: &Keyword, note: Note) -> Note {
+    Note { text: format!("{}: {}", keyword.name, note.text), ..note }
+}
+
+/// As in dperf, what was given so far is as if it were not given.
+fn is_unset(config: &Config, name: &str) -> bool {
+    match name {
+        "mode" => config.role == Role::Client,
+        "cps" => config.cps == 0,
+        "launch_num" => config.launch_num == 0,
+        "pipeline" => config.pipeline == 0,
+        "tos" => config.tos == 0,
+        "http_method" => !config.http_post,
+        "payload_size" => config.payload_sizes == [0],
+        _ => false,
+    }
+}
+
+fn not_repeated(config: &mut Config, keyword: &Keyword, first: &Word) -> Result<(), ConfigError> {
     let twins = [keyword.name, keyword.alias_of];
     let aliases = keyword::all().filter(|other| other.alias_of == keyword.name);
     let mut names = twins.into_iter().chain(aliases.map(|other| other.name));
     let earlier = names.find_map(|name| Some((name, config.given(name)?)));
     match earlier {
+        Some((name, place)) if is_unset(config, name) => {
+            let text = format!("what stands at {place} is replaced, as in dperf");
+            config.remarks.push(first.note(text));
+            config.given.retain(|(given, _)| *given != name);
+            Ok(())
+        }
         Some((name, place)) if !keyword.repeats => {
             let why = format!("'{}' is given twice", first.text);
             let hint = format!("'{name}' stands at {place} already; keep one of them");

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod checks;
+mod dperf;
 mod exception;
 mod golden;
 mod mutation;

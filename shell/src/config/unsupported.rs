@@ -6,10 +6,7 @@ use super::{Config, Port, PortName, queue_of};
 
 /// Refuses the first thing that is not built yet.
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
-    let missing = keywords(config)
-        .or_else(|| bond(config))
-        .or_else(|| ipv6(config))
-        .or_else(|| steering(config));
+    let missing = keywords(config).or_else(|| bond(config)).or_else(|| steering(config));
     missing.map_or(Ok(()), Err)
 }
 
@@ -28,11 +25,6 @@ fn keywords(config: &Config) -> Option<ConfigError> {
 fn bond(config: &Config) -> Option<ConfigError> {
     let bond = config.ports.iter().find(|port| matches!(port.name, PortName::Bond { .. }))?;
     Some(at(&bond.place, "port", "bond", "use one of its devices"))
-}
-
-fn ipv6(config: &Config) -> Option<ConfigError> {
-    let port = config.ports.iter().find(|port| port.local.is_ipv6())?;
-    Some(at(&port.place, "port", "IPv6", ""))
 }
 
 /// Several workers on one port need a device that brings each flow to its worker; but for a flood,

@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use super::Source;
-use super::error::{Complaint, ConfigError, Place};
+use super::error::{Complaint, ConfigError, Note, Place};
+use super::lenient::Lenient;
 
 /// One word and where it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +28,22 @@ impl Word<'_> {
         value: impl FnOnce(&str) -> Result<T, Complaint>,
     ) -> Result<T, ConfigError> {
         value(self.text).map_err(|complaint| self.error(complaint))
+    }
+
+    /// Reads the word's value with dperf's leniency; what is odd about the word goes to `notes`.
+    pub(super) fn read_leniently<T>(
+        &self,
+        notes: &mut Vec<Note>,
+        value: impl FnOnce(&str) -> Lenient<T>,
+    ) -> Result<T, ConfigError> {
+        let (value, remark) = self.read(value)?;
+        notes.extend(remark.map(|text| self.note(text)));
+        Ok(value)
+    }
+
+    /// A note about this word.
+    pub(super) fn note(&self, text: impl Into<String>) -> Note {
+        Note { place: self.place.clone(), text: text.into() }
     }
 
     /// The complaint about this word.

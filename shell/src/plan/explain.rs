@@ -25,6 +25,7 @@ fn write_all(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
         plural(distinct_cores(record), "core"),
         message(&record.message),
     )?;
+    settings(text, record)?;
     ports(text, record)?;
     workers(text, record)?;
     totals(text, record)?;
@@ -53,13 +54,28 @@ fn message(message: &MessageRecord) -> String {
     }
 }
 
+fn settings(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
+    if !record.given.is_empty() {
+        writeln!(text, "\nsettings")?;
+    }
+    for (name, value) in &record.given {
+        writeln!(text, "  {name:<20}{value}")?;
+    }
+    Ok(())
+}
+
 fn ports(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
     writeln!(text, "\nports")?;
     for (index, port) in record.ports.iter().enumerate() {
         writeln!(
             text,
-            "  {index}  {}  {} ({}), gateway {}, {}",
-            port.name, port.address, port.mac, port.gateway, port.split
+            "  {index}  {}  {} ({}), gateway {}{}, {}",
+            port.name,
+            port.address,
+            port.mac,
+            port.gateway,
+            port.gateway_mac.as_ref().map_or(String::new(), |mac| format!(" ({mac})")),
+            port.split
         )?;
     }
     Ok(())

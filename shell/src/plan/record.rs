@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
 use dperf_core::plan::Role;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::load::{LoadRecord, load};
 use super::message::is_plain;
-use super::{OwnedList, Plan, Split, Worker, split};
+use super::{OwnedList, Plan, Split, Worker, settings, split};
 use crate::config::{Config, Note};
 
 /// A plan in plain numbers.
@@ -34,6 +34,12 @@ pub struct PlanRecord {
     pub time: TimeRecord,
     /// A client's load once the ramp is over.
     pub load: Option<LoadRecord>,
+    /// What every keyword comes to that is not told above.
+    #[serde(serialize_with = "as_map")]
+    pub settings: Vec<(&'static str, String)>,
+    /// Those of them that were given.
+    #[serde(skip)]
+    pub given: Vec<(&'static str, String)>,
     /// Whether ports were opened for this plan.
     pub facts: &'static str,
     /// What is ignored, or different from dperf.
@@ -65,6 +71,8 @@ pub struct PortRecord {
     pub address: String,
     /// The next hop.
     pub gateway: String,
+    /// Its MAC address, if it was given.
+    pub gateway_mac: Option<String>,
     /// How its workers divide the tuples.
     pub split: &'static str,
 }
@@ -116,6 +124,13 @@ pub struct TimeRecord {
     pub end_s: u64,
 }
 
+fn as_map<S: Serializer>(
+    settings: &[(&'static str, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(settings.iter().map(|(name, value)| (name, value)))
+}
+
 impl PlanRecord {
     /// The numbers of `plan`, which was made from `config`; `notes` came with the configuration.
     pub fn new(config: &Config, plan: &Plan, notes: &[Note]) -> PlanRecord {
@@ -140,6 +155,8 @@ impl PlanRecord {
                 end_s: u64::from(ramp) + u64::from(config.duration_s),
             },
             load: load(config, plan),
+            settings: settings::all(config),
+            given: settings::given(config),
             facts: if plan.assumed { "assumed" } else { "opened" },
             notes: notes.iter().chain(&plan.notes).map(Note::to_string).collect(),
         }
@@ -187,6 +204,7 @@ fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
         mac: worker.map_or(String::new(), |worker| worker.core.mac.to_string()),
         address: port.local.to_string(),
         gateway: port.gateway.to_string(),
+        gateway_mac: port.gateway_mac.map(|mac| mac.to_string()),
         split: match split(config, index) {
             Split::Whole => "one worker",
             Split::ByServer => "by server address",

@@ -23,7 +23,7 @@ use dperf_core::wire::ethernet::VLAN_BYTES;
 
 use self::socket::{CHUNKS, Chunks, Copying, HEADROOM, Socket};
 use super::interface::{self, Interface};
-use super::{Facts, KernelSees, Opened, bpf};
+use super::{Facts, KernelSees, Opened, bpf, packet_socket};
 
 pub mod program;
 mod ring;
@@ -75,7 +75,10 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         bpf::put_socket(&map, queue, &socket.fd).map_err(|why| refused(name, &why))?;
         sockets.push((socket, chunks));
     }
-    let link = Arc::new(attach(name, found.index as u32, traffic, &map, &mut notes)?);
+    let link = attach(name, found.index as u32, traffic, &map, &mut notes)?;
+    let groups = packet_socket::socket()?;
+    packet_socket::hear_groups(groups.as_fd(), found.index).map_err(|why| refused(name, &why))?;
+    let held = Arc::new(Held { _link: link, _groups: groups });
     let facts = Facts {
         mac: found.mac,
         frame_bytes: found.frame_bytes,
@@ -84,7 +87,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         paired_queues: false,
     };
     let queue = |(socket, chunks)| {
-        let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&link), &probe);
+        let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&held), &probe);
         queue.map(|queue| Box::new(queue) as Box<dyn PacketQueue>)
     };
     let queues = sockets.into_iter().map(queue).collect::<Result<_>>()?;
@@ -149,8 +152,15 @@ struct XdpQueue {
     strange: u64,
     index: i32,
     probe: UdpSocket,
-    /// The program stays attached as long as any queue of the port lives.
-    _link: Arc<OwnedFd>,
+    _held: Arc<Held>,
+}
+
+/// What stays as long as any queue of the port lives.
+struct Held {
+    /// The program stays attached.
+    _link: OwnedFd,
+    /// The interface hands on solicitations for the load's addresses.
+    _groups: OwnedFd,
 }
 
 impl XdpQueue {
@@ -158,7 +168,7 @@ impl XdpQueue {
         socket: Socket,
         chunks: Chunks,
         interface: &Interface,
-        link: Arc<OwnedFd>,
+        held: Arc<Held>,
         probe: &UdpSocket,
     ) -> Result<XdpQueue> {
         let mut queue = XdpQueue {
@@ -170,7 +180,7 @@ impl XdpQueue {
             strange: 0,
             index: interface.index,
             probe: probe.try_clone()?,
-            _link: link,
+            _held: held,
         };
         queue.refill();
         Ok(queue)

@@ -277,8 +277,9 @@ fn fill(frame: &mut Frame, arrived: &Arrived<'_>) -> Verdict {
     Verdict::Whole
 }
 
-fn socket() -> Result<OwnedFd> {
-    // Protocol 0: it receives nothing until it is bound.
+/// A packet socket; it receives nothing until it is bound.
+pub(super) fn socket() -> Result<OwnedFd> {
+    // Protocol 0 is none.
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: no memory is involved.
     let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
@@ -304,7 +305,12 @@ fn tune(socket: BorrowedFd<'_>, index: i32) -> IoResult<()> {
     let _ = set_option(socket, libc::PACKET_IGNORE_OUTGOING, &on);
     let send_bytes: libc::c_int = 4 << 20;
     let _ = set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &send_bytes);
-    // Neighbour solicitations go to multicast groups, of addresses the kernel has never heard of.
+    hear_groups(socket, index)
+}
+
+/// From now on the interface hands on what is for any multicast group, as long as the socket lives:
+/// neighbour solicitations go to groups, of addresses the kernel has never heard of.
+pub(super) fn hear_groups(socket: BorrowedFd<'_>, index: i32) -> IoResult<()> {
     let all_multicast = libc::packet_mreq {
         mr_ifindex: index,
         mr_type: libc::PACKET_MR_ALLMULTI as _,

@@ -17,10 +17,11 @@ use dperf_core::conn::{Chunk, Slot};
 use dperf_core::http::{RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::exception::Closed;
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Messages, PacePlan, Payload, PortRange, Role,
+    AddressBlock, AddressList, CorePlan, Encap, Messages, PacePlan, Payload, PortRange, Role,
     Transport, number,
 };
 use dperf_core::stats::{Count, Page, Reader};
+use dperf_core::steer::Steering;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::wire::ethernet::MacAddr;
@@ -93,11 +94,13 @@ fn plan<'m>(role: Role, lists: [AddressList<'m>; 2], payload: Payload<'m>) -> Co
         mac: mac(role),
         host,
         gateway,
+        encap: Encap::None,
         announces: false,
         clients,
         servers,
         client_ports: PortRange { first: 1024, count: TUPLES as u32 },
         listen: PortRange { first: 80, count: 1 },
+        steering: Steering::Whole,
         neigh_ignore: false,
         tos: 0,
         mss: 1460,

@@ -4,18 +4,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
 use dperf_core::exception::{Delivered, ExceptionPath, Shared};
 use dperf_core::frame::Frame;
 use dperf_core::plan::Role;
 use dperf_core::port::PortState;
-use dperf_core::stats::{Count, Page, Snapshot};
-use dperf_core::sync::{Control, Gateway, Phase};
-use dperf_core::time::Instant;
-use dperf_core::worker::{Lent, Worker};
-use dperf_tests::cable::{End, Pipe};
-use dperf_tests::phy::PhyQueue;
+use dperf_core::stats::{Count, Snapshot};
+use dperf_core::sync::Gateway;
+use dperf_tests::alone;
+use dperf_tests::cable::Pipe;
 use dperf_tests::scenario::{MILLI, Scenario, Side, mac};
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, IpAddress,
@@ -81,38 +77,23 @@ impl ExceptionPath for Path {
 fn serve<X: ExceptionPath>(
     path: X,
     turns: u64,
+    before: impl FnMut(u64, &Pipe),
+) -> (Snapshot, Vec<Vec<u8>>) {
+    serve_scenario(&Scenario { duration: MILLI, ..Scenario::short(1) }, path, turns, before)
+}
+
+fn serve_scenario<X: ExceptionPath>(
+    scenario: &Scenario,
+    path: X,
+    turns: u64,
     mut before: impl FnMut(u64, &Pipe),
 ) -> (Snapshot, Vec<Vec<u8>>) {
-    let scenario = Scenario { duration: MILLI, ..Scenario::short(1) };
-    let side = Side::new(&scenario, Role::Server, 0);
-    let tuples = scenario.tuples();
-    let mut slots = vec![Slot::default(); tuples];
-    let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples as u64) as usize];
-    let mut page = Page::new();
-    let (stats, reader) = page.open();
+    let side = Side::new(scenario, Role::Server, 0);
     let gateway = Gateway::new(Some(side.peer_mac()));
-    let control = Control::new();
-    control.advance(Phase::Run);
-    let lent = Lent {
-        slots: &mut slots,
-        chunks: &mut chunks,
-        stats,
-        gateway: &gateway,
-        control: &control,
-    };
-    let (incoming, outgoing) = (Pipe::default(), Pipe::default());
-    let end = End { incoming: incoming.clone(), outgoing: outgoing.clone() };
-    let queue = PhyQueue::new(end, || smoltcp::time::Instant::ZERO);
-    let mut sent = Vec::new();
-    let plan = side.plan(&scenario);
-    let mut worker = Worker::new(plan, queue, path, lent, Instant(0)).expect("the memory fits");
-    for turn in 0..turns {
-        before(turn, &incoming);
-        worker.run_once(Instant(turn * 1000));
-        sent.extend(outgoing.lock().unwrap().drain(..));
-    }
-    drop(worker);
-    (reader.snapshot(), sent)
+    let times = (0..turns).map(|turn| turn * 1000);
+    let before = |now, wire: &Pipe| before(now / 1000, wire);
+    let said = alone::serve(side.plan(scenario), &gateway, path, times, before);
+    (said.counts, said.bytes())
 }
 
 /// An Ethernet frame to the server.
@@ -193,9 +174,10 @@ fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
 }
 
 /// What becomes of `frame`: given to the kernel, answered by us.
-fn fate(frame: Vec<u8>) -> (bool, bool) {
+pub(crate) fn fate(ipv6: bool, frame: Vec<u8>) -> (bool, bool) {
     let path = Path::default();
-    let (_, sent) = serve(path.clone(), 3, |turn, wire| {
+    let scenario = Scenario { ipv6, duration: MILLI, ..Scenario::short(1) };
+    let (_, sent) = serve_scenario(&scenario, path.clone(), 3, |turn, wire| {
         if turn == 0 {
             wire.lock().unwrap().push_back(frame.clone());
         }
@@ -240,7 +222,7 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
         ("half an IPv4 header", ethernet(to_us(), EthernetProtocol::Ipv4, &[0x45; 10]), DROPPED),
     ];
     for (what, frame, expected) in table {
-        assert_eq!(fate(frame), expected, "{what}");
+        assert_eq!(fate(false, frame), expected, "{what}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! What needs root, DPDK or a program that is lacking is skipped by name, or fails with CI=true.
 
 mod decisions;
+mod decisions_ipv6;
 mod pair;
 mod services;
 mod tap;

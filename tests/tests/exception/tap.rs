@@ -24,9 +24,18 @@ struct Both {
 impl Both {
     /// A server and a client over a link with two queues, each told `words`.
     fn new(words: &str) -> Both {
+        Both::with(words, SECONDS, str::to_owned)
+    }
+
+    /// The same over IPv6, until it is stopped.
+    fn over_ipv6(words: &str) -> Both {
+        Both::with(words, 600, |text| text.replace("10.77.0.", "fd77::"))
+    }
+
+    fn with(words: &str, seconds: u64, family: fn(&str) -> String) -> Both {
         let (space, folder) = (Namespace::new(), Folder::new());
         let common = format!(
-            "protocol http\nduration {SECONDS}s\nclient 10.77.0.100 2\n\
+            "protocol http\nduration {seconds}s\nclient 10.77.0.100 2\n\
              server 10.77.0.200 2\n{words}"
         );
         let cpu = program::cpu();
@@ -35,7 +44,8 @@ impl Both {
             "mode client\ncpu {cpu} {cpu}\nslow_start 0\ncps 2k\nport link:a 10.77.0.2 10.77.0.1\n\
              {common}\n"
         );
-        let files = vec![folder.write("server.conf", server), folder.write("client.conf", client)];
+        let files = [("server.conf", server), ("client.conf", client)];
+        let files = files.map(|(name, text)| folder.write(name, family(&text))).to_vec();
         Both { space, folder, files }
     }
 
@@ -93,6 +103,28 @@ fn an_interface_is_the_ports_twin() {
     let queues = both.space.run("ls /sys/class/net/nets0/queues");
     assert_eq!(queues.matches("rx-").count(), 2, "one queue per worker: {queues}");
     assert_passed(&program.end(SECONDS));
+    both.assert_nothing_left();
+}
+
+/// The kernels at both ends find each other by neighbour discovery and ping each other, through the
+/// workers that do the same for the load.
+#[test]
+fn kernels_meet_over_ipv6_beside_the_load() {
+    let Some(_alone) = alone("kernels_meet_over_ipv6_beside_the_load", &["ping"]) else { return };
+    let both = Both::over_ipv6("exception tap net");
+    let program = both.start(&[]);
+    let text = both.space.run("ip -6 -oneline address show dev nets0 scope link");
+    let address = text.split_whitespace().find_map(|word| word.strip_suffix("/64"));
+    let address = address.unwrap_or_else(|| panic!("no link-local address: {text}"));
+    let pings = format!("ping -6 -q -i 0.05 -c 20 -W 2 -I netc0 {address}");
+    // An address of the kernel's own is usable a second or two after it was made.
+    let begun = std::time::Instant::now();
+    while !both.space.succeeds(&format!("ping -6 -q -c 1 -W 1 -I netc0 {address}")) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the kernels do not meet");
+    }
+    let text = both.space.run(&pings);
+    assert!(text.contains("20 received, 0% packet loss"), "{text}");
+    assert_passed(&program.stop());
     both.assert_nothing_left();
 }
 

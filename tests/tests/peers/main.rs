@@ -9,5 +9,6 @@ mod against_nginx;
 mod from_the_kernel;
 mod manners;
 mod net;
+mod over_ipv6;
 mod over_xdp;
 mod through_a_router;

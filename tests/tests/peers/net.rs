@@ -60,6 +60,16 @@ impl Net {
         net
     }
 
+    /// The same, over IPv6: both kernels speak it, and the peer has its address at once.
+    pub(crate) fn over_ipv6(checksums: Checksums) -> Net {
+        let net = Net::new(checksums);
+        for (namespace, interface) in [(&net.here, PORT), (&net.there, CABLE)] {
+            namespace.sysctl(&format!("net.ipv6.conf.{interface}.disable_ipv6"), 0);
+        }
+        net.there.run(&format!("ip address add {}/64 dev {CABLE} nodad", ipv6(PEER)));
+        net
+    }
+
     /// Starts a server and waits until it serves.
     pub(crate) fn server(&self, more: &str) -> Program {
         self.server_with(more, &[])
@@ -113,6 +123,11 @@ pub(crate) fn server(address: &str, more: &str) -> String {
     )
 }
 
+/// The same words with the addresses of IPv6.
+pub(crate) fn ipv6(text: &str) -> String {
+    text.replace("10.77.0.", "fd77::")
+}
+
 /// Where a client's packets go.
 pub(crate) struct Way<'a> {
     pub(crate) gateway: &'a str,
@@ -146,7 +161,7 @@ impl Nginx {
             "daemon off;\nmaster_process off;\nworker_processes 1;\npid {place}/nginx.pid;\n\
              error_log {place}/nginx.log warn;\nevents {{ worker_connections 8192; }}\n\
              http {{\n  access_log off;\n  keepalive_requests 1000000;\n  sendfile on;\n{temporary}\
-             \x20 server {{ listen 80 backlog=4096; root {place}/www; }}\n}}\n"
+             \x20 server {{ listen 80 backlog=4096; listen [::]:80 backlog=4096; root {place}/www; }}\n}}\n"
         );
         let file = folder.write("nginx.conf", text);
         let log = folder.file("nginx.log");

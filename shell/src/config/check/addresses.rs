@@ -7,10 +7,8 @@ use dperf_core::plan::Role;
 
 use super::Done;
 use crate::config::error::{Complaint, ConfigError, Place};
+use crate::config::value::MAX_ADDRESSES;
 use crate::config::{Addresses, Config};
-
-/// As many addresses as a connection's slot can number.
-const MAX_ADDRESSES: usize = 65536;
 
 fn refuse(place: &Place, keyword: &'static str, why: String, hint: &str) -> Done {
     Err(ConfigError::new(place, keyword, Complaint::new(why, hint)))
@@ -55,7 +53,7 @@ fn distinct(keyword: &'static str, lines: &[Addresses]) -> Done {
                 return refuse(&line.place, keyword, why, &format!("it was given at {earlier}"));
             }
         }
-        if seen.len() > MAX_ADDRESSES {
+        if seen.len() as u128 > MAX_ADDRESSES {
             let why = format!("there are more than {MAX_ADDRESSES} {keyword} addresses");
             return refuse(&line.place, keyword, why, "");
         }
@@ -66,16 +64,17 @@ fn distinct(keyword: &'static str, lines: &[Addresses]) -> Done {
 /// Nobody is client and server at once, and a port's own address and its gateway are on the side
 /// where they belong. That the gateway is the other side itself is the usual back-to-back set-up.
 pub(super) fn no_conflicts(config: &Config) -> Done {
+    let (clients, servers) = (lines_by_address(&config.clients), lines_by_address(&config.servers));
     for line in &config.clients {
-        if let Some((address, servers)) = common(&line.list, &config.servers) {
+        if let Some((address, servers)) = common(&line.list, &servers) {
             let why = format!("{address} is a server address as well");
             let hint = format!("it is one by {}; leave it out of the clients", servers.place);
             return refuse(&line.place, "client", why, &hint);
         }
     }
     let ((own, ours), (other, theirs)) = match config.role {
-        Role::Client => (("client", &config.clients), ("server", &config.servers)),
-        Role::Server => (("server", &config.servers), ("client", &config.clients)),
+        Role::Client => (("client", &clients), ("server", &servers)),
+        Role::Server => (("server", &servers), ("client", &clients)),
     };
     for port in &config.ports {
         if let Some((address, line)) = common(&[port.local], theirs) {
@@ -92,11 +91,14 @@ pub(super) fn no_conflicts(config: &Config) -> Done {
     Ok(())
 }
 
-fn common<'l>(addresses: &[IpAddr], lines: &'l [Addresses]) -> Option<(IpAddr, &'l Addresses)> {
-    let hit = |address: &IpAddr| {
-        lines.iter().find(|line| line.list.contains(address)).map(|line| (*address, line))
-    };
-    addresses.iter().find_map(hit)
+type Lines<'c> = HashMap<IpAddr, &'c Addresses>;
+
+fn lines_by_address(lines: &[Addresses]) -> Lines<'_> {
+    lines.iter().flat_map(|line| line.list.iter().map(move |address| (*address, line))).collect()
+}
+
+fn common<'c>(addresses: &[IpAddr], lines: &Lines<'c>) -> Option<(IpAddr, &'c Addresses)> {
+    addresses.iter().find_map(|address| lines.get(address).map(|line| (*address, *line)))
 }
 
 /// Ports have different addresses of their own.

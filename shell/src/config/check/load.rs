@@ -58,7 +58,7 @@ pub(super) fn ramp(config: &mut Config, notes: &mut Vec<Note>) {
     }
 }
 
-pub(super) fn targets(config: &mut Config) -> Done {
+pub(super) fn targets(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     if config.role == Role::Server {
         return Ok(());
     }
@@ -67,6 +67,7 @@ pub(super) fn targets(config: &mut Config) -> Done {
         return Err(config.refuse("cps", "no load is asked for", hint));
     }
     if config.cps == 0 {
+        note(config, notes, "cps", format!("cps 0 is as good as none: {DEFAULT_CPS} a second"));
         config.cps = DEFAULT_CPS;
     }
     Ok(())

@@ -78,9 +78,9 @@ fn hints_help() {
     assert_eq!(hint("xyzzy"), "'dperf-shell keywords' lists all of them");
     assert_eq!(hint("quiet\nquiet"), "'quiet' stands at t.conf:1:1 already; keep one of them");
     assert_eq!(hint("keepalive"), "write: keepalive INTERVAL [REQUESTS]");
-    let whole = text("cps 1\nduration 10ms").unwrap_err().to_string();
-    let expected = "t.conf:2:10: duration: '10ms' ends with 'ms', which is not s, m (minutes), h \
-                    or d\n  hint: ";
+    let whole = text("cps 1\nslow_start 10ms").unwrap_err().to_string();
+    let expected = "t.conf:2:12: slow_start: '10ms' ends with 'ms', which is not s, m (minutes), \
+                    h or d\n  hint: ";
     assert!(whole.starts_with(expected), "{whole}");
 }
 

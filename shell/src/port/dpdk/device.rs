@@ -8,6 +8,7 @@ use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use dperf_core::port::{Faults, Offloads, PortState};
@@ -18,6 +19,10 @@ use super::eal::{Overheard, check_running, error_text};
 use super::pool::{self, Pool};
 use super::{PortWish, describe, queue};
 use crate::port::Facts;
+
+/// How long a peer that was called may take to answer, and how often the link is looked at.
+const ANSWER_WAIT: Duration = Duration::from_millis(500);
+const ANSWER_LOOK: Duration = Duration::from_millis(5);
 
 /// Ports that are open. Its lock also makes control calls one at a time, as DPDK wants them.
 static OPEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
@@ -270,7 +275,21 @@ impl Port {
                 dpdk_sys::rte_eth_promiscuous_enable(self.id);
             }
         }
+        ensure!(!describe::calls_peer(&wish.device) || self.is_answered(), NoPeer);
         Ok(())
+    }
+
+    /// A device that called its peer has its link within moments. A peer whose socket is there but
+    /// whose device is not started yet hangs up, and the driver does not call again.
+    fn is_answered(&self) -> bool {
+        let called = Instant::now();
+        while self.ask_state() != PortState::Up {
+            if called.elapsed() >= ANSWER_WAIT {
+                return false;
+            }
+            std::thread::sleep(ANSWER_LOOK);
+        }
+        true
     }
 
     pub(super) fn id(&self) -> u16 {
