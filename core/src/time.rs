@@ -220,7 +220,8 @@ mod tests {
                         *units += u64::from(interval.next(fraction, &mut rest));
                     }
                 }
-                let exact = rate.ticks_from_us(micros * count).0 as f64 / (1 << rate.shift) as f64;
+                let exact =
+                    rate.ticks_from_us(micros * count).0 as f64 / f64::from(1 << rate.shift);
                 for units in units {
                     let off = units as f64 - exact;
                     // One waiter alone would be off by less than two units.

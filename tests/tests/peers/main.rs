@@ -10,5 +10,6 @@ mod from_the_kernel;
 mod manners;
 mod net;
 mod over_ipv6;
+mod over_udp;
 mod over_xdp;
 mod through_a_router;
