@@ -39,6 +39,9 @@ pub enum RxChecksum {
     Good,
     /// One of them is wrong.
     Bad,
+    /// Some sum was left to a device that never came: the frame is from this machine and was on no
+    /// wire.
+    Left,
 }
 
 /// What the device shall still do to a frame before it leaves.

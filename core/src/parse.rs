@@ -3,6 +3,8 @@
 
 mod udp;
 
+use core::net::Ipv4Addr;
+
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::conn::{SlotId, table::Space, table::Tuple};
@@ -130,6 +132,15 @@ impl<'m> Parser<'m> {
         address == self.host || self.own.find(address).is_some()
     }
 
+    /// One station, which is not us, may send from this address and be answered (RFC 1122,
+    /// 3.2.1.3).
+    fn is_station(&self, source: u128) -> bool {
+        let nobody = |v4: Ipv4Addr| {
+            v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_unspecified()
+        };
+        !self.is_own(source) && !(self.ipv4 && nobody(Ipv4Addr::from(source as u32)))
+    }
+
     /// An IP packet to the port's own address, as far as its headers can be read at all.
     pub fn is_to_host(&self, frame: &Frame) -> bool {
         let Ok((ethernet, ip)) = EthernetHeader::split(frame.bytes()) else { return false };
@@ -158,7 +169,7 @@ impl<'m> Parser<'m> {
             usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
         let behind = rest.get(..behind_bytes)?;
         let undamaged = match frame.rx_checksum() {
-            RxChecksum::Good => true,
+            RxChecksum::Good | RxChecksum::Left => true,
             RxChecksum::Bad => false,
             RxChecksum::Unknown => headers.are_undamaged(behind),
         };
@@ -231,6 +242,7 @@ impl<'m> Parser<'m> {
             protocol::UDP if to_us => self.udp(&ip, unknown, space),
             protocol::ICMPV6 if !self.ipv4 => self.icmpv6(&ip, to_us),
             _ if !to_us || !self.is_own(ip.destination) => Parsed::Drop(Count::DropForeignAddress),
+            protocol::ICMP if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
             protocol::ICMP if self.ipv4 => Parsed::Icmp,
             _ => Parsed::Other,
         };
@@ -263,6 +275,7 @@ impl<'m> Parser<'m> {
         };
         match space.find(&self.tuple(ip, ports)) {
             Some(id) if self.transport == Transport::Tcp => Parsed::Tcp(id, segment),
+            _ if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
             _ if self.is_own(ip.destination) => Parsed::Stranger(segment),
             _ => Parsed::Drop(Count::DropForeignAddress),
         }

@@ -303,7 +303,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         let bytes = engine.look(rx.frames(), parsed);
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
-        if self.exception.is_open() && engine.neighbor_seen {
+        if self.exception.is_open() && engine.kernel_listens && engine.neighbor_seen {
             engine.neighbor_seen = false;
             kernel::copy_neighbors(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
         }

@@ -86,6 +86,7 @@ fn main() {
         .use_core()
         .rust_edition(bindgen::RustEdition::Edition2024)
         .allowlist_var("SHIM_.*")
+        .generate_cstr(true)
         .generate_comments(false)
         .layout_tests(true)
         .clang_args(&flags)

@@ -16,9 +16,17 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_version.h>
 
 /* The most frames one call handles: a tray. */
 #define SHIM_FRAMES 64
+
+/* What the bonding driver calls a member in its arguments. */
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+#define SHIM_BOND_MEMBER "member"
+#else
+#define SHIM_BOND_MEMBER "slave"
+#endif
 
 /* One packet buffer; the layout of `dperf_core::frame::Frame`. */
 struct shim_frame {

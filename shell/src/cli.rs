@@ -1,7 +1,8 @@
 //! The command line: what people type, and what exit status they get.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,6 +22,9 @@ const PASSED: u8 = 0;
 const NOT_PASSED: u8 = 1;
 /// It could not start, or the input was bad.
 const NOT_STARTED: u8 = 2;
+
+/// A configuration file may have so many bytes: a device file has no end.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// What follows the options in the help; scripts look there for DPDK.
 const AFTER_HELP: &str = if cfg!(feature = "dpdk") {
@@ -83,8 +87,17 @@ enum Command {
     /// Print every keyword with its form, default and help
     Keywords {
         /// Print them as Markdown
-        #[arg(long)]
+        #[arg(long, conflicts_with = "schema")]
         markdown: bool,
+        /// Print the JSON schema of the TOML format
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Turn a configuration in dperf's language into TOML, on stdout
+    Convert {
+        /// Configuration file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
     /// Run client and server in one process, without any device
     Demo {
@@ -165,12 +178,14 @@ fn percent(text: &str) -> Result<f64, String> {
 fn act(cli: Cli) -> Result<u8> {
     match cli.command {
         Some(Command::Run { files, output }) => {
-            run(read_roles(&files, &output)?, Style::Blocks, &output)
+            let reads = read_files(&files)?.into_iter().map(|read| with(read, &output));
+            run(reads.collect(), Style::Blocks, &output)
         }
         Some(Command::Check { files, json }) => check(&files, json),
-        Some(Command::Keywords { markdown }) => {
-            print(&if markdown { config::markdown() } else { config::manual() })
-        }
+        Some(Command::Keywords { markdown: true, .. }) => print(&config::markdown()),
+        Some(Command::Keywords { schema: true, .. }) => print(&config::schema()),
+        Some(Command::Keywords { .. }) => print(&config::manual()),
+        Some(Command::Convert { file }) => print(&config::convert(&source(&file)?)?),
         Some(Command::Demo { cps, duration, output }) => {
             let demo = Demo { cps, duration_s: duration };
             run(demo::reads(&demo)?, Style::Lines, &output)
@@ -191,7 +206,7 @@ fn as_dperf(cli: &Cli) -> Result<u8> {
         bail!("no configuration file: dperf-shell run FILE, or -c FILE");
     }
     let sources = cli.conf.iter().map(|path| source(path)).collect::<Result<Vec<_>>>()?;
-    let read = read(&sources, &cli.output)?;
+    let read = with(config::read(&sources)?, &cli.output);
     if cli.test {
         Plan::assumed(&read.config)?;
         read.notes.iter().for_each(|note| complain(&note.to_string()));
@@ -211,8 +226,7 @@ fn run(reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
 }
 
 fn check(files: &[PathBuf], json: bool) -> Result<u8> {
-    for path in files {
-        let read = config::read(&[source(path)?])?;
+    for read in read_files(files)? {
         let plan = Plan::assumed(&read.config)?;
         if json {
             let record = PlanRecord::new(&read.config, &plan, &read.notes);
@@ -224,21 +238,31 @@ fn check(files: &[PathBuf], json: bool) -> Result<u8> {
     Ok(PASSED)
 }
 
-/// One role per file.
-fn read_roles(files: &[PathBuf], output: &Output) -> Result<Vec<Read>> {
-    files.iter().map(|path| read(&[source(path)?], output)).collect()
+/// One role per file, or as many as a TOML file has.
+fn read_files(files: &[PathBuf]) -> Result<Vec<Read>> {
+    let mut reads = Vec::new();
+    for path in files {
+        reads.extend(config::read_roles(&source(path)?)?);
+    }
+    Ok(reads)
 }
 
-fn read(sources: &[Source], output: &Output) -> Result<Read> {
-    let mut read = config::read(sources)?;
+/// A configuration with what the command line adds.
+fn with(mut read: Read, output: &Output) -> Read {
     read.config.eal.extend(output.eal.iter().cloned());
     read.config.exception_up.clone_from(&output.exception_up);
-    Ok(read)
+    read
 }
 
 fn source(path: &Path) -> Result<Source> {
-    let bytes = std::fs::read(path)
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let longest_mib = LONGEST_FILE >> 20;
+    if bytes.len() as u64 > LONGEST_FILE {
+        bail!("{} is longer than {longest_mib} MiB: no configuration is", path.display());
+    }
     Ok(Source { name: path.display().to_string(), bytes })
 }
 

@@ -5,6 +5,7 @@
 //! ([`Split`]), so client and server agree without talking to each other.
 
 mod assumed;
+mod encap;
 mod explain;
 mod list;
 mod load;
@@ -72,6 +73,8 @@ pub struct Worker {
     pub servers: OwnedList,
     /// Where its packets go, if not there.
     pub destinations: Vec<IpAddr>,
+    /// Our ends of the port's tunnel.
+    pub ends: OwnedList,
     /// Everything else; its address lists and payload are empty until they are lent.
     pub core: CorePlan<'static>,
 }
@@ -155,6 +158,7 @@ impl Plan {
                 servers: worker.servers.lend(),
                 destinations: Vec::leak(worker.destinations),
                 payload: payloads[index.min(payloads.len() - 1)],
+                encap: encap::lend(worker.core.encap, worker.ends),
                 ..worker.core
             },
             name: worker.name,
@@ -209,10 +213,11 @@ impl Draft<'_> {
             cpu,
             port: self.port,
             queue: self.queue,
+            ends: OwnedList::new(encap::own_ends(config, self.port)),
+            core: CorePlan { encap: self.encap(&clients, &servers), ..core },
             clients: OwnedList::new(clients),
             servers: OwnedList::new(servers),
             destinations,
-            core,
         }
     }
 
@@ -225,13 +230,13 @@ impl Draft<'_> {
             mac: self.facts.mac,
             host: self.host(),
             gateway: self.configured().gateway,
+            encap: Encap::None,
             announces: self.queue == 0,
             clients: none,
             servers: none,
             client_ports: self.client_ports()?,
             listen: config.listen,
             steering: Steering::Whole,
-            encap: Encap::None,
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,
@@ -273,7 +278,8 @@ impl Draft<'_> {
             let why = format!("{} sends packets of {mtu} bytes at most", self.configured().name);
             return Err(config.refuse("jumbo", why, "lower the MTU here or raise the device's"));
         }
-        let most = device.saturating_sub(ETHERNET_BYTES + ip_bytes(config) + TCP_BYTES);
+        let headers = ETHERNET_BYTES + ip_bytes(config) + TCP_BYTES;
+        let most = device.saturating_sub(config.taken_from_mtu() + headers);
         if config.given("mss").is_some() && config.mss > most {
             let why = format!("{} sends segments of {most} bytes at most", self.configured().name);
             return Err(config.refuse("mss", why, "lower it"));

@@ -185,9 +185,14 @@ fn servers_first<'a>(
     pairs
 }
 
-/// The addresses for which we answer on a port: its own and our side's, as ranges.
+/// The addresses for which we answer on a port's own network, as ranges: the port's, and our side's
+/// or the ends of the tunnel that hides those.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
-    ranges([config.own_addresses(port), &[config.ports[port].local]].concat())
+    let own = match config.vxlans.get(port) {
+        None => config.own_addresses(port),
+        Some(tunnel) => &tunnel.local,
+    };
+    ranges([own, &[config.ports[port].local]].concat())
 }
 
 /// Addresses as ranges.
@@ -218,10 +223,10 @@ impl Links {
         let mut links: HashMap<String, Vec<Opened>> = HashMap::new();
         let named = |name: &str| {
             let ports = roles.iter().flat_map(|config| {
-                config.ports.iter().map(move |port| (port, config.queues(), config.mtu))
+                config.ports.iter().map(move |port| (&port.place, &port.name, *config))
             });
-            let ends = ports.filter(|(port, ..)| port.name == PortName::Link(name.to_string()));
-            ends.map(|(port, queues, mtu)| (port.place.clone(), queues, mtu)).collect::<Vec<_>>()
+            let ends = ports.filter(|(_, is, _)| **is == PortName::Link(name.to_string()));
+            ends.map(|(place, _, config)| (place, config)).collect::<Vec<_>>()
         };
         for port in roles.iter().flat_map(|config| &config.ports) {
             let PortName::Link(name) = &port.name else { continue };
@@ -229,7 +234,7 @@ impl Links {
                 continue;
             }
             let ends = named(name);
-            let [(_, queues, mtu), (other, other_queues, other_mtu)] = &ends[..] else {
+            let [(_, here), (other, there)] = ends[..] else {
                 bail!(
                     "{}: link:{name} has {} end(s) in this process, it needs two: run the client's \
                      and the server's file together, `dperf-shell run SERVER.conf CLIENT.conf`",
@@ -237,14 +242,22 @@ impl Links {
                     ends.len()
                 );
             };
+            if here.role == there.role {
+                bail!(
+                    "{other}: link:{name} has a {} on both ends: it joins a client's file and a \
+                     server's",
+                    here.role.name()
+                );
+            }
+            let (queues, other_queues) = (here.queues(), there.queues());
             if queues != other_queues {
                 bail!(
                     "{other}: link:{name} has {queues} workers on one end and {other_queues} on \
                      the other: give both files as many cpus"
                 );
             }
-            let frame_bytes = (*mtu).max(*other_mtu) + 14;
-            let (first, second) = link::open(*queues as u16, frame_bytes, link::FRAMES);
+            let frame_bytes = here.mtu.max(there.mtu) + 14;
+            let (first, second) = link::open(queues as u16, frame_bytes, link::FRAMES);
             links.insert(name.clone(), vec![second, first]);
         }
         Ok(Links(links))
@@ -267,7 +280,7 @@ mod dpdk_ports {
     use super::{Config, Opened, PortName, Result};
     use crate::config::{Exception, ExceptionKind};
     use crate::exception::vhost_memory_mb;
-    use crate::port::dpdk::{self, EalArgs, PortWish};
+    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, pci_address};
     use dperf_core::port::Offloads;
 
     /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -289,9 +302,15 @@ mod dpdk_ports {
         }
     }
 
+    fn bond(name: &PortName) -> Option<Bond> {
+        let PortName::Bond { mode, policy, members } = name else { return None };
+        Some(Bond { mode: *mode, policy: *policy, members: members.clone() })
+    }
+
     fn wish(config: &Config, name: &PortName) -> PortWish {
         PortWish {
             device: device(name),
+            bond: bond(name),
             queues: config.queues() as u16,
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
@@ -324,12 +343,9 @@ mod dpdk_ports {
             extra.extend(config.eal.iter().cloned());
         }
         let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
-        let pci = of_dpdk().filter_map(|(_, port)| match &port.name {
-            PortName::Pci(address) => Some(address.clone()),
-            _ => None,
-        });
+        let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
         dpdk::start(&EalArgs {
-            pci: pci.collect(),
+            pci: devices.filter_map(pci_address).collect(),
             memory_mb: of_dpdk()
                 .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
                 .sum::<u32>()
@@ -358,13 +374,21 @@ mod dpdk_ports {
         opened: &mut [Vec<Opened>],
         stopped: &dyn Fn() -> bool,
     ) -> Result<()> {
+        let mut with_lacp = Vec::new();
         for (config, ports) in roles.iter().zip(opened) {
             for (port, opened) in config.ports.iter().zip(ports) {
-                if port.name.is_dpdk() {
-                    dpdk::wait_for_link(opened, &device(&port.name), PEER_WAIT, stopped)?;
+                if !port.name.is_dpdk() {
+                    continue;
+                }
+                let (name, bond) = (device(&port.name), bond(&port.name));
+                let missing = bond.as_ref().map(|bond| bond.wait(&name, stopped)).transpose()?;
+                opened.notes.extend(missing.flatten());
+                dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)?;
+                if bond.is_some_and(|bond| bond.is_lacp()) {
+                    with_lacp.push((name, opened));
                 }
             }
         }
-        Ok(())
+        dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
     }
 }

@@ -103,7 +103,10 @@ fn target(role: &RoleRun, rate: TickRate) -> Option<Target> {
         let reached = if readings == 0 { 0.0 } else { sum as f64 / readings as f64 };
         return Some(Target { name: "cc", asked: config.cc, reached, grain: 0.0 });
     }
-    let (full, end) = (role.full?, role.end?);
+    let end = role.end?;
+    let Some(full) = role.full else {
+        return Some(Target { name: "cps", asked: config.cps, reached: 0.0, grain: 0.0 });
+    };
     let seconds = rate.ns_from_ticks(end.at - full.at) as f64 / 1e9;
     let opened = end.total.since(&full.total).get(Count::SkOpen);
     let per_second = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
@@ -113,6 +116,13 @@ fn target(role: &RoleRun, rate: TickRate) -> Option<Target> {
 
 fn short(role: &RoleRun, target: Option<Target>, limits: &Limits) -> Option<String> {
     let target = target?;
+    if role.full.is_none() {
+        return Some(format!(
+            "{}: ended before the full rate, which comes after {} s (slow_start)",
+            role.name(),
+            role.ramp_s()
+        ));
+    }
     let percent = 100.0 * target.reached / target.asked.max(1) as f64;
     let with_last = 100.0 * (target.reached + target.grain) / target.asked.max(1) as f64;
     (with_last < limits.target_percent).then(|| {

@@ -56,6 +56,7 @@ fn word(bytes: &[u8]) -> u32 {
 }
 
 fn see(frame: &[u8]) -> Option<Seen<'_>> {
+    let frame = crate::reference::innermost(frame);
     let (at, end) = crate::reference::segment_of(frame)?;
     if frame[12..14] != [8, 0] {
         return None;

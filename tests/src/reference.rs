@@ -4,10 +4,10 @@
 use dperf_core::frame::TxShape;
 
 const ETHERNET: usize = 14;
-/// A TCP header without options.
-const TCP: usize = 20;
-/// A UDP header.
-const UDP: usize = 8;
+/// A TCP header without options, and its protocol's number.
+const TCP: (usize, u8) = (20, 6);
+/// The same of UDP.
+const UDP: (usize, u8) = (8, 17);
 
 /// One's complement sum of `bytes` as big-endian words, folded.
 fn ones_sum(bytes: &[u8]) -> u32 {
@@ -26,13 +26,32 @@ fn fold(mut sum: u32) -> u16 {
     sum as u16
 }
 
-/// Protocol numbers.
-const TCP_NUMBER: u8 = 6;
-const UDP_NUMBER: u8 = 17;
+/// Bytes of the headers around a frame in a VXLAN tunnel over IPv4.
+const VXLAN: usize = 50;
+
+/// What lies before the ethertype of the innermost frame, that ethertype, and all behind it: VLAN
+/// tags and tunnels are skipped.
+#[must_use]
+pub fn innermost(frame: &[u8]) -> &[u8] {
+    match frame.get(12..14) {
+        Some([0x81, 0x00] | [0x88, 0xa8]) => innermost(&frame[4..]),
+        Some([0x08, 0x00]) if is_vxlan(frame) => innermost(&frame[VXLAN..]),
+        _ => frame,
+    }
+}
+
+/// UDP over IPv4 without options to the port of VXLAN, with a frame in it.
+fn is_vxlan(frame: &[u8]) -> bool {
+    frame.len() >= VXLAN + ETHERNET
+        && (frame[14], frame[23]) == (0x45, 17)
+        && frame[36..38] == 4789u16.to_be_bytes()
+}
 
 /// Where the TCP segment or the UDP datagram of a frame lies, and what its pseudo-header adds up
 /// to.
 struct Place {
+    /// Where the IP header begins.
+    ip: usize,
     at: usize,
     end: usize,
     pseudo: u32,
@@ -47,40 +66,32 @@ impl Place {
     }
 }
 
-fn place(frame: &[u8]) -> Option<Place> {
+fn place(whole: &[u8]) -> Option<Place> {
+    let frame = innermost(whole);
+    let before = whole.len() - frame.len();
     let kind = u16::from_be_bytes([*frame.get(12)?, *frame.get(13)?]);
-    match kind {
+    let (at, len, number, addresses) = match kind {
         0x0800 => {
             let header = usize::from(frame.get(14)? & 15) * 4;
             let total = usize::from(u16::from_be_bytes([*frame.get(16)?, *frame.get(17)?]));
-            let number = *frame.get(23)?;
-            let len = total.checked_sub(header).filter(|len| holds(number, *len))?;
-            (frame.len() >= ETHERNET + total).then(|| Place {
-                at: ETHERNET + header,
-                end: ETHERNET + total,
-                pseudo: ones_sum(&frame[26..34]) + u32::from(number) + len as u32,
-                ipv4: true,
-                udp: number == UDP_NUMBER,
-            })
+            let len = total.checked_sub(header)?;
+            (ETHERNET + header, len, *frame.get(23)?, ones_sum(frame.get(26..34)?))
         }
         0x86dd => {
             let len = usize::from(u16::from_be_bytes([*frame.get(18)?, *frame.get(19)?]));
-            let number = *frame.get(20)?;
-            (holds(number, len) && frame.len() >= 54 + len).then(|| Place {
-                at: 54,
-                end: 54 + len,
-                pseudo: ones_sum(&frame[22..54]) + u32::from(number) + len as u32,
-                ipv4: false,
-                udp: number == UDP_NUMBER,
-            })
+            (54, len, *frame.get(20)?, ones_sum(frame.get(22..54)?))
         }
-        _ => None,
-    }
-}
-
-/// `bytes` are enough for a header of the protocol of that number.
-fn holds(number: u8, bytes: usize) -> bool {
-    number == TCP_NUMBER && bytes >= TCP || number == UDP_NUMBER && bytes >= UDP
+        _ => return None,
+    };
+    let (header, _) = [TCP, UDP].into_iter().find(|(_, known)| *known == number)?;
+    (len >= header && frame.len() >= at + len).then(|| Place {
+        ip: before + ETHERNET,
+        at: before + at,
+        end: before + at + len,
+        pseudo: addresses + u32::from(number) + len as u32,
+        ipv4: kind == 0x0800,
+        udp: number == UDP.1,
+    })
 }
 
 /// The frame holds a TCP segment.
@@ -107,13 +118,16 @@ pub fn datagram_of(frame: &[u8]) -> Option<(usize, usize)> {
     place(frame).filter(|place| place.udp).map(|place| (place.at, place.end))
 }
 
-/// Every checksum of the frame is right; frames without TCP and UDP pass.
+/// Every checksum of the frame is right, a tunnel's included; frames without TCP and UDP pass.
 #[must_use]
 pub fn checksums_hold(frame: &[u8]) -> bool {
-    let Some(place) = place(frame) else { return true };
-    let header_holds = !place.ipv4 || fold(ones_sum(&frame[ETHERNET..place.at])) == 0xffff;
+    let outer_holds = !is_vxlan(frame) || fold(ones_sum(&frame[14..34])) == 0xffff;
+    let Some(place) = place(frame) else { return outer_holds };
+    let header_holds = !place.ipv4 || fold(ones_sum(&frame[place.ip..place.at])) == 0xffff;
+    let segment = fold(place.pseudo + ones_sum(&frame[place.at..place.end]));
+    // A datagram may go without a checksum; ours do not.
     let made = !place.udp || frame[place.checksum_at()..][..2] != [0, 0];
-    header_holds && made && fold(place.pseudo + ones_sum(&frame[place.at..place.end])) == 0xffff
+    outer_holds && header_holds && made && segment == 0xffff
 }
 
 /// Does what a device does to a frame of this shape.
@@ -122,24 +136,30 @@ pub fn complete(frame: &mut [u8], shape: TxShape) {
         return;
     }
     let Some(place) = place(frame) else { return };
-    let Place { at, end, ipv4, .. } = place;
+    let Place { ip, at, end, ipv4, .. } = place;
     if ipv4 {
-        frame[24..26].copy_from_slice(&[0, 0]);
-        let sum = !fold(ones_sum(&frame[ETHERNET..at]));
-        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        fill(frame, ip, at);
     }
     let sum = !fold(ones_sum(&frame[at..end]));
     frame[place.checksum_at()..][..2].copy_from_slice(&sum.to_be_bytes());
 }
 
+/// Makes the checksum of the IPv4 header from `ip` to `end`.
+fn fill(frame: &mut [u8], ip: usize, end: usize) {
+    frame[ip + 10..ip + 12].copy_from_slice(&[0, 0]);
+    let sum = !fold(ones_sum(&frame[ip..end]));
+    frame[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// Makes every checksum of the frame right, whatever stood there.
 pub fn repair(frame: &mut [u8]) {
+    if is_vxlan(frame) {
+        fill(frame, 14, 34);
+    }
     let Some(place) = place(frame) else { return };
-    let Place { at, end, pseudo, ipv4, .. } = place;
+    let Place { ip, at, end, pseudo, ipv4, .. } = place;
     if ipv4 {
-        frame[24..26].copy_from_slice(&[0, 0]);
-        let sum = !fold(ones_sum(&frame[ETHERNET..at]));
-        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        fill(frame, ip, at);
     }
     let checksum_at = place.checksum_at();
     frame[checksum_at..][..2].copy_from_slice(&[0, 0]);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
-    Role, Transport, number,
+    Role, Transport, Vlan, Vxlan, number,
 };
 use dperf_core::port::Offloads;
 use dperf_core::steer::Steering;
@@ -33,6 +33,8 @@ pub struct Scenario {
     pub pairs: usize,
     /// IPv6 instead of IPv4.
     pub ipv6: bool,
+    /// What frames travel in.
+    pub travel: Travel,
     /// Client addresses, server addresses, client ports and server ports of one pair.
     pub space: [u32; 4],
     /// Connections a second of each client.
@@ -85,6 +87,24 @@ pub struct Scenario {
     pub turn: u64,
 }
 
+/// What frames travel in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Travel {
+    /// Nothing.
+    Plain,
+    /// A VLAN.
+    Vlan,
+    /// A VLAN in a service VLAN.
+    Qinq,
+    /// A tunnel over IPv4.
+    Vxlan,
+}
+
+impl Travel {
+    /// All of them.
+    pub const ALL: [Travel; 4] = [Travel::Plain, Travel::Vlan, Travel::Qinq, Travel::Vxlan];
+}
+
 impl Scenario {
     /// Short HTTP connections over a good cable.
     #[must_use]
@@ -94,6 +114,7 @@ impl Scenario {
             network: Conditions::CABLE,
             pairs: 1,
             ipv6: false,
+            travel: Travel::Plain,
             space: [2, 2, 5000, 1],
             cps: 100_000,
             cc: 0,
@@ -158,6 +179,7 @@ impl Scenario {
                 [pick(&[0, 1, 2]) as usize],
             ring: pick(&[7, 32, 64]) as usize,
             turn: u64::from(pick(&[100, 500, 20_000])),
+            travel: Travel::ALL[pick(&[0, 0, 0, 1, 2, 3]) as usize],
             ..Scenario::short(seed)
         };
         scenario.fitted()
@@ -167,6 +189,9 @@ impl Scenario {
     fn fitted(mut self) -> Scenario {
         if self.response_bytes > 10_000 {
             self.cps = self.cps.min(2_000);
+        }
+        if self.travel == Travel::Vxlan {
+            self.mss = self.mss.map(|mss| mss.min(1390));
         }
         self.request_bytes = self.request_bytes.min(u32::from(self.mss[0].min(self.mss[1])));
         self
@@ -214,9 +239,13 @@ pub struct Side {
     clients: (Vec<AddressBlock>, Vec<IpAddr>),
     servers: (Vec<AddressBlock>, Vec<IpAddr>),
     destinations: Vec<IpAddr>,
+    ends: (Vec<AddressBlock>, Vec<IpAddr>),
     head: Vec<u8>,
     total_bytes: u32,
 }
+
+/// The nets of a tunnel's ends: the client's, the server's.
+const END_NETS: [u8; 2] = [5, 6];
 
 fn address(ipv6: bool, net: u8, pair: usize, place: u32) -> IpAddr {
     if ipv6 {
@@ -250,6 +279,7 @@ impl Side {
             destinations: (0..scenario.destinations)
                 .map(|place| address(scenario.ipv6, 9, pair, place))
                 .collect(),
+            ends: list(false, END_NETS[usize::from(role == Role::Server)], pair, 1),
             head,
             total_bytes,
         }
@@ -265,14 +295,15 @@ impl Side {
     #[must_use]
     pub fn plan(&self, scenario: &Scenario) -> CorePlan<'_> {
         let client = self.role == Role::Client;
-        let host = |net| address(scenario.ipv6, net, self.pair, 200);
+        let ipv6 = scenario.ipv6 && scenario.travel != Travel::Vxlan;
+        let host = |net| address(ipv6, net, self.pair, 200);
         CorePlan {
             role: self.role,
             rate: TickRate::NANOSECONDS,
             mac: mac(self.role, self.pair),
             host: host(if client { 3 } else { 4 }),
             gateway: host(if client { 4 } else { 3 }),
-            encap: Encap::None,
+            encap: self.encap(scenario),
             announces: !scenario.gateway_known,
             clients: AddressList::new(&self.clients.0, &self.clients.1),
             servers: AddressList::new(&self.servers.0, &self.servers.1),
@@ -306,6 +337,31 @@ impl Side {
             fast_close: scenario.fast_close,
             disable_ack: scenario.disable_ack,
             seed: scenario.seed,
+        }
+    }
+
+    /// What this side's frames travel in.
+    fn encap(&self, scenario: &Scenario) -> Encap<'_> {
+        let client = self.role == Role::Client;
+        let end = |net| match address(false, net, self.pair, 0) {
+            IpAddr::V4(end) => end,
+            IpAddr::V6(_) => unreachable!("an IPv4 address was asked for"),
+        };
+        let [ours, theirs] = if client { END_NETS } else { [END_NETS[1], END_NETS[0]] };
+        let inside = |client| MacAddr([2, 0, 0, 1, u8::from(client), self.pair as u8]);
+        match scenario.travel {
+            Travel::Plain => Encap::None,
+            Travel::Vlan => Encap::Vlan(Vlan { service: None, customer: 100 }),
+            Travel::Qinq => Encap::Vlan(Vlan { service: Some(200), customer: 100 }),
+            Travel::Vxlan => Encap::Vxlan(Vxlan {
+                vni: 0x0010_0200 + self.pair as u32,
+                source: inside(client),
+                destination: inside(!client),
+                host: address(scenario.ipv6, if client { 1 } else { 2 }, self.pair, 0),
+                local: end(ours),
+                remote: end(theirs),
+                ends: AddressList::new(&self.ends.0, &self.ends.1),
+            }),
         }
     }
 

@@ -295,3 +295,54 @@ fn xdp_sockets_of_dpdk_lose_nothing() {
         over_interfaces("net_af_xdp", "payload_size 1400");
     }
 }
+
+/// Two cables from one namespace to another.
+fn two_cables() -> [Namespace; 2] {
+    let spaces = [Namespace::new(), Namespace::new()];
+    for name in ["port0", "port1"] {
+        join((&spaces[0], name), (&spaces[1], name));
+    }
+    spaces
+}
+
+/// Both ends of two cables, bonded in this way.
+fn bonded(way: &str) -> String {
+    format!("bond{way}(net_af_packet0,iface=port0,net_af_packet1,iface=port1)")
+}
+
+/// Frames that crossed each cable from there to here.
+fn crossed(space: &Namespace) -> [u64; 2] {
+    ["port0", "port1"].map(|name| {
+        let path = format!("cat /sys/class/net/{name}/statistics/rx_packets");
+        space.run(&path).trim().parse().expect("a number")
+    })
+}
+
+#[test]
+fn bonds_lose_nothing() {
+    let test = "bonds_lose_nothing";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    // One cable in reserve; a cable for each packet in turn; a cable for each flow; LACP.
+    for (way, both_used) in [("1:0", false), ("0:0", true), ("2:2", true), ("4:2", true)] {
+        let (folder, [one, other]) = (Folder::new(), two_cables());
+        let device = bonded(way);
+        let load = Load {
+            devices: [&device, &device],
+            words: "eal --no-huge",
+            client: "cps 2k",
+            rate: 2_000,
+            ipv6: way == "2:2",
+            ..MEMIF
+        };
+        // With LACP neither is open without the other.
+        let lacp = way.starts_with('4');
+        load.run([&one, &other], &folder, |server| lacp || server.out().contains('\n'));
+        let [first, second] = crossed(&one);
+        println!("bond{way}: {first} and {second} frames");
+        let rare = first.min(second);
+        assert_eq!(rare > 1000, both_used, "{way}: {first} and {second} frames");
+    }
+}

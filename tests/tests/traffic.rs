@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use dperf_core::plan::{Messages, Transport};
 use dperf_core::stats::Count;
-use dperf_tests::scenario::{MICRO, MILLI, SECOND, Scenario};
+use dperf_tests::scenario::{MICRO, MILLI, SECOND, Scenario, Travel};
 use dperf_tests::sim::{self, Report};
 use dperf_tests::wire::Conditions;
 use dperf_tests::{laws, pcap, reference};
@@ -85,6 +85,19 @@ fn a_datagram_is_answered_by_one() {
             let rtt = client(&report, Count::RttUnits) * 512 / opened;
             assert!((10_000..13_000).contains(&rtt), "{rtt} ns");
             assert!(sent(&report).iter().all(|seen| seen.payload.len() == bytes as usize));
+        }
+    }
+}
+
+/// Tags and tunnels carry datagrams as they carry segments.
+#[test]
+fn datagrams_travel_in_tags_and_tunnels() {
+    for travel in [Travel::Vlan, Travel::Qinq, Travel::Vxlan] {
+        for ipv6 in [false, true] {
+            let scenario = Scenario { travel, ipv6, ..Scenario::datagrams(15) };
+            let report = run(&scenario);
+            let opened = client(&report, Count::SkOpen);
+            assert!(opened > 1900 && client(&report, Count::RttCount) == opened);
         }
     }
 }

@@ -68,8 +68,10 @@ bitflags! {
         const RETRANSMITTED = 32;
         /// The exchange this connection was opened for is complete.
         const SERVED = 64;
-        /// The client's request waits for its answer.
+        /// A client's: the request waits for its answer.
         const AWAITING = 128;
+        /// A server's: the last answer is a header without its body (HEAD).
+        const HEADER_LAST = 128;
     }
 }
 

@@ -195,6 +195,18 @@ fn a_foreign_tunnel_packet_is_stripped_with_and_without_checksum() {
 }
 
 #[test]
+fn sums_left_out_on_this_machine_are_not_asked_for() {
+    let mut packet = carried(&plain(), HEADER, true);
+    packet[40] ^= 1;
+    let mut frame = frame_of(&packet, 0);
+    let end = tunnel(LOCAL, REMOTE);
+    assert_eq!(end.strip(&mut frame), Stripped::Drop(Count::DropChecksum));
+    frame.set_rx_checksum(RxChecksum::Left);
+    assert_eq!(end.strip(&mut frame), Stripped::Inside);
+    assert_eq!((frame.bytes(), frame.rx_checksum()), (&plain()[..], RxChecksum::Left));
+}
+
+#[test]
 fn no_prefix_of_a_tunnel_packet_is_one() {
     let packet = carried(&plain(), HEADER, false);
     for length in 0..packet.len() {

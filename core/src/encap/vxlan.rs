@@ -89,11 +89,12 @@ impl Tunnel {
         self.gateway_known = true;
     }
 
-    /// Takes the outer headers off, if they are those of our tunnel. What the device says of the
-    /// checksums is of these headers, so it is forgotten with them.
+    /// Takes the outer headers off, if they are those of our tunnel. What a device says of the
+    /// checksums is of these headers, so it is forgotten with them; what was on no wire is not.
     #[inline]
     pub(super) fn strip(&self, frame: &mut Frame) -> Stripped {
-        let carried = match self.carried(frame.bytes()) {
+        let left = frame.rx_checksum() == RxChecksum::Left;
+        let carried = match self.carried(frame.bytes(), left) {
             Ok(Some(carried)) => carried,
             Ok(None) => return Stripped::Outside,
             Err(why) => return Stripped::Drop(why),
@@ -106,14 +107,17 @@ impl Tunnel {
         if !frame.advance(OUTER_BYTES as u16) || !frame.set_len(len) {
             return Stripped::Drop(Count::DropTruncated);
         }
-        frame.set_rx_checksum(RxChecksum::Unknown);
+        if !left {
+            frame.set_rx_checksum(RxChecksum::Unknown);
+        }
         Stripped::Inside
     }
 
     /// Where the frame lies that came through our tunnel; `None` if `bytes` are something else,
-    /// and why it is dropped if they are a VXLAN packet for us that is not right.
+    /// and why it is dropped if they are a VXLAN packet for us that is not right. Sums that were
+    /// `left` out are not verified.
     #[inline]
-    fn carried(&self, bytes: &[u8]) -> Result<Option<Range<usize>>, Count> {
+    fn carried(&self, bytes: &[u8], left: bool) -> Result<Option<Range<usize>>, Count> {
         let Ok((ethernet, rest)) = EthernetHeader::split(bytes) else { return Ok(None) };
         if ethernet.dst != self.mac || ethernet.ethertype.get() != ethertype::IPV4 {
             return Ok(None);
@@ -130,7 +134,8 @@ impl Tunnel {
         let datagram = &ip.payload[..UDP_BYTES + udp.payload.len()];
         let Ipv4Header { source, destination, .. } = *ip.header;
         let pseudo = pseudo_ipv4(source, destination, protocol::UDP, datagram.len() as u16);
-        if udp.header.checksum.get() != 0 && !is_valid(pseudo + sum(datagram)) {
+        let unsummed = left || udp.header.checksum.get() == 0;
+        if !unsummed && !is_valid(pseudo + sum(datagram)) {
             return Err(Count::DropChecksum);
         }
         let (vxlan, frame) = VxlanHeader::split(udp.payload).map_err(reason)?;

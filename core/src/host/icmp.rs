@@ -10,6 +10,9 @@ use crate::wire::ipv4::Ipv4;
 
 use super::{Verdict, drop_bad, drop_frame};
 
+/// Hops that an answer may take.
+const TTL: u8 = 64;
+
 /// The frame, an ICMP packet, asks for an echo.
 pub(super) fn is_echo_request(frame: &Frame) -> bool {
     let ip = EthernetHeader::split(frame.bytes()).and_then(|(_, ip)| Ipv4::parse(ip));
@@ -43,12 +46,18 @@ pub(super) fn answer(frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
     Verdict::Send
 }
 
-/// Swaps who sends and who receives. The IP checksum stays right, since addition knows no order;
-/// the ICMP checksum follows the type.
+/// Swaps who sends and who receives, which leaves the IP checksum right, since addition knows no
+/// order; the way back begins with the first hop. Checksums follow.
 fn turn_round(bytes: &mut [u8], icmp_at: usize) {
     let (head, icmp) = bytes.split_at_mut(icmp_at);
     if let Some(macs) = head.first_chunk_mut::<12>() {
         macs.rotate_left(6);
+    }
+    if let Some([ttl, protocol, sum0, sum1]) = head.get_mut(ETHERNET_BYTES + 8..ETHERNET_BYTES + 12)
+    {
+        let new = [TTL, *protocol];
+        [*sum0, *sum1] = replace([*sum0, *sum1], &[*ttl, *protocol], &new);
+        *ttl = TTL;
     }
     if let Some(addresses) = head.get_mut(ETHERNET_BYTES + 12..ETHERNET_BYTES + 20) {
         addresses.rotate_left(4);

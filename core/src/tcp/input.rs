@@ -270,9 +270,9 @@ impl Tcp<'_> {
     /// A valid RST: a failure, unless the exchange was complete. A client that leaves this way
     /// after it was served does not make its server fail.
     fn on_reset(&mut self, slot: &mut Slot) {
+        let waits = slot.flags.contains(SlotFlags::AWAITING) || slot.state == State::Established;
         let served = slot.flags.contains(SlotFlags::SERVED)
-            && !slot.flags.contains(SlotFlags::AWAITING)
-            && (slot.state != State::Established || self.settings.role == Role::Server);
+            && (self.settings.role == Role::Server || !waits);
         if served {
             self.close(slot);
         } else {

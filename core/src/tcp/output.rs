@@ -2,11 +2,13 @@
 
 use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, State, Timer};
+use crate::plan::Role;
 use crate::stats::Count;
 use crate::time::Stamp;
 use crate::wire::tcp::TcpFlags;
 
 use super::sequence::{after, before, latest};
+use super::server::header_bytes;
 use super::{PROBES_MAX, RETRIES_MAX, Reply, Tcp};
 
 impl Tcp<'_> {
@@ -21,7 +23,7 @@ impl Tcp<'_> {
         if left == 0 && self.settings.fast_close {
             return Some(self.close_fast(slot));
         }
-        let of_message = self.message_left(left);
+        let of_message = self.message_left(slot, left);
         let payload_bytes = self.sendable(slot, of_message);
         if left > 0 && payload_bytes == 0 {
             // Nothing fits although nothing is out (any more): the window is closed.
@@ -62,12 +64,44 @@ impl Tcp<'_> {
     /// Of the `left` bytes to be sent, those to the end of the message that begins or goes on
     /// there. Messages are equal, so they are told apart from behind.
     #[inline]
-    fn message_left(&self, left: u32) -> u32 {
+    fn message_left(&self, slot: &Slot, left: u32) -> u32 {
+        if self.ends_with_header(slot) {
+            return self.before_header(left).map_or(left, |before| self.equal_left(before));
+        }
+        self.equal_left(left)
+    }
+
+    /// As [`Tcp::message_left`], all messages being equal.
+    #[inline]
+    fn equal_left(&self, left: u32) -> u32 {
         if left > self.settings.message_bytes {
             (left - 1) % self.settings.message_bytes.max(1) + 1
         } else {
             left
         }
+    }
+
+    /// The last message is a header without its body.
+    #[inline]
+    fn ends_with_header(&self, slot: &Slot) -> bool {
+        self.settings.role == Role::Server && slot.flags.contains(SlotFlags::HEADER_LAST)
+    }
+
+    /// Of the `left` bytes, those before the header without body; none if they are part of it.
+    #[cold]
+    fn before_header(&self, left: u32) -> Option<u32> {
+        left.checked_sub(header_bytes(self.settings.message_bytes)).filter(|before| *before > 0)
+    }
+
+    /// Length of the message that the next segment is a part of.
+    #[inline]
+    fn next_message_bytes(&self, slot: &Slot) -> u32 {
+        let whole = self.settings.message_bytes;
+        if !self.ends_with_header(slot) {
+            return whole;
+        }
+        let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
+        self.before_header(left).map_or(header_bytes(whole), |_| whole)
     }
 
     /// How many of the bytes `of_message` may go out now in one segment: the smallest of the peer's
@@ -103,7 +137,7 @@ impl Tcp<'_> {
             ack: slot.rcv_nxt,
             flags,
             payload_bytes,
-            payload_at: self.settings.message_bytes.wrapping_sub(of_message),
+            payload_at: self.next_message_bytes(slot).wrapping_sub(of_message),
             scaled: true,
         }
     }
@@ -147,7 +181,7 @@ impl Tcp<'_> {
             return false;
         }
         let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
-        left == 0 || self.sendable(slot, self.message_left(left)) > 0
+        left == 0 || self.sendable(slot, self.message_left(slot, left)) > 0
     }
 
     /// The slot's timer rang.
@@ -221,7 +255,7 @@ impl Tcp<'_> {
         if !before(slot.snd_nxt, slot.snd_end) {
             return None;
         }
-        let of_message = self.message_left(slot.snd_end.wrapping_sub(slot.snd_nxt));
+        let of_message = self.message_left(slot, slot.snd_end.wrapping_sub(slot.snd_nxt));
         let reply = self.data(slot, 1, of_message, TcpFlags::ACK);
         if !after(slot.snd_max, slot.snd_nxt) {
             slot.snd_max = slot.snd_nxt.wrapping_add(1);
@@ -231,7 +265,8 @@ impl Tcp<'_> {
 
     /// Nothing came for too long: the peer is told, the connection has failed.
     fn give_up(&mut self, slot: &mut Slot) -> Reply {
-        let awaiting = slot.flags.contains(SlotFlags::AWAITING);
+        let awaiting =
+            self.settings.role == Role::Client && slot.flags.contains(SlotFlags::AWAITING);
         self.abort(slot, if awaiting { Count::SkErrResponse } else { Count::SkErrIdle })
     }
 

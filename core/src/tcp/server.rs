@@ -1,7 +1,7 @@
 //! The server's side of the exchange: read requests, answer each, close.
 
 use crate::conn::{Slot, SlotFlags};
-use crate::http::{Event, Kind, Message, Method};
+use crate::http::{Event, Kind, Message, Method, RESPONSE_HEADER_BYTES};
 use crate::plan::Messages;
 use crate::stats::Count;
 use crate::time::Stamp;
@@ -19,7 +19,7 @@ impl Tcp<'_> {
                 return; // our last word is said
             }
             self.stats.inc(Count::TcpReq);
-            self.respond(slot, false);
+            self.respond(slot, self.settings.message_bytes, false);
             return;
         }
         let mut rest = bytes;
@@ -39,24 +39,45 @@ impl Tcp<'_> {
 
     #[inline]
     fn on_request(&mut self, slot: &mut Slot, request: Message) {
+        if slot.flags.contains(SlotFlags::HEADER_LAST) && !self.header_is_taken(slot) {
+            return;
+        }
         self.stats.inc(match request.method {
             Method::Post => Count::HttpPost,
             _ => Count::HttpGet,
         });
-        self.respond(slot, request.close);
+        let bytes = match request.method {
+            Method::Head => header_bytes(self.settings.message_bytes),
+            _ => self.settings.message_bytes,
+        };
+        self.respond(slot, bytes, request.close);
+        if request.method == Method::Head {
+            slot.flags.insert(SlotFlags::HEADER_LAST);
+        }
     }
 
-    /// Queues one response, and the FIN behind it where the connection is not kept.
+    /// The header without a body that was queued last has arrived; if it has not, a request behind
+    /// HEAD is not answered: answers are told apart by their length from the queue's end, where
+    /// only one may be shorter. The connection closes and the client asks again (RFC 9112, 9.3.2).
+    #[cold]
+    fn header_is_taken(&mut self, slot: &mut Slot) -> bool {
+        let taken = slot.snd_una == slot.snd_end;
+        slot.flags.set(SlotFlags::HEADER_LAST, !taken);
+        slot.flags.set(SlotFlags::FIN_QUEUED, !taken);
+        taken
+    }
+
+    /// Queues one response of `bytes`, and the FIN behind it where the connection is not kept.
     #[inline]
-    fn respond(&mut self, slot: &mut Slot, peer_closes: bool) {
+    fn respond(&mut self, slot: &mut Slot, bytes: u32, peer_closes: bool) {
         let queued = slot.snd_end.wrapping_sub(slot.snd_una);
-        if queued.saturating_add(self.settings.message_bytes) > LONGEST_QUEUE && queued > 0 {
+        if queued.saturating_add(bytes) > LONGEST_QUEUE && queued > 0 {
             // Nobody asks for that much at once; the sequence space is finite.
             self.stats.inc(Count::HttpErr);
             slot.flags.insert(SlotFlags::FIN_QUEUED);
             return;
         }
-        slot.snd_end = slot.snd_end.wrapping_add(self.settings.message_bytes);
+        slot.snd_end = slot.snd_end.wrapping_add(bytes);
         slot.flags.insert(SlotFlags::SERVED);
         if peer_closes || self.draining || self.settings.keepalive.is_none() {
             slot.flags.insert(SlotFlags::FIN_QUEUED);
@@ -74,6 +95,11 @@ impl Tcp<'_> {
         }
         slot.flags.insert(SlotFlags::FIN_QUEUED);
     }
+}
+
+/// How much of an answer of `message_bytes` is its header.
+pub(super) fn header_bytes(message_bytes: u32) -> u32 {
+    message_bytes.min(RESPONSE_HEADER_BYTES as u32)
 }
 
 /// An HTTP request may begin with this byte: a method, or an empty line (RFC 9112, 2.2).

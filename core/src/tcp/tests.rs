@@ -859,6 +859,45 @@ fn pipelined_and_split_requests() {
     assert_eq!(rig.count(Count::Http2xx), 4);
 }
 
+const HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn a_head_request_gets_no_body() {
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    let header = Some((DATA, 85));
+    for (request, answer) in
+        [(HEAD, header), (HEAD, header), (REQUEST, Some((DATA, 100))), (HEAD, header)]
+    {
+        let reply = rig.hear(DATA, request);
+        assert_eq!((told(reply), reply.map(|reply| reply.payload_at)), (answer, Some(0)));
+        // Lost, it comes again from the same place.
+        let again = rig.ring();
+        assert_eq!(again.map(|r| (r.payload_at, r.payload_bytes)), answer.map(|(_, n)| (0, n)));
+        rig.take_all();
+    }
+    assert_eq!(rig.hear(RST_ACK, b""), None);
+    assert!(rig.slot.is_closed());
+    assert_eq!((rig.count(Count::Http2xx), rig.count(Count::SkErr)), (4, 0));
+}
+
+#[test]
+fn a_head_request_in_a_pipeline_is_the_last_that_is_answered() {
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    let first = rig.hear(DATA, &[REQUEST, HEAD, REQUEST].concat()).expect("an answer");
+    let rest = rig.drain_ready();
+    let places: Vec<_> =
+        [first].iter().chain(&rest).map(|r| (r.payload_at, r.payload_bytes, r.flags)).collect();
+    assert_eq!(places, [(0, 100, DATA), (0, 85, DATA | FIN)]);
+    assert_eq!(rig.count(Count::Http2xx), 2);
+    // In pieces, too.
+    let mut rig = Rig::new(Role::Server, |plan| plan.mss = 60).connected();
+    let first = rig.hear(DATA, HEAD).expect("an answer");
+    let rest = rig.drain_ready();
+    let places: Vec<_> =
+        [first].iter().chain(&rest).map(|r| (r.payload_at, r.payload_bytes, r.flags)).collect();
+    assert_eq!(places, [(0, 60, ACK), (60, 25, DATA | FIN)]);
+}
+
 #[test]
 fn an_endless_pipeline_stays_within_the_sequence_space() {
     let mut rig = Rig::new(Role::Server, |plan| {

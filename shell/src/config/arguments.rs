@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use dperf_core::plan::PortRange;
+use dperf_core::plan::{PortRange, Vlan};
 use dperf_core::wire::ethernet::MacAddr;
 
 use super::error::{Complaint, ConfigError, Note};
@@ -221,6 +221,18 @@ fn exception_of_kind(
     let name = name.map(|word| word.read(kernel_interface)).transpose()?;
     let name = name.unwrap_or_else(|| "dperf".to_owned());
     config.exception = Some(Exception { kind, name, place: first.place.clone() });
+    Ok(())
+}
+
+pub(super) fn vlan(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    let ids = 1..=4094;
+    let [first, second @ ..] = arguments else { return Ok(()) };
+    let first = first.read_leniently(&mut config.remarks, |text| leading(text, &ids))? as u16;
+    let second = second.first().map(|word| word.read(|text| whole(text, &ids))).transpose()?;
+    config.vlan = Some(match second {
+        None => Vlan { service: None, customer: first },
+        Some(inner) => Vlan { service: Some(first), customer: inner as u16 },
+    });
     Ok(())
 }
 

@@ -93,10 +93,9 @@ fn ip_header_bytes(config: &Config) -> u16 {
     if config.is_ipv6() { 40 } else { 20 }
 }
 
-/// Bytes of an IP packet that the MTU leaves inside a tunnel.
+/// Bytes of an IP packet that the MTU leaves inside a tunnel, or behind two tags.
 fn inner_mtu(config: &Config) -> u16 {
-    const VXLAN_BYTES: u16 = 50;
-    config.mtu - if config.vxlans.is_empty() { 0 } else { VXLAN_BYTES }
+    config.mtu - config.taken_from_mtu()
 }
 
 fn mss(config: &mut Config) -> Done {

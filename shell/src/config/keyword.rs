@@ -200,7 +200,7 @@ const ADDRESSES: &[Keyword] = &[
                the port's own address as well), a DPDK virtual device with its arguments \
                (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
                sent to the gateway, also to addresses of the same network. Without MAC the \
-               gateway is asked for it.",
+               gateway is asked for it; with MAC nothing that is heard changes it.",
         example: "port 0000:03:00.1 10.0.1.1 10.0.1.254",
         reads: Words(arguments::port),
         ..KEYWORD
@@ -311,11 +311,14 @@ const ADDRESSES: &[Keyword] = &[
     },
     Keyword {
         name: "vlan",
-        form: "ID",
+        form: "ID [INNER]",
         brief: "VLAN tag of every frame",
+        help: "One id for all ports, priority 0; frames without it are dropped (dperf takes any). \
+               The tag comes on top of the MTU. With INNER there are two tags (QinQ, which dperf \
+               has not): ID outside (802.1ad, ethertype 0x88a8), INNER inside; their 8 bytes are \
+               taken from the MTU. What goes to the kernel has no tag, what comes from it gets it.",
         example: "vlan 100",
-        built: false,
-        reads: Leading(1..=4094, |_, _| ()),
+        reads: Words(arguments::vlan),
         ..KEYWORD
     },
     Keyword {
@@ -323,8 +326,12 @@ const ADDRESSES: &[Keyword] = &[
         form: "VNI SMAC DMAC LOCAL LOCALS REMOTE REMOTES",
         repeats: true,
         brief: "a VXLAN tunnel of the port: inner MACs, tunnel ends here and there",
+        help: "Frames go from SMAC to DMAC inside of network VNI. The port and the tunnel's ends, \
+               LOCAL here and REMOTE there, are IPv4; clients and servers are inside, of either \
+               family. Worker q of the port has the q-th end here and, if there is not one only, \
+               the q-th there. The 50 bytes around each frame are taken from the MTU (dperf does \
+               not count them).",
         example: "vxlan 1 0c:42:a1:9a:a3:e6 bc:97:e1:b6:e8:12 10.0.1.1 1 10.0.2.1 1",
-        built: false,
         reads: Words(arguments::vxlan),
         ..KEYWORD
     },
@@ -481,8 +488,8 @@ const LOAD: &[Keyword] = &[
         side: Client(Refused),
         repeats: true,
         brief: "destination addresses of a flood: COUNT of them, STEP apart",
-        help: "Needs flood. Each packet goes to the next address; all is still sent to the gateway. \
-               The addresses are dealt to the workers in turn. At most 65536 in all.",
+        help: "Needs flood. Each packet goes to the next address; all is still sent to the \
+               gateway. The addresses are dealt to the workers in turn. At most 65536 in all.",
         example: "change_dip 10.0.3.1 1 1000",
         reads: Words(arguments::change_dip),
         ..KEYWORD
@@ -496,8 +503,8 @@ const MESSAGES: &[Keyword] = &[
         default: "tcp",
         brief: "what connections carry",
         help: "tcp on a server takes every data segment for a whole request; http follows requests \
-               to their end and counts them. udp: a message is one datagram; a server answers every \
-               datagram of its clients with one and keeps nothing of it.",
+               to their end and counts them. udp: a message is one datagram; a server answers \
+               every datagram of its clients with one and keeps nothing of it.",
         example: "protocol http",
         reads: Choice(&["tcp", "udp", "http"], |c, n| {
             c.protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Http][n];
@@ -637,8 +644,8 @@ const TCP: &[Keyword] = &[
         name: "disable_ack",
         side: Client(Ignored),
         brief: "no ACK that only keeps a server from retransmitting",
-        help: "On kept connections an answer is acknowledged by the next request alone, however far \
-               away that is: the server may send it again meanwhile. Without it, an answer is \
+        help: "On kept connections an answer is acknowledged by the next request alone, however \
+               far away that is: the server may send it again meanwhile. Without it, an answer is \
                acknowledged at once if the next request is more than 20 ms away.",
         example: "disable_ack",
         reads: Flag(|c| c.disable_ack = true),

@@ -29,7 +29,7 @@ pub fn manual() -> String {
 
 /// Every keyword with all there is to know, as Markdown.
 pub fn markdown() -> String {
-    let mut text = PREFACE.to_owned();
+    let mut text = format!("{PREFACE}\n{TOML}");
     for group in GROUPS {
         text += &format!("\n## {}\n\n{}\n", group.title, group.about);
         for keyword in group.keywords {
@@ -121,4 +121,39 @@ rounded, cut off or guessed. dperf's own limits are gone: lines, lists and numbe
 | INTERVAL | `10us`, `6.25ms`, `1s` | us, ms or s; never left out |
 | ADDRESS | `10.0.1.1`, `2001:db8::1` | IPv4 or IPv6 |
 | MAC | `b4:a9:fc:ab:7a:85` | six pairs of hexadecimal digits |
+";
+
+const TOML: &str = "\
+## TOML
+
+A file whose name ends with `.toml` is TOML: a key is a keyword of this file, its value stands for
+the words behind it. `dperf-shell convert FILE` turns a file in dperf's language into TOML and keeps its
+comments. [config.schema.json](config.schema.json) is the JSON schema (`dperf-shell keywords --schema`
+prints it), with which editors complete and check.
+
+| value | stands for |
+|---|---|
+| `quiet = true` | a keyword without arguments; `false`: not given |
+| `cps = 1000`, `cps = \"2.4m\"` | one argument |
+| `cpu = [0, 1, \"4-7\"]` | several arguments |
+| `keepalive = { interval = \"1ms\", requests = 5 }` | several arguments by their names in lower case |
+| `eal = [\"--no-huge\", [\"-m\", 512]]` | of a keyword that repeats: a line for each element |
+| `[[port]]` | a port; its own `client`, `server` and `vxlan` may stand in it |
+| `[[role]]` | one configuration of several that `run` or `check` take from one file; what stands at the top holds for all |
+
+```toml
+mode = \"client\"
+cpu = [0, 1]
+duration = \"1m\"
+cps = \"100k\"
+protocol = \"http\"
+listen = { port = 80, count = 5 }
+
+[[port]]
+name = \"0000:03:00.1\"
+address = \"10.0.1.1\"
+gateway = \"10.0.1.254\"
+client = \"10.0.1.0/24\"
+server = [\"10.0.2.1\", 2]
+```
 ";

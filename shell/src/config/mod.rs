@@ -1,11 +1,13 @@
 //! Text to a configuration in which nothing is left to doubt: every word is read exactly, every
 //! rule is checked, and what is not built yet is refused by its name and line.
 //!
-//! The language is dperf's, widened: `words` tells how text becomes words, `keyword` is the
-//! table of all keywords, `check` holds what must be true across keywords.
+//! There are two formats: dperf's language, widened (`words` tells how text becomes words), and TOML
+//! (`toml` turns it into the same words). `keyword` is the table of all keywords, `check` holds what
+//! must be true across keywords.
 
 mod arguments;
 mod check;
+mod convert;
 mod error;
 mod exception;
 mod keyword;
@@ -14,6 +16,8 @@ mod manual;
 mod number;
 mod port_name;
 mod read;
+mod schema;
+mod toml;
 mod unsupported;
 mod value;
 mod words;
@@ -23,14 +27,16 @@ mod tests;
 
 use std::net::IpAddr;
 
-use dperf_core::plan::{PortRange, Role, number};
-use dperf_core::wire::ethernet::MacAddr;
+use dperf_core::plan::{PortRange, Role, Vlan, number};
+use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
+pub use convert::convert;
 pub use error::{Complaint, ConfigError, Note, Place};
 
 pub use exception::{Exception, ExceptionKind};
 pub use manual::{manual, markdown};
 pub use port_name::PortName;
+pub use schema::schema;
 
 /// A named piece of configuration text, usually a file.
 #[derive(Clone, Debug)]
@@ -55,7 +61,23 @@ pub struct Read {
 /// # Errors
 /// The first thing that is wrong, with its place.
 pub fn read(sources: &[Source]) -> Result<Read, ConfigError> {
-    let (mut config, mut notes) = read::words(sources)?;
+    complete(read::words(sources)?)
+}
+
+/// Reads a file of its own: one configuration, or one for each of its roles if it is TOML.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn read_roles(source: &Source) -> Result<Vec<Read>, ConfigError> {
+    if !toml::is_toml(source) {
+        return Ok(vec![read(std::slice::from_ref(source))?]);
+    }
+    let roles = toml::roles(source)?.into_iter();
+    roles.map(|lines| complete(read::lines(source, lines)?)).collect()
+}
+
+/// Checks what was read across keywords.
+fn complete((mut config, mut notes): (Config, Vec<Note>)) -> Result<Read, ConfigError> {
     check::all(&mut config, &mut notes)?;
     unsupported::refuse(&config)?;
     Ok(Read { config, notes })
@@ -214,7 +236,9 @@ pub struct Config {
     pub pipeline: u8,
     /// Client address and port change with every connection.
     pub client_hop: bool,
-    /// Tunnels (not supported yet).
+    /// VLAN tags of every frame.
+    pub vlan: Option<Vlan>,
+    /// Tunnels: none, or one for each port.
     pub vxlans: Vec<Vxlan>,
     /// Where the packets of a flood go, one after the other.
     pub change_dips: Vec<Addresses>,
@@ -258,6 +282,23 @@ impl Config {
     /// Some address of the load is an IPv6 address.
     pub fn is_ipv6(&self) -> bool {
         self.servers.iter().any(|servers| servers.list.iter().any(IpAddr::is_ipv6))
+    }
+
+    /// Bytes that every packet loses to what frames travel in: a tunnel, or two tags. A single tag
+    /// comes on top of the MTU, as everywhere.
+    pub fn taken_from_mtu(&self) -> u16 {
+        const VXLAN_BYTES: u16 = 50;
+        match (&self.vlan, self.vxlans.is_empty()) {
+            (_, false) => VXLAN_BYTES,
+            (Some(Vlan { service: Some(_), .. }), true) => 2 * VLAN_BYTES as u16,
+            _ => 0,
+        }
+    }
+
+    /// Bytes that are added to every frame.
+    pub fn added_to_frames(&self) -> u16 {
+        let single_tag = self.vlan.is_some_and(|vlan| vlan.service.is_none());
+        if single_tag { VLAN_BYTES as u16 } else { self.taken_from_mtu() }
     }
 
     /// The refusal of `keyword`, at its line if it was given and else at the end.
@@ -317,6 +358,7 @@ impl Config {
             flood: false,
             pipeline: 0,
             client_hop: false,
+            vlan: None,
             vxlans: Vec::new(),
             change_dips: Vec::new(),
             payload_path: String::new(),

@@ -9,13 +9,13 @@ use super::error::Complaint;
 pub enum PortName {
     /// A PCI device driven by DPDK: `0000:03:00.1`.
     Pci(String),
-    /// PCI devices bonded by DPDK: `bond4:2(0000:81:10.0,0000:81:10.1)`.
+    /// Devices bonded by DPDK: `bond4:2(0000:81:10.0,0000:81:10.1)`.
     Bond {
         /// The bonding mode, 0 to 6.
         mode: u8,
         /// The transmit policy: 0 layer 2, 1 layers 2 and 3, 2 layers 3 and 4.
         policy: u8,
-        /// The PCI devices, one to four.
+        /// PCI devices, and virtual devices with their arguments: one to four.
         members: Vec<String>,
     },
     /// One end of a link within this process: `link:NAME`.
@@ -81,8 +81,8 @@ impl PortName {
     /// The devices it takes; none may be taken twice.
     pub fn devices(&self) -> Vec<&str> {
         match self {
-            PortName::Bond { members, .. } => members.iter().map(String::as_str).collect(),
-            PortName::Vdev(device) => vec![device.split(',').next().unwrap_or(device)],
+            PortName::Bond { members, .. } => members.iter().map(|member| name(member)).collect(),
+            PortName::Vdev(device) => vec![name(device)],
             PortName::Pci(name)
             | PortName::Link(name)
             | PortName::AfPacket(name)
@@ -105,6 +105,11 @@ impl fmt::Display for PortName {
     }
 }
 
+/// A device's name without its arguments.
+fn name(device: &str) -> &str {
+    device.split(',').next().unwrap_or(device)
+}
+
 fn named(
     text: &str,
     name: &str,
@@ -119,7 +124,7 @@ fn named(
 }
 
 fn vdev(text: &str) -> Result<PortName, Complaint> {
-    let name = text.split(',').next().unwrap_or(text);
+    let name = name(text);
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         let why = format!("'{name}' is not the name of a DPDK virtual device");
         return Err(Complaint::new(why, "for example net_memif0,role=server,socket=/run/demo"));
@@ -169,9 +174,32 @@ fn bond(text: &str) -> Result<PortName, Complaint> {
     let &[mode @ b'0'..=b'6', b':', policy @ b'0'..=b'2'] = head.as_bytes() else {
         return Err(wrong("the mode is 0 to 6 and the policy 0 to 2"));
     };
-    let members = members.split(',').map(pci).collect::<Result<Vec<_>, _>>()?;
+    let members = split_members(members);
+    let members = members.iter().map(|device| member(device)).collect::<Result<Vec<_>, _>>()?;
     if members.len() > 4 {
         return Err(wrong("it has more than four members"));
     }
     Ok(PortName::Bond { mode: mode - b'0', policy: policy - b'0', members })
+}
+
+/// The members between the commas; a word with `=` is an argument of the device before it.
+fn split_members(text: &str) -> Vec<String> {
+    let mut members: Vec<String> = Vec::new();
+    for word in text.split(',') {
+        match members.last_mut() {
+            Some(device) if word.contains('=') => {
+                device.push(',');
+                device.push_str(word);
+            }
+            _ => members.push(word.to_owned()),
+        }
+    }
+    members
+}
+
+fn member(text: &str) -> Result<String, Complaint> {
+    if !text.starts_with("net_") {
+        return pci(text);
+    }
+    vdev(text).map(|device| device.to_string())
 }

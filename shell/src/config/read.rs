@@ -4,22 +4,75 @@ use std::sync::Arc;
 
 use super::error::{Complaint, ConfigError, Note, Place};
 use super::keyword::{self, Keyword};
+use super::toml;
 use super::words::{self, Word};
 use super::{Config, Role, Source};
 
 /// Reads every line of every source; nothing is compared across lines yet except repetition.
 pub(super) fn words(sources: &[Source]) -> Result<(Config, Vec<Note>), ConfigError> {
-    let mut config = Config::new(end(sources));
-    let mut notes = Vec::new();
+    let mut reading = Reading::new(end(sources));
     for source in sources {
+        if toml::is_toml(source) {
+            reading.toml(only_role(source)?)?;
+            continue;
+        }
         for line in words::lines(source) {
-            let line = line?;
-            if let [first, arguments @ ..] = line.as_slice() {
-                one_line(&mut config, &mut notes, first, arguments)?;
-            }
+            reading.line(&line?)?;
         }
     }
-    Ok((config, notes))
+    Ok((reading.config, reading.notes))
+}
+
+/// Reads the lines of one role of a TOML file.
+pub(super) fn lines(
+    source: &Source,
+    lines: Vec<toml::Line>,
+) -> Result<(Config, Vec<Note>), ConfigError> {
+    let mut reading = Reading::new(end(std::slice::from_ref(source)));
+    reading.toml(lines)?;
+    Ok((reading.config, reading.notes))
+}
+
+/// The lines of a TOML file that is to be one role.
+fn only_role(source: &Source) -> Result<Vec<toml::Line>, ConfigError> {
+    let mut roles = toml::roles(source)?;
+    match (roles.pop(), roles.len()) {
+        (Some(only), 0) => Ok(only),
+        (_, others) => {
+            let why = format!("there are {} roles where one is wanted", others + 1);
+            let hint = "give the file to `dperf-shell run` or `check`";
+            let place = Place { file: Arc::from(source.name.as_str()), line: 1, column: 1 };
+            Err(ConfigError::new(&place, "", Complaint::new(why, hint)))
+        }
+    }
+}
+
+/// What has been read so far.
+struct Reading {
+    config: Config,
+    notes: Vec<Note>,
+}
+
+impl Reading {
+    fn new(end: Place) -> Reading {
+        Reading { config: Config::new(end), notes: Vec::new() }
+    }
+
+    fn toml(&mut self, lines: Vec<toml::Line>) -> Result<(), ConfigError> {
+        lines.iter().try_for_each(|line| {
+            let words: Vec<Word<'_>> = line.iter().map(toml::OwnedWord::lend).collect();
+            self.line(&words)
+        })
+    }
+
+    fn line(&mut self, words: &[Word<'_>]) -> Result<(), ConfigError> {
+        match words {
+            [first, arguments @ ..] => {
+                one_line(&mut self.config, &mut self.notes, first, arguments)
+            }
+            [] => Ok(()),
+        }
+    }
 }
 
 fn one_line(

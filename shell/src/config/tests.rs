@@ -7,6 +7,7 @@ mod exception;
 mod golden;
 mod mutation;
 mod positions;
+mod toml;
 mod values;
 
 use super::{ConfigError, Read, Source, read};

@@ -6,7 +6,7 @@ use super::{Config, Port, PortName, queue_of};
 
 /// Refuses the first thing that is not built yet.
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
-    let missing = keywords(config).or_else(|| bond(config)).or_else(|| steering(config));
+    let missing = keywords(config).or_else(|| encapsulation(config)).or_else(|| steering(config));
     missing.map_or(Ok(()), Err)
 }
 
@@ -22,9 +22,22 @@ fn keywords(config: &Config) -> Option<ConfigError> {
     })
 }
 
-fn bond(config: &Config) -> Option<ConfigError> {
-    let bond = config.ports.iter().find(|port| matches!(port.name, PortName::Bond { .. }))?;
-    Some(at(&bond.place, "port", "bond", "use one of its devices"))
+/// What is told apart by addresses must lie where they are looked for.
+fn encapsulation(config: &Config) -> Option<ConfigError> {
+    let what = match (&config.vlan, config.vxlans.is_empty()) {
+        (_, false) => "vxlan",
+        (Some(_), true) => "vlan",
+        (None, true) => return None,
+    };
+    let port = config.ports.iter().find(|port| matches!(port.name, PortName::AfXdp(_)));
+    if let Some(port) = port {
+        let hint = "use af_packet:INTERFACE";
+        return Some(at(&port.place, "port", &format!("{what} on {}", port.name), hint));
+    }
+    let deep = config.taken_from_mtu() > 0 && config.queues() > 1 && !config.flood;
+    let port = config.ports.iter().find(|port| deep && !port.name.pairs_queues())?;
+    let what = format!("{what} with several workers on {}", port.name);
+    Some(at(&port.place, "port", &what, "one core per port works"))
 }
 
 /// Several workers on one port need a device that brings each flow to its worker; but for a flood,

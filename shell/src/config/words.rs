@@ -60,9 +60,23 @@ pub(super) fn lines(source: &Source) -> impl Iterator<Item = Result<Vec<Word<'_>
     text.split(|byte| *byte == b'\n')
         .zip(1..)
         .map(move |(line, number)| {
-            split(line, &Place { file: file.clone(), line: number, column: 1 })
+            let start = Place { file: file.clone(), line: number, column: 1 };
+            split(line, &start).map(|(words, _)| words)
         })
         .filter(|words| words.as_ref().map_or(true, |words| !words.is_empty()))
+}
+
+/// Every line of `source`, also those without a word, with its comment.
+pub(super) fn lines_with_comments(
+    source: &Source,
+) -> impl Iterator<Item = Result<(Vec<Word<'_>>, Option<String>), ConfigError>> {
+    let file: Arc<str> = Arc::from(source.name.as_str());
+    let text = source.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&source.bytes);
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.split(|byte| *byte == b'\n').zip(1..).map(move |(line, number)| {
+        let (words, comment) = split(line, &Place { file: file.clone(), line: number, column: 1 })?;
+        Ok((words, comment.map(|comment| String::from_utf8_lossy(comment).trim_end().to_owned())))
+    })
 }
 
 /// How many lines `source` has: where something missing is reported.
@@ -74,7 +88,11 @@ pub(super) fn last_line(source: &Source) -> u32 {
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-fn split<'s>(line: &'s [u8], start: &Place) -> Result<Vec<Word<'s>>, ConfigError> {
+/// The words of a line, and its comment from the `#` on.
+fn split<'s>(
+    line: &'s [u8],
+    start: &Place,
+) -> Result<(Vec<Word<'s>>, Option<&'s [u8]>), ConfigError> {
     if let Some(at) = line.iter().position(|byte| is_control(*byte)) {
         return Err(control_byte(line, at, start));
     }
@@ -85,13 +103,13 @@ fn split<'s>(line: &'s [u8], start: &Place) -> Result<Vec<Word<'s>>, ConfigError
         let end = line[from..].iter().position(|byte| is_blank(*byte));
         let end = end.map_or(line.len(), |length| from + length);
         if line[from] == b'#' {
-            break;
+            return Ok((words, Some(&line[from..])));
         }
         let place = Place { column: column(line, from), ..start.clone() };
         words.push(word(&line[from..end], place)?);
         from = end;
     }
-    Ok(words)
+    Ok((words, None))
 }
 
 fn word(bytes: &[u8], place: Place) -> Result<Word<'_>, ConfigError> {

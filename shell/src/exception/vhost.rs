@@ -45,6 +45,7 @@ fn wish(name: &str, mac: MacAddr, frame_bytes: u16, queues: usize) -> PortWish {
             "virtio_user_{name},path={VHOST_NET},iface={name},mac={mac},queues={queues},\
              queue_size={RING}"
         ),
+        bond: None,
         queues: queues as u16,
         descriptors: RING,
         frame_bytes,

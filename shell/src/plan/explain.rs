@@ -77,6 +77,9 @@ fn ports(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
             port.gateway_mac.as_ref().map_or(String::new(), |mac| format!(" ({mac})")),
             port.split
         )?;
+        if let Some(encap) = &port.encap {
+            writeln!(text, "     in {encap}")?;
+        }
     }
     Ok(())
 }

@@ -104,7 +104,8 @@ fn one_way(config: &Config, message_bytes: u64, connections: f64, requests: f64)
 }
 
 fn ip_head(config: &Config) -> u64 {
-    ETHERNET_BYTES + if config.is_ipv6() { 40 } else { 20 }
+    let around = u64::from(config.added_to_frames());
+    ETHERNET_BYTES + around + if config.is_ipv6() { 40 } else { 20 }
 }
 
 /// Bits that a frame takes on the wire.

@@ -75,6 +75,8 @@ pub struct PortRecord {
     pub gateway_mac: Option<String>,
     /// How its workers divide the tuples.
     pub split: &'static str,
+    /// What its frames travel in, if they do not travel plain.
+    pub encap: Option<String>,
 }
 
 /// A worker.
@@ -210,7 +212,23 @@ fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
             Split::ByServer => "by server address",
             Split::ByClientPort => "by client port",
         },
+        encap: encap(config, index),
     }
+}
+
+/// What the frames of a port travel in.
+fn encap(config: &Config, port: usize) -> Option<String> {
+    let tunnel = config.vxlans.get(port).map(|tunnel| {
+        let ends = |ends: &[std::net::IpAddr]| OwnedList::new(ends.to_vec()).ranges();
+        let (local, remote) = (ends(&tunnel.local), ends(&tunnel.remote));
+        let (source, destination) = tunnel.inner;
+        format!("VXLAN {} from {local} to {remote}, inside {source} to {destination}", tunnel.vni)
+    });
+    let tags = config.vlan.map(|vlan| match vlan.service {
+        None => format!("VLAN {}", vlan.customer),
+        Some(service) => format!("VLAN {} in service VLAN {service}", vlan.customer),
+    });
+    tunnel.or(tags)
 }
 
 fn worker(worker: &Worker) -> WorkerRecord {

@@ -65,7 +65,7 @@ use std::sync::Arc;
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
 use dperf_core::sync::atomic::{Acquire, AtomicBool, AtomicU32, AtomicU64, Relaxed, Release};
-use dperf_core::wire::ethernet::MacAddr;
+use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
 use self::buffers::Buffers;
 use super::{Facts, KernelSees, Opened};
@@ -110,7 +110,8 @@ pub fn pair(frame_bytes: u16, frames: u16) -> (LinkQueue, LinkQueue) {
     let own = u32::from(frames);
     let in_rings = 2 * PLACES as u32;
     let cable = Arc::new(Cable {
-        buffers: Buffers::new(frame_bytes, in_rings + 2 * own),
+        // A VLAN tag comes on top.
+        buffers: Buffers::new(frame_bytes + VLAN_BYTES as u16, in_rings + 2 * own),
         rings: [Ring::new(0), Ring::new(PLACES as u32)],
         alive: [AtomicBool::new(true), AtomicBool::new(true)],
     });

@@ -268,12 +268,14 @@ fn fill(frame: &mut Frame, arrived: &Arrived<'_>) -> Verdict {
     } else {
         to.copy_from_slice(bytes);
     }
-    // "Not ready": the sender is this machine's kernel, which left the sum to a device that never
-    // comes, as the frame was on no wire.
-    let vouched = libc::TP_STATUS_CSUMNOTREADY | libc::TP_STATUS_CSUM_VALID;
-    let verdict =
-        if arrived.status & vouched != 0 { RxChecksum::Good } else { RxChecksum::Unknown };
-    frame.set_rx_checksum(verdict);
+    frame.set_rx_checksum(if arrived.status & libc::TP_STATUS_CSUMNOTREADY != 0 {
+        // The sender is this machine's kernel.
+        RxChecksum::Left
+    } else if arrived.status & libc::TP_STATUS_CSUM_VALID != 0 {
+        RxChecksum::Good
+    } else {
+        RxChecksum::Unknown
+    });
     Verdict::Whole
 }
 

@@ -130,11 +130,11 @@ impl Lead<'_> {
             let stop = self.signals.stop_asked() || gone;
             let mark = || Mark { at: now, total: role.total() };
             match role.stage {
-                Stage::Ramp if stop || self.elapsed(now, u64::from(role.ramp_s())) => {
+                Stage::Ramp if self.elapsed(now, u64::from(role.ramp_s())) => {
                     role.full = Some(mark());
                     role.stage = Stage::Full;
                 }
-                Stage::Full if self.full_ends(role, now, stop, clients_over) => {
+                Stage::Ramp | Stage::Full if self.full_ends(role, now, stop, clients_over) => {
                     role.end = Some(mark());
                     role.control.advance(Phase::Drain);
                     role.stage = Stage::Drain { since: now, ended: 0 };

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use dperf_core::exception::{Delivered, ExceptionPath, Shared};
+use dperf_core::exception::{Closed, Delivered, ExceptionPath, Shared};
 use dperf_core::frame::Frame;
 use dperf_core::plan::Role;
 use dperf_core::port::PortState;
@@ -19,9 +19,9 @@ use smoltcp::wire::{
 };
 
 /// The server's own address, one of the load's, and somebody else's.
-const HOST: Ipv4Address = Ipv4Address::new(10, 4, 0, 202);
-const LOAD: Ipv4Address = Ipv4Address::new(10, 2, 0, 2);
-const OTHER: Ipv4Address = Ipv4Address::new(10, 9, 9, 9);
+pub(crate) const HOST: Ipv4Address = Ipv4Address::new(10, 4, 0, 202);
+pub(crate) const LOAD: Ipv4Address = Ipv4Address::new(10, 2, 0, 2);
+pub(crate) const OTHER: Ipv4Address = Ipv4Address::new(10, 9, 9, 9);
 const PEER: Ipv4Address = Ipv4Address::new(10, 3, 0, 202);
 
 /// The kernel's side.
@@ -40,7 +40,16 @@ struct Kernel {
 }
 
 #[derive(Clone, Default)]
-struct Path(Arc<Mutex<Kernel>>);
+pub(crate) struct Path(Arc<Mutex<Kernel>>);
+
+impl Path {
+    /// A kernel that wants `packets` sent.
+    pub(crate) fn that_sends(packets: &[Vec<u8>]) -> Path {
+        let path = Path::default();
+        path.0.lock().unwrap().wants.extend(packets.iter().cloned());
+        path
+    }
+}
 
 impl ExceptionPath for Path {
     fn deliver(&mut self, packets: &[Frame]) -> Delivered {
@@ -82,7 +91,8 @@ fn serve<X: ExceptionPath>(
     serve_scenario(&Scenario { duration: MILLI, ..Scenario::short(1) }, path, turns, before)
 }
 
-fn serve_scenario<X: ExceptionPath>(
+/// As [`serve`], in a run like `scenario`.
+pub(crate) fn serve_scenario<X: ExceptionPath>(
     scenario: &Scenario,
     path: X,
     turns: u64,
@@ -97,7 +107,7 @@ fn serve_scenario<X: ExceptionPath>(
 }
 
 /// An Ethernet frame to the server.
-fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 14 + payload.len()];
     let mut frame = EthernetFrame::new_unchecked(&mut bytes);
     frame.set_dst_addr(to);
@@ -107,11 +117,11 @@ fn ethernet(to: EthernetAddress, protocol: EthernetProtocol, payload: &[u8]) -> 
     bytes
 }
 
-fn to_us() -> EthernetAddress {
+pub(crate) fn to_us() -> EthernetAddress {
     EthernetAddress(mac(Role::Server, 0).0)
 }
 
-fn ipv4(to: Ipv4Address, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv4(to: Ipv4Address, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 20 + payload.len()];
     let mut packet = Ipv4Packet::new_unchecked(&mut bytes);
     packet.set_version(4);
@@ -134,7 +144,7 @@ fn fragment(to: Ipv4Address) -> Vec<u8> {
     frame
 }
 
-fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
+pub(crate) fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
     let mut bytes = [0; 20];
     let mut segment = TcpPacket::new_unchecked(&mut bytes[..]);
     segment.set_src_port(40_000);
@@ -146,7 +156,7 @@ fn tcp(to: Ipv4Address, port: u16) -> Vec<u8> {
     ipv4(to, IpProtocol::Tcp, &bytes)
 }
 
-fn udp(to: Ipv4Address) -> Vec<u8> {
+pub(crate) fn udp(to: Ipv4Address) -> Vec<u8> {
     let mut bytes = [0; 12];
     let mut datagram = UdpPacket::new_unchecked(&mut bytes[..]);
     datagram.set_src_port(40_000);
@@ -156,7 +166,7 @@ fn udp(to: Ipv4Address) -> Vec<u8> {
     ipv4(to, IpProtocol::Udp, &bytes)
 }
 
-fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
+pub(crate) fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
     let mut bytes = [0; 8];
     let mut packet = Icmpv4Packet::new_unchecked(&mut bytes[..]);
     packet.set_msg_type(message);
@@ -164,7 +174,7 @@ fn icmp(to: Ipv4Address, message: Icmpv4Message) -> Vec<u8> {
     ipv4(to, IpProtocol::Icmp, &bytes)
 }
 
-fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
+pub(crate) fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
     let mut bytes = vec![0, 1, 8, 0, 6, 4, 0, operation];
     bytes.extend(mac(Role::Client, 0).0);
     bytes.extend(PEER.octets());
@@ -173,27 +183,51 @@ fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
     ethernet(EthernetAddress::BROADCAST, EthernetProtocol::Arp, &bytes)
 }
 
-/// What becomes of `frame`: given to the kernel, answered by us.
-pub(crate) fn fate(ipv6: bool, frame: Vec<u8>) -> (bool, bool) {
-    let path = Path::default();
+/// `frame`, an IPv4 packet, as if `source` had sent it.
+fn from(source: Ipv4Address, mut frame: Vec<u8>) -> Vec<u8> {
+    let mut packet = Ipv4Packet::new_unchecked(&mut frame[14..]);
+    packet.set_src_addr(source);
+    packet.fill_checksum();
+    let (to, protocol) = (packet.dst_addr(), packet.next_header());
+    if protocol == IpProtocol::Tcp {
+        let mut segment = TcpPacket::new_unchecked(packet.payload_mut());
+        segment.fill_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(to));
+    }
+    frame
+}
+
+/// What becomes of a frame: given to the kernel, answered by us.
+pub(crate) type Fate = (bool, bool);
+pub(crate) const KERNEL: Fate = (true, false);
+pub(crate) const ANSWERED: Fate = (false, true);
+pub(crate) const DROPPED: Fate = (false, false);
+/// The kernel has a copy of what we answer.
+pub(crate) const BOTH: Fate = (true, true);
+
+/// What becomes of `frame`.
+pub(crate) fn fate(ipv6: bool, frame: Vec<u8>) -> Fate {
     let scenario = Scenario { ipv6, duration: MILLI, ..Scenario::short(1) };
-    let (_, sent) = serve_scenario(&scenario, path.clone(), 3, |turn, wire| {
-        if turn == 0 {
-            wire.lock().unwrap().push_back(frame.clone());
-        }
-    });
-    let given = &path.0.lock().unwrap().given;
+    let (given, sent) = became(&scenario, frame.clone());
     assert!(given.len() <= 1 && given.iter().all(|packet| *packet == frame), "byte for byte, once");
     (!given.is_empty(), !sent.is_empty())
 }
 
-#[test]
-fn the_kernel_gets_what_the_load_has_no_use_for() {
-    const KERNEL: (bool, bool) = (true, false);
-    const ANSWERED: (bool, bool) = (false, true);
-    const DROPPED: (bool, bool) = (false, false);
+/// What the kernel is given and what is sent when `frame` comes.
+pub(crate) fn became(scenario: &Scenario, frame: Vec<u8>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let path = Path::default();
+    let (_, sent) = serve_scenario(scenario, path.clone(), 3, |turn, wire| {
+        if turn == 0 {
+            wire.lock().unwrap().push_back(frame.clone());
+        }
+    });
+    let given = std::mem::take(&mut path.0.lock().unwrap().given);
+    (given, sent)
+}
+
+/// Frames, and what becomes of each.
+pub(crate) fn decisions() -> Vec<(&'static str, Vec<u8>, Fate)> {
     let any = |n| EthernetProtocol::from(n);
-    let table = [
+    vec![
         ("a segment of somebody unknown to the load", tcp(LOAD, 80), ANSWERED),
         ("a segment to a closed port of the load", tcp(LOAD, 22), ANSWERED),
         ("a segment to our own address", tcp(HOST, 22), KERNEL),
@@ -206,9 +240,14 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
         ("a redirect to our own address", icmp(HOST, Icmpv4Message::Redirect), KERNEL),
         ("an echo reply to an address of the load", icmp(LOAD, Icmpv4Message::EchoReply), DROPPED),
         ("a packet for an address behind us", udp(OTHER), KERNEL),
+        (
+            "a packet of a station without address",
+            from(Ipv4Address::UNSPECIFIED, udp(OTHER)),
+            KERNEL,
+        ),
         ("another protocol to our own address", ipv4(HOST, IpProtocol::from(89), &[1; 24]), KERNEL),
-        ("ARP: who has our own address", arp(1, HOST), (true, true)),
-        ("ARP: who has an address of the load", arp(1, LOAD), (true, true)),
+        ("ARP: who has our own address", arp(1, HOST), BOTH),
+        ("ARP: who has an address of the load", arp(1, LOAD), BOTH),
         ("ARP: who has somebody's address", arp(1, OTHER), KERNEL),
         ("ARP: an answer", arp(2, HOST), KERNEL),
         ("IPv6 on an IPv4 port", ethernet(to_us(), EthernetProtocol::Ipv6, &[0x60; 60]), KERNEL),
@@ -220,10 +259,53 @@ fn the_kernel_gets_what_the_load_has_no_use_for() {
             DROPPED,
         ),
         ("half an IPv4 header", ethernet(to_us(), EthernetProtocol::Ipv4, &[0x45; 10]), DROPPED),
-    ];
-    for (what, frame, expected) in table {
+    ]
+}
+
+#[test]
+fn the_kernel_gets_what_the_load_has_no_use_for() {
+    for (what, frame, expected) in decisions() {
         assert_eq!(fate(false, frame), expected, "{what}");
     }
+}
+
+/// An answer to nobody, to everybody or to ourselves helps an attacker only (RFC 1122, 3.2.1.3).
+#[test]
+fn who_cannot_be_answered_is_not() {
+    let sources = [
+        Ipv4Address::BROADCAST,
+        Ipv4Address::UNSPECIFIED,
+        Ipv4Address::LOCALHOST,
+        Ipv4Address::new(224, 0, 0, 1),
+        HOST,
+        LOAD,
+    ];
+    for source in sources {
+        for asked in [icmp(LOAD, Icmpv4Message::EchoRequest), tcp(LOAD, 80), tcp(LOAD, 22)] {
+            let (counts, sent) = serve(Closed, 3, |turn, wire| {
+                if turn == 0 {
+                    wire.lock().unwrap().push_back(from(source, asked.clone()));
+                }
+            });
+            assert!(sent.is_empty(), "{source}: {sent:x?}");
+            assert_eq!((counts.get(Count::DropValue), counts.get(Count::BadRx)), (1, 1));
+        }
+    }
+}
+
+#[test]
+fn an_echo_travels_as_far_as_any_packet() {
+    let mut asked = icmp(HOST, Icmpv4Message::EchoRequest);
+    let mut packet = Ipv4Packet::new_unchecked(&mut asked[14..]);
+    packet.set_hop_limit(1);
+    packet.fill_checksum();
+    let (_, sent) = serve(Closed, 3, |turn, wire| {
+        if turn == 0 {
+            wire.lock().unwrap().push_back(asked.clone());
+        }
+    });
+    let answer = Ipv4Packet::new_checked(&sent[0][14..]).expect("a packet");
+    assert_eq!((answer.hop_limit(), answer.verify_checksum()), (64, true));
 }
 
 #[test]
@@ -241,11 +323,9 @@ fn load_does_not_count_what_the_kernel_gets() {
 
 #[test]
 fn what_the_kernel_sends_leaves_unchanged_and_in_order() {
-    let path = Path::default();
     let packets: Vec<Vec<u8>> =
         (0..300u32).map(|n| [&[7; 60][..], &n.to_be_bytes()].concat()).collect();
-    path.0.lock().unwrap().wants.extend(packets.iter().cloned());
-    let (counts, sent) = serve(path, 400, |_, _| ());
+    let (counts, sent) = serve(Path::that_sends(&packets), 400, |_, _| ());
     assert_eq!(sent, packets);
     assert_eq!((counts.get(Count::KniTx), counts.get(Count::PktTx)), (300, 300));
 }
@@ -310,9 +390,7 @@ fn an_interface_that_is_gone_is_an_error_for_each_packet_and_no_more() {
 
 #[test]
 fn a_shared_path_is_a_path() {
-    let path = Path::default();
-    path.0.lock().unwrap().wants.push_back(vec![7; 60]);
-    let shared = Shared::new(path.clone());
+    let shared = Shared::new(Path::that_sends(&[vec![7; 60]]));
     let (counts, sent) = serve(&shared, 5, |turn, wire| {
         if turn == 0 {
             wire.lock().unwrap().push_back(udp(HOST));

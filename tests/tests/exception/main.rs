@@ -4,6 +4,7 @@
 
 mod decisions;
 mod decisions_ipv6;
+mod encapsulated;
 mod pair;
 mod services;
 mod tap;

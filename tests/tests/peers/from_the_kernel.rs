@@ -1,7 +1,9 @@
 //! Our server, asked by curl and wrk over the kernel's TCP: every answer is whole and exact, and no
 //! segment is sent twice.
 
-use std::time::Instant;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
 
 use dperf_tests::kernel::{Counters, RESETS};
 use dperf_tests::namespace::alone;
@@ -49,6 +51,33 @@ fn curl_keeps_its_connection() {
     let outcome = server.stop();
     net.assert_clean(&outcome, &[], &before, RESETS);
     for (name, count) in [("httpGet", 2), ("http2XX", 2), ("skOpen", 1), ("skClose", 1)] {
+        assert_eq!(outcome.count(name), count, "{name}");
+    }
+}
+
+/// A body behind it would be taken for the next answer.
+#[test]
+fn a_header_is_all_that_head_gets() {
+    let Some(_alone) = alone("a_header_is_all_that_head_gets", &[]) else { return };
+    let net = Net::new(Checksums::Made);
+    let before = Counters::of(&net.there);
+    let server = net.server("keepalive 1s\npayload_size 5000");
+    let behind = net.there.inside(|| {
+        let mut stream = TcpStream::connect((LOAD, 80)).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out");
+        for (method, bytes) in [("HEAD", 85), ("GET", 5000), ("HEAD", 85), ("HEAD", 85)] {
+            write!(stream, "{method} / HTTP/1.1\r\nHost: {LOAD}\r\n\r\n").expect("a request");
+            let mut answer = vec![0; bytes];
+            stream.read_exact(&mut answer).expect("an answer");
+            assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\nContent-Length:       4915\r\n"));
+        }
+        stream.shutdown(Shutdown::Write).expect("an end");
+        stream.read_to_end(&mut Vec::new()).expect("the server's end")
+    });
+    assert_eq!(behind, 0, "bytes behind the last header");
+    let outcome = server.stop();
+    net.assert_clean(&outcome, &[], &before, RESETS);
+    for (name, count) in [("httpGet", 4), ("http2XX", 4), ("skOpen", 1), ("skClose", 1)] {
         assert_eq!(outcome.count(name), count, "{name}");
     }
 }

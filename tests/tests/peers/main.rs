@@ -7,9 +7,11 @@
 
 mod against_nginx;
 mod from_the_kernel;
+mod in_tags;
 mod manners;
 mod net;
 mod over_ipv6;
 mod over_udp;
 mod over_xdp;
 mod through_a_router;
+mod through_a_tunnel;

@@ -161,7 +161,8 @@ impl Nginx {
             "daemon off;\nmaster_process off;\nworker_processes 1;\npid {place}/nginx.pid;\n\
              error_log {place}/nginx.log warn;\nevents {{ worker_connections 8192; }}\n\
              http {{\n  access_log off;\n  keepalive_requests 1000000;\n  sendfile on;\n{temporary}\
-             \x20 server {{ listen 80 backlog=4096; listen [::]:80 backlog=4096; root {place}/www; }}\n}}\n"
+             \x20 server {{ listen 80 backlog=4096; listen [::]:80 backlog=4096;\n\
+             \x20 root {place}/www; }}\n}}\n"
         );
         let file = folder.write("nginx.conf", text);
         let log = folder.file("nginx.log");

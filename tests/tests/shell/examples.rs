@@ -23,8 +23,11 @@ fn text(path: &std::path::Path) -> &str {
 #[test]
 fn every_example_is_checked_and_explained() {
     let files = configs();
+    let mut plans = 0;
     for file in &files {
-        let role = if text(file).ends_with("-server.conf") { "server" } else { "client" };
+        // A TOML file has roles of its own; here the server comes first.
+        let is_client = text(file).ends_with("-client.conf");
+        let role = if is_client { "client" } else { "server" };
         let ended = run(&["check", text(file)]);
         assert_eq!((code(&ended), ended.err.as_str()), (Some(0), ""), "{}", file.display());
         assert!(ended.out.starts_with(role) && ended.out.contains("tuples"), "{}", ended.out);
@@ -33,10 +36,11 @@ fn every_example_is_checked_and_explained() {
         let records = records(&ended);
         assert_eq!(of(&records, "plan", role).len(), 1, "{}", ended.out);
         assert!(count(&records[0], "tuples") > 0 && count(&records[0], "memory_bytes") > 0);
+        plans += records.len();
     }
     let mut words = vec!["check", "--json"];
     words.extend(files.iter().map(|file| text(file)));
-    assert_eq!(records(&run(&words)).len(), files.len());
+    assert_eq!(records(&run(&words)).len(), plans);
 }
 
 /// A copy of the program and the files, for somebody who may do nothing.
@@ -98,6 +102,29 @@ fn every_pair_on_a_link_meets_its_target() {
         assert_eq!((&client["passed"], count(client, "skErr")), (&true.into(), 0), "{client}");
         assert!(client["target"]["reached"].as_f64() > Some(0.0), "{client}");
     }
+}
+
+/// Both roles of one TOML file.
+#[test]
+fn roles_of_one_file_run_together() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let file = root().join("configs/link-roles.toml");
+    let [first, second] = cpus();
+    let text = std::fs::read_to_string(file).expect("a file");
+    let text = text.replace("cpu = 0", &format!("cpu = {first}"));
+    let text = text.replace("cpu = 1", &format!("cpu = {second}"));
+    let copy = folder.write("roles.toml", text).display().to_string();
+    let ended = run(&["run", &copy, "--json", "--target", "90"]);
+    assert_eq!(code(&ended), Some(0), "{}", ended.err);
+    let records = records(&ended);
+    let (client, server) = (of(&records, "final", "client"), of(&records, "final", "server"));
+    assert_eq!((client.len(), server.len()), (1, 1), "{}", ended.out);
+    assert_eq!(count(client[0], "httpGet"), 20 * count(client[0], "skOpen"), "{}", client[0]);
+    // dperf's flags are for one role.
+    let ended = run(&["-t", "-c", &copy]);
+    assert_eq!(code(&ended), Some(2));
+    assert!(ended.err.contains("there are 2 roles where one is wanted"), "{}", ended.err);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod run;
 mod signals;
 mod status;
 mod streams;
+mod toml;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -54,6 +54,23 @@ fn a_run_that_is_cut_short_is_judged_all_the_same() {
     assert_eq!((count(client, "skCon"), count(client, "skErr")), (0, 0), "{client}");
 }
 
+/// While the rate rises, no target can be met.
+#[test]
+fn a_run_that_is_cut_short_before_its_full_rate_has_not_passed() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let pair = pair(&folder, "duration 60s", "", "cps 100");
+    let text = std::fs::read_to_string(&pair[1]).expect("just written");
+    std::fs::write(&pair[1], text.replacen("slow_start 0", "slow_start 30", 1)).expect("a file");
+    let ended = started(&folder, &pair, 1).end_by(Signal::INT, END);
+    assert_eq!(code(&ended), Some(1), "{}", ended.err);
+    let records = records(&ended);
+    let client = of(&records, "final", "client")[0];
+    assert_eq!((&client["passed"], &client["target"]["reached"]), (&false.into(), &0.0.into()));
+    let fault = client["faults"][0].as_str().unwrap_or_default();
+    assert!(fault.contains("before the full rate") && fault.contains("30 s"), "{fault}");
+}
+
 /// Requests that are never whole: no connection ends by itself.
 fn endless(folder: &Folder) -> [String; 2] {
     let half = folder.write("half", "GET / HTTP/1.1\r\nHost: half\r\n").display().to_string();

@@ -64,6 +64,7 @@ fn what_is_no_configuration_is_2() {
         is_refused(&run(&[verb, &here]), &[&here, "directory"]);
         is_refused(&run(&[verb, &bytes]), &[&format!("{bytes}:1:")]);
         is_refused(&run(&[verb, &empty]), &[&empty, "port", "hint"]);
+        is_refused(&run(&[verb, "/dev/zero"]), &["/dev/zero", "16 MiB"]);
         is_refused(&run(&[verb]), &["FILE"]);
     }
 }
@@ -98,8 +99,8 @@ fn bad_input_is_2_and_says_where_and_what_to_do() {
 #[test]
 fn what_is_not_supported_yet_is_2_and_named() {
     let folder = Folder::new();
-    let [_, client] = pair(&folder, "", "", "vlan 100\ncps 1");
-    is_refused(&run(&["check", &client]), &["vlan", "not supported yet"]);
+    let [_, client] = pair(&folder, "", "", "keepalive 901s\ncps 1");
+    is_refused(&run(&["check", &client]), &["keepalive", "not supported yet"]);
 }
 
 #[test]
@@ -118,6 +119,7 @@ fn a_missing_device_is_2() {
     is_refused(&on("af_packet:nonexistent0", None), &[&at(3), "nonexistent0"]);
     is_refused(&on("link:alone", None), &[&at(3), "link:alone", "1 end", "two"]);
     is_refused(&on("link:test", Some(1000)), &[&at(2), "cpu 1000", "hint"]);
+    is_refused(&run(&["run", &client, &client]), &["client.conf:3:", "link:test", "both ends"]);
     let ended = on("0000:ff:1f.7", None);
     is_refused(&ended, &[&at(3), "0000:ff:1f.7"]);
     let without = "needs DPDK, and this program was built without it";

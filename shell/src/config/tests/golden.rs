@@ -2,17 +2,26 @@
 
 use std::{env, fs};
 
-use crate::config::{manual, markdown};
+use crate::config::{manual, markdown, schema};
+
+fn is_fresh(name: &str, text: &str) {
+    let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let committed = fs::read_to_string(path).unwrap_or_default();
+    let again = "UPDATE_GOLDEN=1 cargo test -p dperf-shell writes it anew";
+    assert!(committed == text, "docs/{name} is stale: {again}");
+}
 
 #[test]
 fn the_reference_is_fresh() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CONFIG.md");
-    if env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(path, markdown()).unwrap();
-    }
-    let committed = fs::read_to_string(path).unwrap_or_default();
-    let stale = "docs/CONFIG.md is stale: UPDATE_GOLDEN=1 cargo test -p dperf-shell writes it anew";
-    assert!(committed == markdown(), "{stale}");
+    is_fresh("CONFIG.md", &markdown());
+}
+
+#[test]
+fn the_schema_is_fresh() {
+    is_fresh("config.schema.json", &schema());
 }
 
 #[test]

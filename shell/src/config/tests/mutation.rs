@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::{CLIENT, SERVER};
-use crate::config::{ConfigError, Read, Source, keyword, read};
+use crate::config::{ConfigError, Read, Source, convert, keyword, read};
 use crate::plan::{Plan, PlanRecord, explain};
 
 /// How many are tried when nobody asks for more.
@@ -114,12 +114,12 @@ const WORDS: &[&str] = &[
     "\u{3000}",
 ];
 
-/// The configurations that are damaged: our own examples, and dperf's where they are.
-fn bases() -> Vec<String> {
+/// Our own examples, and dperf's where they are.
+pub(super) fn files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let beside = root.join("../../shared/compat/dperf-confs");
-    let mut folders =
-        vec![root.join("../configs"), env::var_os("DPERF_CONFS").map_or(beside, PathBuf::from)];
+    let dperfs = env::var_os("DPERF_CONFS").map_or(beside, PathBuf::from);
+    let mut folders = vec![root.join("../configs"), dperfs];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -132,7 +132,12 @@ fn bases() -> Vec<String> {
         }
     }
     files.sort();
-    let texts = files.iter().filter_map(|path| fs::read_to_string(path).ok());
+    files
+}
+
+/// The configurations that are damaged.
+fn bases() -> Vec<String> {
+    let texts = files().into_iter().map(|path| fs::read_to_string(path).unwrap());
     let bases: Vec<String> = [CLIENT, SERVER].map(str::to_owned).into_iter().chain(texts).collect();
     assert!(bases.len() > 20, "configs/ is there");
     bases
@@ -225,12 +230,23 @@ fn hash(text: &str) -> u64 {
 
 /// What an accepted configuration means, and what is said of it.
 fn answer(bytes: &[u8]) -> Result<(String, String, Read), ConfigError> {
-    let read = read(&[Source { name: "m.conf".to_owned(), bytes: bytes.to_vec() }])?;
+    let source = Source { name: "m.conf".to_owned(), bytes: bytes.to_vec() };
+    let read = read(std::slice::from_ref(&source))?;
     let plan = Plan::assumed(&read.config)?;
     let record = PlanRecord::new(&read.config, &plan, &[]);
     let said = serde_json::to_string(&record).unwrap();
     assert!(!explain(&read.config, &plan, &read.notes).is_empty());
-    Ok((meaning(&read, &plan), said, read))
+    let meaning = meaning(&read, &plan);
+    means_the_same_in_toml(&source, &meaning);
+    Ok((meaning, said, read))
+}
+
+fn means_the_same_in_toml(source: &Source, expected: &str) {
+    let toml = convert(source).unwrap();
+    let source = Source { name: "m.toml".to_owned(), bytes: toml.clone().into_bytes() };
+    let read = read(&[source]).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    let plan = Plan::assumed(&read.config).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    assert!(meaning(&read, &plan) == expected, "another meaning:\n{toml}");
 }
 
 /// A refusal names its line, and the word that stands there.

@@ -5,38 +5,51 @@ use std::{env, fs};
 
 use dperf_core::plan::Role;
 
-use crate::config::{PortName, Source, read};
+use crate::config::{PortName, Source, read, read_roles};
 use crate::plan::{Plan, explain};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn names() -> Vec<String> {
+fn files(ending: &str) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(root().join("configs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter_map(|name| name.strip_suffix(".conf").map(str::to_owned))
+        .filter(|name| name.ends_with(ending))
         .collect();
     names.sort();
     names
 }
 
+/// The names of the examples in dperf's language, without their ending.
+fn names() -> Vec<String> {
+    files(".conf").iter().map(|name| name.trim_end_matches(".conf").to_owned()).collect()
+}
+
+fn file(name: &str) -> Source {
+    let bytes = fs::read(root().join("configs").join(name)).unwrap();
+    Source { name: format!("configs/{name}"), bytes }
+}
+
 fn source(name: &str) -> Source {
-    let bytes = fs::read(root().join(format!("configs/{name}.conf"))).unwrap();
-    Source { name: format!("configs/{name}.conf"), bytes }
+    file(&format!("{name}.conf"))
 }
 
 #[test]
 fn every_example_is_planned_as_before() {
     let update = env::var_os("UPDATE_GOLDEN").is_some();
-    let names = names();
-    assert!(names.len() >= 20, "{names:?}");
-    for name in names {
-        let read = read(&[source(&name)]).unwrap_or_else(|error| panic!("{error}"));
-        let plan = Plan::assumed(&read.config).unwrap_or_else(|error| panic!("{error}"));
-        let text = explain(&read.config, &plan, &read.notes);
-        let golden = root().join(format!("tests/data/plans/{name}.txt"));
+    let files = [files(".conf"), files(".toml")].concat();
+    assert!(files.len() >= 20, "{files:?}");
+    for name in files {
+        let reads = read_roles(&file(&name)).unwrap_or_else(|error| panic!("{error}"));
+        let explained = reads.iter().map(|read| {
+            let plan = Plan::assumed(&read.config).unwrap_or_else(|error| panic!("{error}"));
+            explain(&read.config, &plan, &read.notes)
+        });
+        let text = explained.collect::<Vec<_>>().join("\n");
+        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        let golden = root().join(format!("tests/data/plans/{stem}.txt"));
         if update {
             fs::write(&golden, &text).unwrap();
         }

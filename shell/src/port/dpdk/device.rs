@@ -17,7 +17,7 @@ use dperf_core::wire::ethernet::MacAddr;
 use super::args::pci_address;
 use super::eal::{Overheard, check_running, error_text};
 use super::pool::{self, Pool};
-use super::{PortWish, describe, queue};
+use super::{Bond, PortWish, bond, describe, queue};
 use crate::port::Facts;
 
 /// How long a peer that was called may take to answer, and how often the link is looked at.
@@ -52,12 +52,23 @@ pub(super) fn any_open() -> bool {
 /// An IPv4 header's checksum is filled in here when the device only knows layer 4.
 const TX_BOTH: Offloads = Offloads::TX_IPV4_CHECKSUM.union(Offloads::TX_L4_CHECKSUM);
 
-/// A started port.
-pub(super) struct Port {
+/// A port as DPDK found it; closed when it is dropped, under the lock of OPEN or before it is there.
+struct Device {
     id: u16,
     device: *mut dpdk_sys::rte_device,
     /// The device came with the port and goes with it (a virtual one).
     probed: bool,
+    closed: bool,
+}
+
+/// A started port.
+pub(super) struct Port {
+    id: u16,
+    device: Device,
+    /// What it is made of, if it is a bond.
+    members: Vec<Device>,
+    /// Its bursts carry LACP as well.
+    pub(super) lacp: bool,
     started: bool,
     pools: Vec<Pool>,
     /// [`PortState`] as its number: queue 0 asks the device, the others read this.
@@ -86,7 +97,7 @@ pub(super) fn open(wish: &PortWish) -> Result<(Facts, Port)> {
     let said = log.finish();
     match (found, facts) {
         (Ok(port), Ok(facts)) => {
-            open.push(port.id);
+            open.extend(port.ids());
             Ok((facts, port))
         }
         (Err(error), _) | (Ok(_), Err(error)) => {
@@ -98,25 +109,22 @@ pub(super) fn open(wish: &PortWish) -> Result<(Facts, Port)> {
     }
 }
 
-impl Port {
+impl Device {
     /// The device's port: there already (PCI, or named to the EAL), or made now (virtual).
-    fn find(wish: &PortWish, open: &[u16]) -> Result<Port> {
-        let name = match pci_address(&wish.device) {
-            Some(address) => address,
-            None => wish.device.split(',').next().unwrap_or_default().to_owned(),
-        };
+    fn find(device: &str, open: &[u16]) -> Result<Device> {
+        let name = bond::port_name(device);
         // The peer would own the memory our parsers read.
-        let shared = name.starts_with("net_memif") && wish.device.contains("zero-copy=yes");
+        let shared = name.starts_with("net_memif") && device.contains("zero-copy=yes");
         ensure!(!shared, "the peer could write to frames we have checked: leave zero-copy out");
         let mut probed = false;
         let id = match port_named(&name)? {
             Some(id) => id,
             None if pci_address(&name).is_some() => return Err(describe::no_such_nic(&name)),
             None => {
-                let device = CString::new(wish.device.as_str())?;
+                let text = CString::new(device)?;
                 // SAFETY: the EAL runs; the string lives through the call.
-                let rc = unsafe { dpdk_sys::rte_dev_probe(device.as_ptr()) };
-                if rc != 0 && describe::calls_peer(&wish.device) {
+                let rc = unsafe { dpdk_sys::rte_dev_probe(text.as_ptr()) };
+                if rc != 0 && describe::calls_peer(device) {
                     return Err(NoPeer.into());
                 }
                 ensure!(rc == 0, "no such device, or not with these arguments");
@@ -125,11 +133,47 @@ impl Port {
             }
         };
         ensure!(!open.contains(&id), "it is open already: name each device once");
-        let device = info(id)?.device;
+        Ok(Device { id, device: info(id)?.device, probed, closed: false })
+    }
+
+    fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        // SAFETY: nobody uses the port any more, and it is closed once.
+        unsafe {
+            dpdk_sys::rte_eth_dev_close(self.id);
+            if self.probed {
+                dpdk_sys::rte_dev_remove(self.device);
+            }
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Port {
+    fn find(wish: &PortWish, open: &[u16]) -> Result<Port> {
+        let (device, members) = match &wish.bond {
+            None => (Device::find(&wish.device, open)?, Vec::new()),
+            Some(bond) => {
+                let found = |member: &String| {
+                    Device::find(member, open).with_context(|| format!("its member {member}"))
+                };
+                let members = bond.members.iter().map(found).collect::<Result<Vec<_>>>()?;
+                let name = format!("net_bonding{}", queue::serial());
+                (Device::find(&bond.device(&name), open)?, members)
+            }
+        };
         Ok(Port {
-            id,
+            id: device.id,
             device,
-            probed,
+            members,
+            lacp: wish.bond.as_ref().is_some_and(Bond::is_lacp),
             started: false,
             pools: Vec::new(),
             state: AtomicU8::new(PortState::Down as u8),
@@ -139,8 +183,14 @@ impl Port {
         })
     }
 
+    /// The numbers it has with DPDK, its members' included.
+    fn ids(&self) -> impl Iterator<Item = u16> {
+        self.members.iter().map(|member| member.id).chain([self.id])
+    }
+
     /// Everything up to the start.
     fn set_up(&mut self, wish: &PortWish) -> Result<Facts> {
+        self.gather()?;
         let info = info(self.id)?;
         let offloads = self.configure(wish, &info)?;
         self.set_up_queues(wish, &info)?;
@@ -163,6 +213,20 @@ impl Port {
         })
     }
 
+    /// Makes a bond take its members in: it does so when it is configured first, and can only then
+    /// say what all of them can.
+    fn gather(&mut self) -> Result<()> {
+        if self.members.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: plain C data for which zeros mean: nothing asked for.
+        let conf: dpdk_sys::rte_eth_conf = unsafe { std::mem::zeroed() };
+        // SAFETY: the port is there and stopped; the configuration is copied.
+        let rc = unsafe { dpdk_sys::rte_eth_dev_configure(self.id, 1, 1, &raw const conf) };
+        ensure!(rc == 0, "its members cannot be bonded: {}", error_text(-rc));
+        Ok(())
+    }
+
     /// Queues, MTU, offloads and RSS. Returns the offloads in force.
     fn configure(
         &mut self,
@@ -182,7 +246,9 @@ impl Port {
         let both = |flags: u64, offered: u64| if offered & flags == flags { flags } else { 0 };
         let (rx_offered, tx_offered) = (info.rx_offload_capa, info.tx_offload_capa);
         let mut offloads = Offloads::empty();
-        let (mut rx, mut tx) = (0, both(dpdk_sys::SHIM_TX_FAST_FREE, tx_offered));
+        // A bond's members also send what is not of our pools, and one frame several times.
+        let alone = if self.members.is_empty() { tx_offered } else { 0 };
+        let (mut rx, mut tx) = (0, both(dpdk_sys::SHIM_TX_FAST_FREE, alone));
         self.fast_free = tx != 0;
         if wish.offloads.intersects(TX_BOTH) && tx_offered & dpdk_sys::SHIM_TX_TCP_CKSUM != 0 {
             let ip = tx_offered & dpdk_sys::SHIM_TX_IPV4_CKSUM;
@@ -220,8 +286,7 @@ impl Port {
         unsafe { dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &mut rx, &mut tx) };
         // SAFETY: asks about a port that is there.
         let node = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id) };
-        let (rx_held, tx_held) = pool::held(&wish.device, rx, tx);
-        let (frames, room) = (pool::frames(rx_held, tx_held), pool::room(wish.frame_bytes));
+        let (frames, room) = (pool::frames(wish, rx, tx), pool::room(wish.frame_bytes));
         for queue in 0..wish.queues {
             let name = format!("dperf-{}-{queue}-{:x}", self.id, queue::serial());
             let pool = Pool::new(&name, frames, room, node)?;
@@ -355,20 +420,24 @@ impl Port {
 impl Drop for Port {
     fn drop(&mut self) {
         let mut open = open_ports();
-        // SAFETY: no queue is left to use the port; the pools are dropped after this, when the
-        // rings have given their buffers back.
-        unsafe {
-            if self.started {
-                dpdk_sys::rte_eth_dev_stop(self.id);
-            }
-            dpdk_sys::rte_eth_dev_close(self.id);
-            if self.probed {
-                dpdk_sys::rte_dev_remove(self.device);
-            }
+        if self.started {
+            // SAFETY: no queue is left to use the port; the pools are dropped after this, when the
+            // rings have given their buffers back.
+            unsafe { dpdk_sys::rte_eth_dev_stop(self.id) };
         }
-        open.retain(|&id| id != self.id);
+        // A bond lets go of its members as it closes.
+        self.device.close();
+        self.members.iter_mut().for_each(Device::close);
+        open.retain(|id| !self.ids().any(|own| own == *id));
         pool::let_go(&mut self.pools);
     }
+}
+
+/// The port of that name is there and its link is up.
+pub(super) fn has_link(name: &str) -> bool {
+    // SAFETY: only asks about a port that is there.
+    port_named(name)
+        .is_ok_and(|id| id.is_some_and(|id| unsafe { dpdk_sys::shim_link_is_up(id) == 1 }))
 }
 
 fn port_named(name: &str) -> Result<Option<u16>> {

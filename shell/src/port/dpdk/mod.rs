@@ -12,6 +12,7 @@ use dperf_core::port::{Offloads, PacketQueue, PortState};
 use super::Opened;
 
 mod args;
+mod bond;
 mod describe;
 mod device;
 mod eal;
@@ -23,6 +24,7 @@ mod thread;
 mod tests;
 
 pub use args::{EalArgs, Memory, pci_address};
+pub use bond::{Bond, agree};
 pub use eal::{start, stop};
 pub use queue::DpdkQueue;
 pub use thread::{Registered, register};
@@ -31,8 +33,10 @@ pub use thread::{Registered, register};
 #[derive(Clone, Debug)]
 pub struct PortWish {
     /// A PCI address named in [`EalArgs::pci`], or a virtual device with its arguments:
-    /// `net_memif0,role=client,socket=/run/x.sock`.
+    /// `net_memif0,role=client,socket=/run/x.sock`. A bond's name is only told to people.
     pub device: String,
+    /// The devices that are to be one.
+    pub bond: Option<Bond>,
     /// Receive and transmit queues, one pair per worker.
     pub queues: u16,
     /// Descriptors of each ring; the device may round them.
@@ -50,9 +54,10 @@ const PEER_LOOK: Duration = Duration::from_millis(100);
 
 /// MiB of buffers a port needs: the share of it in [`EalArgs::memory_mb`].
 pub fn memory_mb(wish: &PortWish) -> u32 {
-    let (rx, tx) = pool::held(&wish.device, wish.descriptors, wish.descriptors);
-    let per_queue = u64::from(pool::frames(rx, tx)) * pool::bytes_per_frame(wish.frame_bytes);
-    let bytes = u64::from(wish.queues) * per_queue;
+    let frames = u32::from(wish.queues) * pool::frames(wish, wish.descriptors, wish.descriptors);
+    let rings = u32::from(wish.queues) * u32::from(wish.descriptors);
+    let more = wish.bond.as_ref().map_or(0, |bond| bond.more_buffers(rings));
+    let bytes = u64::from(frames + more) * pool::bytes_per_frame(wish.frame_bytes);
     // A quarter more for the pools' own rings and caches and what pages leave over.
     ((bytes + bytes / 4) >> 20) as u32 + 8
 }

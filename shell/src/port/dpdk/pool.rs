@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use dperf_core::frame::TRAY_PLACES;
 
-use super::eal;
+use super::{PortWish, eal};
 
 /// Buffers each thread keeps at hand.
 const CACHE: u32 = 256;
@@ -19,16 +19,22 @@ const CACHE: u32 = 256;
 /// What the pool adds to each buffer: the mbuf and the pool's own mark, both in whole cache lines.
 const OBJECT_BYTES: u64 = dpdk_sys::SHIM_MBUF_BYTES as u64 + 64;
 
-/// Descriptors (receive, transmit) whose buffers a driver really holds.
-pub(super) fn held(device: &str, rx: u16, tx: u16) -> (u16, u16) {
+/// Buffers that a driver really holds with rings of so many descriptors (receive, transmit).
+fn held(device: &str, rx: u16, tx: u16) -> u32 {
     // Its rings have fixed sizes: 2048 to fill, 2048 to send and 2048 sent.
-    if device.starts_with("net_af_xdp") { (rx.max(2048), tx.max(4096)) } else { (rx, tx) }
+    let (rx, tx) =
+        if device.starts_with("net_af_xdp") { (rx.max(2048), tx.max(4096)) } else { (rx, tx) };
+    u32::from(rx) + u32::from(tx)
 }
 
-/// Buffers for one queue: both rings full, a tray on each side of the worker twice over, and two
-/// threads' caches, which fill to one and a half times their size.
-pub(super) fn frames(rx_descriptors: u16, tx_descriptors: u16) -> u32 {
-    u32::from(rx_descriptors) + u32::from(tx_descriptors) + 4 * TRAY_PLACES as u32 + 3 * CACHE
+/// Buffers for one queue: both rings full, of every member if it is a bond, a tray on each side of
+/// the worker twice over, and two threads' caches, which fill to one and a half times their size.
+pub(super) fn frames(wish: &PortWish, rx: u16, tx: u16) -> u32 {
+    let rings = match &wish.bond {
+        None => held(&wish.device, rx, tx),
+        Some(bond) => bond.members.iter().map(|member| held(member, rx, tx)).sum(),
+    };
+    rings + 4 * TRAY_PLACES as u32 + 3 * CACHE
 }
 
 /// The room for one frame: in whole KiB, as some receive rings count, and never less than 2 KiB,

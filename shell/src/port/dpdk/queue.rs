@@ -39,6 +39,8 @@ pub struct DpdkQueue {
     /// Where the queue's own buffers lie: nearly always the whole pool.
     own: Chunk,
     verify: bool,
+    /// Both bursts must come again and again, with frames or without.
+    lacp: bool,
     shapes: [shim_shape; 3],
     capabilities: Capabilities,
     /// Frames handed out less frames taken back; below zero where another port's came home here.
@@ -87,6 +89,7 @@ impl DpdkQueue {
             queue,
             pool: pool.as_non_null(),
             own: *own,
+            lacp: port.lacp,
             verify: facts.offloads.contains(Offloads::RX_CHECKSUM),
             shapes: [complete, shape(0), shape(1)],
             capabilities: Capabilities { offloads: facts.offloads, frame_bytes: facts.frame_bytes },
@@ -178,6 +181,9 @@ unsafe impl PacketQueue for DpdkQueue {
             })
         };
         self.lent += got as i64;
+        if self.lacp {
+            self.send(&mut Tray::new(), &ANYWHERE);
+        }
     }
 
     #[inline]

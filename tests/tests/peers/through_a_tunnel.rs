@@ -1,0 +1,139 @@
+//! The kernel's own VXLAN device at the other end of a tunnel: its ARP, its pings and its TCP find
+//! us inside, and neither side drops anything.
+
+use dperf_tests::kernel::{Counters, RESETS};
+use dperf_tests::namespace::alone;
+use dperf_tests::program::{self, Program};
+
+use crate::net::{CABLE, Checksums, Net, Nginx, OURS, PEER, PORT, seconds, tool, wrk};
+
+/// The kernel's end.
+const TUNNEL: &str = "tunnel0";
+/// Inside: the kernel's address, ours for the load, and the MAC addresses of both.
+const INSIDE: &str = "172.16.0.2";
+const LOAD: &str = "172.16.0.10";
+const MACS: [&str; 2] = ["02:00:00:00:01:01", "02:00:00:00:01:02"];
+
+/// The kernel makes outer checksums, or sends zero.
+const OUTER_SUMS: [&str; 2] = ["udpcsum", "noudpcsum"];
+
+/// A net whose peer has the other end of the tunnel as well.
+fn net(checksums: Checksums, outer_sums: &str) -> Net {
+    let net = Net::new(checksums);
+    let there = &net.there;
+    there.run(&format!(
+        "ip link add {TUNNEL} address {} type vxlan id 100 local {PEER} remote {OURS} dstport 4789 \
+         dev {CABLE} {outer_sums}",
+        MACS[1]
+    ));
+    let sums = if checksums == Checksums::Left { "on" } else { "off" };
+    there.run(&format!("ethtool -K {TUNNEL} tso off gso off gro off tx {sums}"));
+    there.sysctl(&format!("net.ipv6.conf.{TUNNEL}.disable_ipv6"), 1);
+    there.address(TUNNEL, &format!("{INSIDE}/24"));
+    there.run(&format!("ip link set {TUNNEL} up"));
+    net
+}
+
+/// Our end, for a client or a server that says `more`.
+fn start(net: &Net, mode: &str, more: &str) -> Program {
+    let [ours, theirs] = MACS;
+    let (client, server) =
+        if mode == "client" { ((LOAD, 4), (INSIDE, 1)) } else { ((INSIDE, 1), (LOAD, 4)) };
+    let text = format!(
+        "mode {mode}\ncpu {}\nprotocol http\nport af_packet:{PORT} {OURS} {PEER}\n\
+         vxlan 100 {ours} {theirs} {OURS} 1 {PEER} 1\n\
+         client {} {}\nserver {} {}\n{more}\n",
+        program::cpu(),
+        client.0,
+        client.1,
+        server.0,
+        server.1,
+    );
+    Program::start(&net.here, &net.folder, mode, &text)
+}
+
+fn server(net: &Net, more: &str) -> Program {
+    let mut server = start(net, "server", &format!("duration 600s\n{more}"));
+    server.wait_for_load();
+    server
+}
+
+/// Our checks, and that the kernel dropped nothing at its end of the tunnel.
+fn assert_clean(net: &Net, outcome: &program::Outcome, excused: &[&str], before: &Counters) {
+    net.assert_clean(outcome, excused, before, if excused.is_empty() { RESETS } else { &[] });
+    assert_eq!(outcome.count("dropVxlan"), 0, "{}", outcome.record());
+    for name in ["rx_errors", "rx_dropped", "rx_frame_errors", "tx_errors", "tx_dropped"] {
+        let file = format!("cat /sys/class/net/{TUNNEL}/statistics/{name}");
+        assert_eq!(net.there.run(&file).trim(), "0", "{TUNNEL}: {name}");
+    }
+}
+
+#[test]
+fn nginx_answers_behind_the_kernels_end() {
+    let tools = ["nginx", "ss"];
+    let Some(_alone) = alone("nginx_answers_behind_the_kernels_end", &tools) else { return };
+    for (checksums, outer_sums, words, answers) in [
+        (Checksums::Made, OUTER_SUMS[0], "cps 1k\nhttp_path /1k", 990),
+        (Checksums::Left, OUTER_SUMS[0], "cps 1k\ncc 100\nkeepalive 20ms\nhttp_path /1k", 2_500),
+        (Checksums::Left, OUTER_SUMS[1], "cps 100\nhttp_path /100k", 99),
+    ] {
+        let net = net(checksums, outer_sums);
+        let nginx = Nginx::start(&net.there, &net.folder);
+        let before = Counters::of(&net.there);
+        let seconds = seconds().min(10);
+        let more = format!("duration {seconds}s\nslow_start 0\n{words}");
+        let outcome = start(&net, "client", &more).end(seconds);
+        assert_clean(&net, &outcome, &[], &before);
+        let (opened, got) = (outcome.count("skOpen"), outcome.count("http2XX"));
+        println!("nginx in a tunnel, {words:?}: {opened} connections, {got} answers");
+        assert!(got >= answers * seconds, "{words}: {got}");
+        let accepted = Counters::of(&net.there).since(&before).get("TcpPassiveOpens");
+        assert_eq!(accepted, opened as i64);
+        nginx.stop(&net.folder);
+    }
+}
+
+#[test]
+fn curl_and_ping_reach_us_inside() {
+    let Some(_alone) = alone("curl_and_ping_reach_us_inside", &["curl", "ping", "wrk"]) else {
+        return;
+    };
+    for (checksums, outer_sums) in
+        [(Checksums::Made, OUTER_SUMS[0]), (Checksums::Left, OUTER_SUMS[1])]
+    {
+        let net = net(checksums, outer_sums);
+        let before = Counters::of(&net.there);
+        let server = server(&net, "payload_size 1m\nsend_window 16");
+        let file = net.folder.file("body");
+        let ask = "curl -sS -m 10 -w %{http_code},%{size_download}";
+        let said = tool(&net.there, &format!("{ask} -o {} http://{LOAD}/", file.display()));
+        assert_eq!(said, "200,999915");
+        let body = net.folder.read("body");
+        assert!(body.starts_with(b"hello dperf!\r\n") || body.iter().all(|byte| *byte == b'a'));
+        // Our address inside, and the port's own, which is the tunnel's end, outside.
+        for address in [LOAD, OURS] {
+            tool(&net.there, &format!("ping -q -c 3 -i 0.1 -W 1 {address}"));
+        }
+        let neighbours = net.there.run(&format!("ip neigh show dev {TUNNEL}"));
+        assert!(neighbours.contains(MACS[0]), "{neighbours}");
+        let outcome = server.stop();
+        assert_clean(&net, &outcome, &[], &before);
+        assert_eq!(outcome.count("icmpTx"), 6);
+        assert_eq!((outcome.count("skOpen"), outcome.count("http2XX")), (1, 1));
+    }
+}
+
+#[test]
+fn wrk_finds_no_error_in_a_tunnel() {
+    let Some(_alone) = alone("wrk_finds_no_error_in_a_tunnel", &["wrk"]) else { return };
+    let net = net(Checksums::Made, OUTER_SUMS[0]);
+    let before = Counters::of(&net.there);
+    let mut server = start(&net, "server", "duration 600s\nkeepalive 1s");
+    server.wait_for_load();
+    let answers = wrk(&net.there, LOAD, seconds().min(5), &[]);
+    let outcome = server.stop();
+    // In the end wrk leaves in the midst of 32 exchanges.
+    assert_clean(&net, &outcome, &["skErr", "tcpDrop"], &before);
+    let sent = outcome.count("http2XX");
+    assert!((answers..=answers + 32).contains(&sent), "{sent} sent, {answers} seen");
+}
