@@ -7,6 +7,7 @@ use dperf_core::plan::{Messages, Transport};
 use dperf_core::stats::Count;
 use dperf_tests::scenario::{MICRO, MILLI, SECOND, Scenario, Travel};
 use dperf_tests::sim::{self, Report};
+use dperf_tests::storm::Storm;
 use dperf_tests::wire::Conditions;
 use dperf_tests::{laws, pcap, reference};
 
@@ -27,13 +28,16 @@ fn server(report: &Report, count: Count) -> u64 {
     report.machines[1].counts.get(count)
 }
 
+/// The octets of an address, and a port.
+type End = (Vec<u8>, u16);
+
 /// A packet of load that the client sent.
 struct Seen {
     at: u64,
     /// Client address and port.
-    from: (Vec<u8>, u16),
+    from: End,
     /// Server address and port.
-    to: (Vec<u8>, u16),
+    to: End,
     payload: Vec<u8>,
 }
 
@@ -135,6 +139,36 @@ fn damage_and_doubles_are_seen() {
         assert!(client.counts.get(Count::UdpDrop) > 50);
         let answered = client.counts.get(Count::RttCount);
         assert_eq!(answered + client.counts.get(Count::UdpRt), client.counts.get(Count::UdpTx));
+    }
+}
+
+/// Bad weather hurts nobody but the datagrams it hits: whatever was sent is answered or lost.
+#[test]
+fn a_storm_of_datagrams_is_counted() {
+    for seed in 0..20 {
+        let scenario = Scenario {
+            // (A row that goes on with each answer would grow with each doubled one.)
+            keepalive: [None, Some((2_000, 5)), Some((30_000, 3))][seed as usize % 3],
+            ipv6: seed % 2 == 1,
+            cps: 5_000,
+            duration: 60 * MILLI,
+            retransmit_us: 20_000,
+            network: Conditions { delay: 20_000, ..Conditions::CABLE },
+            ..Scenario::datagrams(seed)
+        };
+        let mut storm = Storm::new(seed);
+        let report = sim::run_with(&scenario, |sim| {
+            if sim.now() < scenario.duration && sim.steps() % 4 == 0 {
+                storm.throw(&mut sim.wire());
+            }
+        });
+        if let Err(broken) = laws::check(&scenario, &report) {
+            panic!("seed {seed}: {scenario:?}\n{broken}");
+        }
+        let used = client(&report, Count::UdpRx) - client(&report, Count::UdpDrop);
+        let lost = client(&report, Count::UdpRt);
+        assert!(storm.thrown > 50 && used > 50, "{} thrown, {used} answered", storm.thrown);
+        assert_eq!(client(&report, Count::UdpTx), used + lost, "seed {seed}");
     }
 }
 
@@ -353,7 +387,7 @@ fn hops_change_address_and_port_and_reach_every_tuple() {
             ..Scenario::datagrams(11)
         };
         let report = run(&scenario);
-        let mut opened: Vec<((Vec<u8>, u16), (Vec<u8>, u16))> = Vec::new();
+        let mut opened: Vec<(End, End)> = Vec::new();
         for seen in sent(&report).into_iter().filter(|seen| {
             transport == Transport::Udp || seen.payload.len() == 8 // the options of a SYN
         }) {
@@ -363,9 +397,8 @@ fn hops_change_address_and_port_and_reach_every_tuple() {
         assert!(opened.len() >= 479);
         let first: HashSet<_> = opened[..479].iter().collect();
         assert_eq!(first.len(), 479, "all are different");
-        let changes = |pair: &[((Vec<u8>, u16), (Vec<u8>, u16))]| {
-            (pair[0].0.0 != pair[1].0.0, pair[0].0.1 != pair[1].0.1)
-        };
+        let changes =
+            |pair: &[(End, End)]| (pair[0].0.0 != pair[1].0.0, pair[0].0.1 != pair[1].0.1);
         let both = opened[..479].windows(2).filter(|pair| changes(pair) == (true, true)).count();
         assert!(both >= 478 - 12, "{both}");
     }
