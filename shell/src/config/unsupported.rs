@@ -2,7 +2,7 @@
 
 use super::error::{Complaint, ConfigError, Place};
 use super::keyword;
-use super::{Config, Port, PortName, Protocol, queue_of};
+use super::{Config, PortName, Protocol};
 
 /// The longest time-out that the clock of a connection can hold.
 const LONGEST_TIMEOUT_S: u64 = 1000;
@@ -17,7 +17,6 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
         .or_else(|| keywords(config))
         .or_else(|| sizes(config))
         .or_else(|| encapsulation(config))
-        .or_else(|| steering(config))
         .or_else(|| times(config));
     missing.map_or(Ok(()), Err)
 }
@@ -63,36 +62,13 @@ fn encapsulation(config: &Config) -> Option<ConfigError> {
         let hint = "use af_packet:INTERFACE";
         return Some(at(&port.place, "port", &format!("{what} on {}", port.name), hint));
     }
+    // Rules look at a tunnel's ends; nothing looks behind two tags.
+    let told_apart =
+        |name: &PortName| name.pairs_queues() || name.is_dpdk() && !config.vxlans.is_empty();
     let deep = config.taken_from_mtu() > 0 && config.queues() > 1;
-    let port = config.ports.iter().find(|port| deep && !port.name.pairs_queues())?;
+    let port = config.ports.iter().find(|port| deep && !told_apart(&port.name))?;
     let what = format!("{what} with several workers on {}", port.name);
     Some(at(&port.place, "port", &what, "one core per port works"))
-}
-
-/// Several workers on one port need a device that brings each flow to its worker.
-fn steering(config: &Config) -> Option<ConfigError> {
-    if config.queues() == 1 {
-        return None;
-    }
-    let steered = |(index, port): &(usize, &Port)| {
-        port.name.pairs_queues() || port.name.steers_by_address() && by_address(config, *index)
-    };
-    let (_, port) = config.ports.iter().enumerate().find(|port| !steered(port))?;
-    let (method, hint) = match config.rss {
-        true => ("rss with several workers", "one core per port works"),
-        false => ("FDIR with several workers", "one core per port works"),
-    };
-    Some(at(&port.place, "port", &format!("{method} on {}", port.name), hint))
-}
-
-/// Each worker has one server address, and the port can tell them apart: by their low bits.
-fn by_address(config: &Config, port: usize) -> bool {
-    let (servers, queues) = (&config.servers[port].list, config.queues());
-    let mut queues_used: Vec<usize> =
-        servers.iter().map(|server| queue_of(*server, queues)).collect();
-    queues_used.sort_unstable();
-    queues_used.dedup();
-    !config.rss && servers.len() == queues && queues_used.len() == queues
 }
 
 fn times(config: &Config) -> Option<ConfigError> {

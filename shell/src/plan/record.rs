@@ -8,7 +8,7 @@ use dperf_core::plan::Role;
 use serde::{Serialize, Serializer};
 
 use super::message::is_plain;
-use super::{OwnedList, Plan, Split, Worker, settings, split};
+use super::{OwnedList, Plan, Split, Worker, settings};
 use crate::config::{Config, Note};
 
 /// What a frame takes on the wire beyond its bytes: preamble 8, FCS 4, gap 12.
@@ -187,9 +187,9 @@ fn tuples(config: &Config, plan: &Plan) -> u64 {
     let shared = |worker: &Worker| {
         config.role == Role::Server
             && worker.queue > 0
-            && split(config, worker.port) == Split::ByClientPort
+            && matches!(worker.split, Split::ByClientPort | Split::ByHash)
     };
-    plan.workers.iter().filter(|worker| !shared(worker)).map(Worker::slots).sum()
+    plan.workers.iter().filter(|worker| !shared(worker)).map(|worker| worker.tuples).sum()
 }
 
 fn message(config: &Config, plan: &Plan) -> MessageRecord {
@@ -211,10 +211,11 @@ fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
         address: port.local.to_string(),
         gateway: port.gateway.to_string(),
         gateway_mac: port.gateway_mac.map(|mac| mac.to_string()),
-        split: match split(config, index) {
+        split: match worker.map_or(Split::Whole, |worker| worker.split) {
             Split::Whole => "one worker",
             Split::ByServer => "by server address",
             Split::ByClientPort => "by client port",
+            Split::ByHash => "by hash",
         },
         encap: encap(config, index),
     }
@@ -247,7 +248,7 @@ fn worker(worker: &Worker) -> WorkerRecord {
         client_ports: ends(worker.core.client_ports),
         servers: worker.servers.ranges(),
         listen: ends(worker.core.listen),
-        tuples: worker.slots(),
+        tuples: worker.tuples,
         cps: worker.core.pace.cps,
         cc: worker.core.pace.cc,
         launch: worker.core.pace.launch,

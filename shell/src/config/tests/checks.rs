@@ -198,20 +198,26 @@ fn what_is_not_built_is_refused_by_name() {
     for (lines, expected) in table {
         assert_eq!(refusal(client(lines)), format!("t.conf:{expected}"), "{lines}");
     }
-    let workers = CLIENT.replace("cpu 0", "cpu 0 1").replace("10.0.2.1 1", "10.0.2.1 2");
-    let fdir = refusal(text(&workers.replace("link:a", "0000:01:00.0")));
-    let expected =
-        "t.conf:3:1: port: FDIR with several workers on 0000:01:00.0 is not supported yet";
-    assert_eq!(fdir, expected);
-    let rss = refusal(text(&format!("{}rss", workers.replace("link:a", "af_packet:eth0"))));
-    let expected =
-        "t.conf:3:1: port: rss with several workers on af_packet:eth0 is not supported yet";
-    assert_eq!(rss, expected);
     let sizes = SERVER.replace("cpu 0", "cpu 0 1");
     let sizes = refusal(text(&format!("{sizes}payload_size 100 200")));
     assert_eq!(sizes, "t.conf:6:1: payload_size: a size for each core is not supported yet");
     let random = refusal(server("payload_size 1g\npayload_random"));
     assert!(random.contains("6:1: payload_size: random filler of more than 16 MiB"), "{random}");
+}
+
+#[test]
+fn cards_that_dperf_knows_want_rss_where_dperf_does() {
+    let with = |port: &str, servers: &str, lines: &str| {
+        let config = CLIENT.replace("cpu 0", "cpu 0 1").replace("link:a", port);
+        text(&format!("{}{lines}", config.replace("10.0.2.1 1", &format!("10.0.2.1 {servers}"))))
+    };
+    let card = "0000:01:00.0";
+    let expected = "t.conf:5:1: server: 3 server addresses do not match 2 workers of the port";
+    assert_eq!(refusal(with(card, "3", "")), expected);
+    assert!(with(card, "2", "").is_ok() && with(card, "3", "rss").is_ok());
+    for other in ["link:a", "af_packet:eth0", "af_xdp:eth0", "net_memif0"] {
+        assert!(with(other, "3", "").is_ok() && with(other, "3", "rss").is_ok(), "{other}");
+    }
 }
 
 #[test]
