@@ -263,8 +263,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         self.engine.learn_gateway();
         self.state = self.queue.state();
         self.exception_state = self.exception.state();
-        let faults = self.queue.faults();
+        let (faults, oversized) = (self.queue.faults(), self.exception.oversized());
         let stats = &mut self.engine.tcp.stats;
+        stats.add(Count::KniErrors, oversized);
         stats.set(Count::Imissed, faults.rx_missed);
         stats.set(Count::Ierrors, faults.rx_errors);
         stats.set(Count::Oerrors, faults.tx_errors);

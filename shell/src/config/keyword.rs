@@ -189,9 +189,13 @@ const ADDRESSES: &[Keyword] = &[
                `af_packet:INTERFACE` (a Linux interface, by packet sockets), \
                `af_xdp:INTERFACE` (the same, by XDP sockets: the kernel keeps all but the load, \
                the port's own address as well), a DPDK virtual device with its arguments \
-               (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
-               sent to the gateway, also to addresses of the same network. Without MAC the \
-               gateway is asked for it; with MAC nothing that is heard changes it.",
+               (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(MEMBER,..)`: \
+               one to four devices, by PCI address or virtual, bonded by DPDK in its modes 0 \
+               (round robin), 1 (active backup), 2 (balance), 3 (broadcast), 4 (LACP), 5 (TLB) \
+               or 6 (ALB), with policy 0 (layer 2), 1 (2 and 3) or 2 (3 and 4). All is sent to \
+               the gateway, also to addresses of the same network. Without MAC the gateway is \
+               asked for it, and every half minute again; with MAC nothing that is heard changes \
+               it.",
         example: "port 0000:03:00.1 10.0.1.1 10.0.1.254",
         reads: Words(arguments::port),
         ..KEYWORD

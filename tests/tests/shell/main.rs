@@ -6,6 +6,7 @@ mod daemon;
 mod demo;
 mod dperf_flags;
 mod examples;
+mod frames;
 mod run;
 mod signals;
 mod status;

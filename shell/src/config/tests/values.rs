@@ -132,8 +132,9 @@ fn addresses_are_whole() {
     for wrong in ["10.0.1", "10.0.1.256", "10.0.1.1/24", "010.0.0.1", "::1%eth0", "host", ""] {
         assert!(address(wrong).is_err(), "{wrong}");
     }
-    for wrong in ["0.0.0.0", "::", "2001:db8::"] {
-        assert!(host_address(wrong).is_err(), "{wrong}");
+    let nobodys = ["224.0.0.1", "255.255.255.255", "127.0.0.1", "ff02::1", "::1"];
+    for wrong in ["0.0.0.0", "::", "2001:db8::"].iter().chain(&nobodys) {
+        assert!(address(wrong).is_ok() && host_address(wrong).is_err(), "{wrong}");
     }
     assert!(address("10.0.0.0/8").unwrap_err().hint.contains("without the bits"));
     assert!(mac("b4:a9:fc:ab:7a:85").is_ok());
@@ -167,7 +168,16 @@ fn port_names_tell_the_device() {
     let bond = PortName::Bond { mode: 4, policy: 2, members };
     assert_eq!(PortName::parse("bond4:2(0000:81:10.0,0000:81:10.1)"), Ok(bond.clone()));
     assert_eq!(bond.to_string(), "bond4:2(0000:81:10.0,0000:81:10.1)");
+    let members = ["net_af_packet0,iface=eth0,qpairs=1", "0000:81:10.1", "net_null1"];
+    let text = format!("bond1:0({})", members.join(","));
+    let members = members.map(str::to_owned).to_vec();
+    let bond = PortName::Bond { mode: 1, policy: 0, members };
+    assert_eq!(PortName::parse(&text), Ok(bond.clone()));
+    assert_eq!((bond.to_string(), bond.devices()[0]), (text, "net_af_packet0"));
     let wrong = [
+        "bond1:0(iface=eth0)",
+        "bond1:0(net_null0,)",
+        "bond1:0(link:a)",
         "",
         "03:00.0",
         "0000:03:00.8",

@@ -52,7 +52,7 @@ pub(super) fn any_open() -> bool {
 /// An IPv4 header's checksum is filled in here when the device only knows layer 4.
 const TX_BOTH: Offloads = Offloads::TX_IPV4_CHECKSUM.union(Offloads::TX_L4_CHECKSUM);
 
-/// A port as DPDK found it; closed when it is dropped, under the lock of OPEN or before it is there.
+/// A port as DPDK found it, closed when it is dropped. Whoever drops it holds the lock of OPEN.
 struct Device {
     id: u16,
     device: *mut dpdk_sys::rte_device,
@@ -424,6 +424,9 @@ impl Drop for Port {
             // SAFETY: no queue is left to use the port; the pools are dropped after this, when the
             // rings have given their buffers back.
             unsafe { dpdk_sys::rte_eth_dev_stop(self.id) };
+            if !self.members.is_empty() {
+                std::thread::sleep(bond::LAST_LOOK);
+            }
         }
         // A bond lets go of its members as it closes.
         self.device.close();
