@@ -131,7 +131,7 @@ impl<'m> Parser<'m> {
         let nobody = |v4: Ipv4Addr| {
             v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_unspecified()
         };
-        !self.is_own(source) && !(self.ipv4 && nobody(Ipv4Addr::from(source as u32)))
+        !(self.is_own(source) || self.ipv4 && nobody(Ipv4Addr::from(source as u32)))
     }
 
     /// An IP packet to the port's own address, as far as its headers can be read at all.
