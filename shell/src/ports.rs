@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
 
-use crate::config::{Config, PortName, queue_of};
+use crate::config::{Config, PortName};
 use crate::exception;
 use crate::port::af_xdp::program::Traffic;
 use crate::port::bpf::IpRange;
 use crate::port::ifreq::addresses_of;
 use crate::port::kernel_silence::{Silence, silence};
-use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket};
+use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket, rss};
 
 /// Opened ports, the roles in their order and each role's ports in theirs, and what must be kept
 /// for as long as they are used.
@@ -46,12 +46,14 @@ impl Ports {
                 let device = match &port.name {
                     PortName::Link(name) => links.take_end(name)?,
                     PortName::AfPacket(interface) => {
-                        sockets(config, index, interface).with_context(|| port.place.to_string())?
+                        let queues = config.queues() as u16;
+                        packet_socket::open(interface, queues, config.is_ipv6())
+                            .with_context(|| port.place.to_string())?
                     }
                     PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(feature = "dpdk")]
-                    name => dpdk_ports::open(config, name, stopped)
+                    _ => dpdk_ports::open(config, index, stopped)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(not(feature = "dpdk"))]
                     name => bail!(
@@ -149,24 +151,6 @@ fn ways(
     Ok(ways)
 }
 
-/// Packet sockets on `interface`, the queues in the order of the workers: each receives the frames
-/// of its own server address.
-fn sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
-    let spread = match config.role {
-        Role::Client => packet_socket::Spread::Source,
-        Role::Server => packet_socket::Spread::Destination,
-    };
-    let queues = config.queues();
-    let mut opened = packet_socket::open(interface, queues as u16, spread)?;
-    if queues > 1 {
-        let mut minted: Vec<_> = opened.queues.drain(..).map(Some).collect();
-        let servers = &config.servers[port].list;
-        let own = |server: &IpAddr| minted[queue_of(*server, queues)].take();
-        opened.queues = servers.iter().filter_map(own).collect();
-    }
-    Ok(opened)
-}
-
 /// XDP sockets on `interface` for the load of a port.
 fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
     let own = ranges(config.own_addresses(port).to_vec());
@@ -178,6 +162,7 @@ fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> 
         own,
         listen: config.listen,
         client_ports: config.client_ports,
+        udp: config.protocol == crate::config::Protocol::Udp,
     };
     let gateway_known = config.ports[port].gateway_mac.is_some();
     af_xdp::check_resolvable(interface, &traffic, gateway_known)?;
@@ -262,15 +247,7 @@ impl Links {
                     here.role.name()
                 );
             }
-            let (queues, other_queues) = (here.queues(), there.queues());
-            if queues != other_queues {
-                bail!(
-                    "{other}: link:{name} has {queues} workers on one end and {other_queues} on \
-                     the other: give both files as many cpus"
-                );
-            }
-            let frame_bytes = here.mtu.max(there.mtu) + 14;
-            let (first, second) = link::open(queues as u16, frame_bytes, link::FRAMES);
+            let (first, second) = joined(here, there);
             links.insert(name.clone(), vec![second, first]);
         }
         Ok(Links(links))
@@ -284,6 +261,17 @@ impl Links {
     }
 }
 
+/// A link between two roles: queue by queue where that is enough, else by a hash.
+fn joined(one: &Config, other: &Config) -> (Opened, Opened) {
+    let frame_bytes = one.mtu.max(other.mtu) + 14;
+    let [queues, other_queues] = [one, other].map(|config| config.queues() as u16);
+    if queues == other_queues && (queues == 1 || !(one.rss || other.rss)) {
+        return link::open(queues, frame_bytes, link::FRAMES);
+    }
+    let choices = [queues, other_queues].map(|queues| rss::even(one.is_ipv6(), queues));
+    link::open_hashed(choices, frame_bytes, link::FRAMES)
+}
+
 #[cfg(feature = "dpdk")]
 mod dpdk_ports {
     //! The DPDK half: one EAL for all roles.
@@ -291,9 +279,10 @@ mod dpdk_ports {
     use std::time::Duration;
 
     use super::{Config, Opened, PortName, Result};
-    use crate::config::{Exception, ExceptionKind};
+    use crate::config::{Exception, ExceptionKind, Protocol};
     use crate::exception::vhost_memory_mb;
-    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, pci_address};
+    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
+    use dperf_core::plan::Role;
     use dperf_core::port::Offloads;
 
     /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -328,6 +317,7 @@ mod dpdk_ports {
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
             offloads: Offloads::all(),
+            steer: SteerWish::default(),
             peer_wait: PEER_WAIT,
         }
     }
@@ -379,10 +369,32 @@ mod dpdk_ports {
 
     pub(super) fn open(
         config: &Config,
-        name: &PortName,
+        index: usize,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Opened> {
-        dpdk::open(&wish(config, name), stopped)
+        let wish = wish(config, &config.ports[index].name);
+        dpdk::open(&PortWish { steer: steer(config, index), ..wish }, stopped)
+    }
+
+    /// Rules by server address where each worker has one to itself, or for the only worker if
+    /// nothing else shall come; in a tunnel by its end here.
+    fn steer(config: &Config, port: usize) -> SteerWish {
+        let servers = &config.servers[port].list;
+        let tunnel = config.vxlans.get(port);
+        let ends = tunnel.map_or(servers, |tunnel| &tunnel.local);
+        let each = || ends.iter().map(|address| vec![*address]).collect();
+        let rules = match config.queues() {
+            1 if config.flow_isolate => vec![ends.clone()],
+            queues if queues > 1 && config.has_server_each(port) => each(),
+            _ => Vec::new(),
+        };
+        SteerWish {
+            rules,
+            by_source: config.role == Role::Client && tunnel.is_none(),
+            isolate: config.flow_isolate,
+            ipv6: config.is_ipv6(),
+            udp: config.protocol == Protocol::Udp,
+        }
     }
 
     pub(super) fn wait_for_links(

@@ -19,7 +19,7 @@ use dperf_core::exception::{Closed, Delivered, ExceptionPath};
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
-    Role, number,
+    Role, Transport, number,
 };
 use dperf_core::port::{Capabilities, Faults, PacketQueue, PortState};
 use dperf_core::stats::{Count as Counter, Page, Reader, Snapshot};
@@ -262,7 +262,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     let per_second = scenario.per_turn() * turns_per_second;
     // All connections take their turn once per interval.
     let interval_us = u64::from(scenario.connections) * 1_000_000 / per_second;
-    let keepalive = Keepalive { interval_us: interval_us.max(1) as u32, requests: 0 };
+    let keepalive = Keepalive { interval_us: interval_us.max(1), requests: 0 };
     CorePlan {
         role,
         rate: RATE,
@@ -280,6 +280,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         tos: 0,
         mss: 1460,
         send_window: 4,
+        transport: Transport::Tcp,
         payload: Payload { head, total_bytes: head.len() as u32 },
         messages: Messages::HttpGet,
         keepalive: scenario.keepalive.then_some(keepalive),
@@ -290,10 +291,15 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
             slow_start_s: 0,
             wait_s: 0,
         },
+        flood: false,
+        pipeline: 1,
+        client_hop: false,
+        destinations: &[],
         retransmit_timeout_us: 2_000_000,
         idle_timeout_us: 600_000_000,
         tcp_rst: true,
         fast_close: false,
+        disable_ack: false,
         seed: 1,
     }
 }

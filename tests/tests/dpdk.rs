@@ -28,6 +28,8 @@ struct Load<'a> {
     cpus: [&'a str; 2],
     /// Addresses of each side.
     addresses: u8,
+    /// What connections carry.
+    protocol: &'a str,
     /// What both sides are told.
     words: &'a str,
     /// What the client is told.
@@ -45,18 +47,19 @@ impl Load<'_> {
     }
 
     fn server(&self) -> String {
-        let Load { devices: [device, _], cpus: [cpus, _], addresses, words, .. } = self;
+        let Load { devices: [device, _], cpus: [cpus, _], addresses, words, protocol, .. } = self;
         format!(
-            "mode server\ncpu {cpus}\nduration 600s\nprotocol http\n\
+            "mode server\ncpu {cpus}\nduration 600s\nprotocol {protocol}\n\
              port {device} {SERVER} {CLIENT}\nclient 10.77.0.100 {addresses}\n\
              server 10.77.0.200 {addresses}\n{words}\n"
         )
     }
 
     fn client(&self) -> String {
-        let Load { devices: [_, device], cpus: [_, cpus], addresses, words, client, .. } = self;
+        let Load { devices: [_, device], cpus: [_, cpus], addresses, words, .. } = self;
+        let Load { protocol, client, .. } = self;
         format!(
-            "mode client\ncpu {cpus}\nduration {SECONDS}s\nslow_start 0\nprotocol http\n\
+            "mode client\ncpu {cpus}\nduration {SECONDS}s\nslow_start 0\nprotocol {protocol}\n\
              port {device} {CLIENT} {SERVER}\nclient 10.77.0.100 {addresses}\n\
              server 10.77.0.200 {addresses}\n{words}\n{client}\n"
         )
@@ -82,11 +85,14 @@ fn assert_agree(client: &Outcome, server: &Outcome) {
     let say = || format!("client: {}\nserver: {}", client.record(), server.record());
     assert_eq!(client.faults(&[]), [""; 0], "{}", say());
     assert_eq!(server.faults(&[]), [""; 0], "{}", say());
-    for (sent, received) in [("tcpTx", "tcpRx"), ("tcpRx", "tcpTx")] {
+    let pairs = [("tcpTx", "tcpRx"), ("tcpRx", "tcpTx"), ("udpTx", "udpRx"), ("udpRx", "udpTx")];
+    for (sent, received) in pairs {
         let (ours, theirs) = (client.count(sent), server.count(received));
         assert_eq!(ours, theirs, "the client's {sent}, the server's {received}: {}", say());
     }
-    for name in ["skOpen", "skClose", "http2XX", "httpGet"] {
+    // A server keeps nothing of datagrams.
+    let udp = client.count("udpTx") > 0;
+    for name in if udp { &[] } else { &["skOpen", "skClose", "http2XX", "httpGet"][..] } {
         let (ours, theirs) = both(name);
         assert_eq!(ours, theirs, "{name}: {}", say());
     }
@@ -111,6 +117,7 @@ const MEMIF: Load<'_> = Load {
     devices: ["", ""],
     cpus: ["0", "1"],
     addresses: 1,
+    protocol: "http",
     words: "eal --no-huge",
     client: "cps 20k",
     rate: 20_000,
@@ -152,6 +159,23 @@ fn memif_loses_nothing_over_ipv6() {
     over_memif(&Load { ipv6: true, ..MEMIF });
     let words = "eal --no-huge\npayload_size 1440\ntos 0xb8";
     over_memif(&Load { ipv6: true, words, client: "cps 10k", rate: 10_000, ..MEMIF });
+}
+
+#[test]
+fn memif_loses_no_datagram() {
+    let test = "memif_loses_no_datagram";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let udp = Load { protocol: "udp", words: "eal --no-huge\npayload_size 64", ..MEMIF };
+    over_memif(&udp);
+    over_memif(&Load {
+        words: "eal --no-huge\npayload_size 1472\nkeepalive 0us",
+        client: "cps 100\ncc 4\npipeline 4",
+        rate: 0,
+        ..udp
+    });
 }
 
 #[test]

@@ -26,7 +26,6 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     load::pipeline(config)?;
     http(config)?;
     load::ramp(config, notes);
-    load::timeout(config, notes);
     addresses::distinct_clients(config)?;
     addresses::distinct_servers(config)?;
     addresses::no_conflicts(config)?;
@@ -83,6 +82,9 @@ fn sides(config: &mut Config, notes: &mut Vec<Note>) -> Done {
         }
     }
     config.given.retain(|(name, _)| !ignored.contains(name));
+    if config.role == Role::Server {
+        (config.flood, config.client_hop, config.disable_ack) = (false, false, false);
+    }
     Ok(())
 }
 
@@ -208,10 +210,13 @@ fn steering(config: &Config, notes: &mut Vec<Note>) -> Done {
     if config.rss && !config.vxlans.is_empty() {
         return Err(config.refuse("rss", "it cannot be combined with vxlan", ""));
     }
-    if config.rss || config.ports.iter().all(|port| port.name.pairs_queues()) {
+    if config.rss {
         return Ok(());
     }
-    for servers in &config.servers {
+    for (port, servers) in config.ports.iter().zip(&config.servers) {
+        if !port.name.is_dperfs() {
+            continue;
+        }
         let count = servers.list.len();
         if count != queues {
             let why = format!("{count} server addresses do not match {queues} workers of the port");
@@ -229,7 +234,7 @@ fn change_dip(config: &Config) -> Done {
     let refuse = |place: &Place, why: &str| {
         Err(ConfigError::new(place, "change_dip", Complaint::new(why, "")))
     };
-    if config.given("flood").is_none() {
+    if !config.flood {
         return refuse(&first.place, "it needs flood");
     }
     if !config.vxlans.is_empty() {
@@ -248,7 +253,7 @@ fn change_dip(config: &Config) -> Done {
 }
 
 fn without_tcp(config: &Config) -> Done {
-    if config.protocol == Protocol::Udp && config.given("fast_close").is_some() {
+    if config.is_udp() && config.fast_close {
         return Err(config.refuse("fast_close", "UDP has nothing to close", "remove the line"));
     }
     Ok(())
@@ -260,6 +265,14 @@ fn flow_isolate(config: &Config) -> Done {
     }
     if config.rss {
         return Err(config.refuse("flow_isolate", "it cannot be combined with rss", ""));
+    }
+    if config.queues() > 1 && (0..config.ports.len()).any(|port| !config.has_server_each(port)) {
+        let why = "it needs as many server addresses as workers on each port";
+        return Err(config.refuse(
+            "flow_isolate",
+            why,
+            "change the server lines, or one core each",
+        ));
     }
     match config.ports.iter().find(|port| port.gateway_mac.is_none()) {
         None => Ok(()),
@@ -273,7 +286,7 @@ fn flow_isolate(config: &Config) -> Done {
 
 fn without_dpdk(config: &Config, notes: &mut Vec<Note>) {
     if !config.ports.iter().any(|port| port.name.is_dpdk()) {
-        for name in ["eal", "socket_mem", "simd512"] {
+        for name in ["eal", "flow_isolate", "socket_mem", "simd512"] {
             note(config, notes, name, format!("{name} is ignored: no port is driven by DPDK"));
         }
     }
@@ -281,11 +294,36 @@ fn without_dpdk(config: &Config, notes: &mut Vec<Note>) {
 
 /// What is read as in dperf and meant differently.
 fn meanings(config: &Config, notes: &mut Vec<Note>) {
+    let (unused, why): (&[&str], _) = match (config.is_udp(), config.flood) {
+        (true, _) => (&["mss", "send_window", "disable_ack", "http_method"], "it is not for UDP"),
+        (false, true) => {
+            let names = &[
+                "payload_size",
+                "payload_file",
+                "payload_random",
+                "http_method",
+                "http_host",
+                "http_path",
+                "fast_close",
+                "disable_ack",
+            ];
+            (names, "a flood of TCP is SYN alone")
+        }
+        (false, false) => (&[], ""),
+    };
+    for name in unused {
+        note(config, notes, name, format!("{name} is ignored: {why}"));
+    }
     if let (Some(keepalive), Role::Client) = (config.keepalive, config.role)
         && keepalive.requests > 0
     {
         let (ours, theirs) = (keepalive.requests, u32::from(keepalive.requests) + 1);
-        let text = format!("{ours} requests on each connection; dperf sends {theirs}");
+        let theirs = match (config.is_udp(), config.flood) {
+            (false, false) => format!("dperf sends {theirs}"),
+            (true, _) => "dperf sends them without end over UDP".to_owned(),
+            (false, true) => "dperf's flood has no end".to_owned(),
+        };
+        let text = format!("{ours} requests on each connection; {theirs}");
         note(config, notes, "keepalive", text);
     }
 }

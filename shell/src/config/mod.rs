@@ -27,7 +27,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use dperf_core::plan::{PortRange, Role, Vlan, number};
+use dperf_core::plan::{PortRange, Role, Vlan};
 use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
 pub use convert::convert;
@@ -81,11 +81,6 @@ fn complete((mut config, mut notes): (Config, Vec<Note>)) -> Result<Read, Config
     check::all(&mut config, &mut notes)?;
     unsupported::refuse(&config)?;
     Ok(Read { config, notes })
-}
-
-/// The queue of a port that steers by address on which frames of `address` arrive.
-pub fn queue_of(address: IpAddr, queues: usize) -> usize {
-    number(address) as u32 as usize % queues.max(1)
 }
 
 /// A port: one network device and our address on it.
@@ -200,6 +195,8 @@ pub struct Config {
     pub http_post: bool,
     /// Close with RST.
     pub fast_close: bool,
+    /// An answer is acknowledged by the next request only.
+    pub disable_ack: bool,
     /// First retransmission time-out.
     pub retransmit_timeout_s: u32,
     /// Answer stray segments to our addresses with RST.
@@ -212,6 +209,8 @@ pub struct Config {
     pub exception_up: Option<String>,
     /// Workers of a port share its flows by their hash.
     pub rss: bool,
+    /// The device passes on nothing but the load.
+    pub flow_isolate: bool,
     /// Do not answer for the addresses of the load.
     pub neigh_ignore: bool,
     /// DPDK's memory per NUMA node, as DPDK reads it; empty: DPDK's default.
@@ -232,13 +231,17 @@ pub struct Config {
     pub daemon: bool,
     /// Start of everything random.
     pub seed: u64,
-    /// Datagrams per instant (not supported yet).
+    /// Nothing that comes is looked at.
+    pub flood: bool,
+    /// Datagrams per instant; 0: one.
     pub pipeline: u8,
+    /// Client address and port change with every connection.
+    pub client_hop: bool,
     /// VLAN tags of every frame.
     pub vlan: Option<Vlan>,
     /// Tunnels: none, or one for each port.
     pub vxlans: Vec<Vxlan>,
-    /// Changed addresses (not supported yet).
+    /// Where the packets of a flood go, one after the other.
     pub change_dips: Vec<Addresses>,
     /// The file that `payload_file` names.
     payload_path: String,
@@ -253,6 +256,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Messages are datagrams.
+    pub fn is_udp(&self) -> bool {
+        self.protocol == Protocol::Udp
+    }
+
     /// Where `keyword` was given first.
     pub fn given(&self, keyword: &str) -> Option<&Place> {
         self.given.iter().find(|(name, _)| *name == keyword).map(|(_, place)| place)
@@ -261,6 +269,13 @@ impl Config {
     /// Workers of each port.
     pub fn queues(&self) -> usize {
         self.cpus.len() / self.ports.len().max(1)
+    }
+
+    /// Each worker of the port of that index has a server address to itself, if the port can tell
+    /// them apart.
+    pub fn has_server_each(&self, port: usize) -> bool {
+        let servers = self.servers.get(port).map_or(0, |line| line.list.len());
+        !self.rss && servers == self.queues()
     }
 
     /// The addresses of our side of the load on the port of that index.
@@ -333,12 +348,14 @@ impl Config {
             http_path: dperf_core::http::DEFAULT_PATH.to_owned(),
             http_post: false,
             fast_close: false,
+            disable_ack: false,
             retransmit_timeout_s: 2,
             tcp_rst: true,
             tos: 0,
             exception: None,
             exception_up: None,
             rss: false,
+            flow_isolate: false,
             neigh_ignore: false,
             socket_mem: String::new(),
             simd512: false,
@@ -349,7 +366,9 @@ impl Config {
             per_worker: false,
             daemon: false,
             seed: 1,
+            flood: false,
             pipeline: 0,
+            client_hop: false,
             vlan: None,
             vxlans: Vec::new(),
             change_dips: Vec::new(),

@@ -68,9 +68,9 @@ impl PortName {
         }
     }
 
-    /// Such a port brings each frame to the queue that its server's address names.
-    pub fn steers_by_address(&self) -> bool {
-        matches!(self, PortName::AfPacket(_))
+    /// dperf knows such a port, and wants to be told by `rss` how its workers share it.
+    pub fn is_dperfs(&self) -> bool {
+        matches!(self, PortName::Pci(_) | PortName::Bond { .. })
     }
 
     /// DPDK drives such a port.

@@ -2,23 +2,11 @@
 
 use super::error::{Complaint, ConfigError, Place};
 use super::keyword;
-use super::{Config, Port, PortName, Protocol, queue_of};
-
-/// The longest time-out that the clock of a connection can hold.
-const LONGEST_TIMEOUT_S: u64 = 1000;
-/// The longest time between two requests.
-const LONGEST_INTERVAL_S: u64 = 900;
-/// The longest message whose bytes are all kept.
-const LONGEST_RANDOM_BYTES: u32 = 16 << 20;
+use super::{Config, PortName};
 
 /// Refuses the first thing that is not built yet.
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
-    let missing = protocol(config)
-        .or_else(|| keywords(config))
-        .or_else(|| sizes(config))
-        .or_else(|| encapsulation(config))
-        .or_else(|| steering(config))
-        .or_else(|| times(config));
+    let missing = keywords(config).or_else(|| encapsulation(config));
     missing.map_or(Ok(()), Err)
 }
 
@@ -27,27 +15,10 @@ fn at(place: &Place, keyword: &'static str, what: &str, hint: &str) -> ConfigErr
     ConfigError::new(place, keyword, Complaint::new(why, hint))
 }
 
-fn protocol(config: &Config) -> Option<ConfigError> {
-    let place = config.given("protocol")?;
-    (config.protocol == Protocol::Udp).then(|| at(place, "protocol", "udp", ""))
-}
-
 fn keywords(config: &Config) -> Option<ConfigError> {
-    let used = |name: &str| name != "pipeline" || config.pipeline > 0;
     config.given.iter().find_map(|(name, place)| {
         let keyword = keyword::find(name)?;
-        (!keyword.built && used(name)).then(|| at(place, name, name, ""))
-    })
-}
-
-fn sizes(config: &Config) -> Option<ConfigError> {
-    let place = config.given("payload_size")?;
-    if config.payload_sizes.len() > 1 {
-        return Some(at(place, "payload_size", "a size for each core", "give one size for all"));
-    }
-    let long = config.payload_sizes.iter().any(|size| *size > LONGEST_RANDOM_BYTES);
-    (config.payload_random && long).then(|| {
-        at(place, "payload_size", "random filler of more than 16 MiB", "remove payload_random")
+        (!keyword.built).then(|| at(place, name, name, ""))
     })
 }
 
@@ -63,44 +34,11 @@ fn encapsulation(config: &Config) -> Option<ConfigError> {
         let hint = "use af_packet:INTERFACE";
         return Some(at(&port.place, "port", &format!("{what} on {}", port.name), hint));
     }
-    let deep = config.taken_from_mtu() > 0 && config.queues() > 1;
-    let port = config.ports.iter().find(|port| deep && !port.name.pairs_queues())?;
+    // Rules look at a tunnel's ends; nothing looks behind two tags.
+    let told_apart =
+        |name: &PortName| name.pairs_queues() || name.is_dpdk() && !config.vxlans.is_empty();
+    let deep = config.taken_from_mtu() > 0 && config.queues() > 1 && !config.flood;
+    let port = config.ports.iter().find(|port| deep && !told_apart(&port.name))?;
     let what = format!("{what} with several workers on {}", port.name);
     Some(at(&port.place, "port", &what, "one core per port works"))
-}
-
-/// Several workers on one port need a device that brings each flow to its worker.
-fn steering(config: &Config) -> Option<ConfigError> {
-    if config.queues() == 1 {
-        return None;
-    }
-    let steered = |(index, port): &(usize, &Port)| {
-        port.name.pairs_queues() || port.name.steers_by_address() && by_address(config, *index)
-    };
-    let (_, port) = config.ports.iter().enumerate().find(|port| !steered(port))?;
-    let (method, hint) = match config.rss {
-        true => ("rss with several workers", "one core per port works"),
-        false => ("FDIR with several workers", "one core per port works"),
-    };
-    Some(at(&port.place, "port", &format!("{method} on {}", port.name), hint))
-}
-
-/// Each worker has one server address, and the port can tell them apart: by their low bits.
-fn by_address(config: &Config, port: usize) -> bool {
-    let (servers, queues) = (&config.servers[port].list, config.queues());
-    let mut queues_used: Vec<usize> =
-        servers.iter().map(|server| queue_of(*server, queues)).collect();
-    queues_used.sort_unstable();
-    queues_used.dedup();
-    !config.rss && servers.len() == queues && queues_used.len() == queues
-}
-
-fn times(config: &Config) -> Option<ConfigError> {
-    let timeout_s = u64::from(config.retransmit_timeout_s);
-    let interval_us = config.keepalive?.interval_us;
-    let most_us = LONGEST_INTERVAL_S.min(LONGEST_TIMEOUT_S - 4 * timeout_s) * 1_000_000;
-    (interval_us > most_us).then_some(())?;
-    let place = config.given("keepalive")?;
-    let hint = format!("at most {} s, with this retransmit_timeout", most_us / 1_000_000);
-    Some(at(place, "keepalive", &format!("an interval of {} s", interval_us / 1_000_000), &hint))
 }

@@ -16,7 +16,7 @@ use dperf_core::wire::ethernet::MacAddr;
 use super::device_path::DevicePath;
 use super::tap::{self, Hold};
 use crate::port::Facts;
-use crate::port::dpdk::{self, PortWish};
+use crate::port::dpdk::{self, PortWish, SteerWish};
 
 /// Where the kernel takes vhost's requests.
 const VHOST_NET: &str = "/dev/vhost-net";
@@ -50,6 +50,7 @@ fn wish(name: &str, mac: MacAddr, frame_bytes: u16, queues: usize) -> PortWish {
         descriptors: RING,
         frame_bytes,
         offloads: Offloads::empty(),
+        steer: SteerWish::default(),
         peer_wait: std::time::Duration::ZERO,
     }
 }

@@ -8,7 +8,7 @@ use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Faults, Offloads, PortState};
 
 use super::*;
-use crate::port::KernelSees;
+use crate::port::{Delivery, KernelSees};
 
 fn wish(device: &str) -> PortWish {
     PortWish {
@@ -18,6 +18,7 @@ fn wish(device: &str) -> PortWish {
         descriptors: 256,
         frame_bytes: 1514,
         offloads: Offloads::all(),
+        steer: SteerWish::default(),
         peer_wait: Duration::ZERO,
     }
 }
@@ -78,7 +79,7 @@ fn refusals_name_the_fix() {
     assert!(said.contains("no such device"), "{said}");
     let said = refused(&wish("0000:fe:1f.7"));
     assert!(said.contains("no such PCI device"), "{said}");
-    let said = refused(&PortWish { frame_bytes: 9014, ..wish("net_memif9,role=server") });
+    let said = refused(&PortWish { frame_bytes: 9014, ..wish(&memif(9)) });
     assert!(said.contains("an MTU of 1500 at most"), "{said}");
     let said = refused(&wish("net_memif9,role=server,zero-copy=yes"));
     assert!(said.contains("peer could write"), "{said}");
@@ -97,6 +98,9 @@ fn refusals_name_the_fix() {
     assert!(waited(10_000, true).contains("stopped while waiting"));
     let said = refused(&PortWish { queues: 5000, ..wish("net_null1") });
     assert!(said.contains("use fewer CPUs"), "{said}");
+    let isolate = SteerWish { isolate: true, ..SteerWish::default() };
+    let said = refused(&PortWish { steer: isolate, ..wish("net_null4") });
+    assert!(said.contains("flow_isolate") && said.contains("leave the line out"), "{said}");
     let _open = opened("net_null1");
     let said = refused(&wish("net_null1"));
     assert!(said.contains("open already"), "{said}");
@@ -110,7 +114,8 @@ fn memif(id: u32) -> String {
 
 fn null_swallows_and_makes_frames() {
     let mut port = opened("net_null0");
-    assert_eq!((port.facts.frame_bytes, port.facts.paired_queues), (1514, true));
+    assert_eq!(port.facts.frame_bytes, 1514);
+    assert!(matches!(port.facts.delivery, Delivery::Paired));
     assert_eq!(port.facts.kernel_sees, KernelSees::Nothing);
     let queue = &mut port.queues[0];
     assert_eq!(queue.state(), PortState::Up);
