@@ -7,7 +7,7 @@
 pub(crate) mod rare;
 
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
-use crate::frame::Frame;
+use crate::frame::{Frame, Tray};
 use crate::host::{Host, Verdict};
 use crate::parse::{Parsed, Parser};
 use crate::plan::{CorePlan, Payload, Role};
@@ -40,6 +40,18 @@ pub(crate) struct Engine<'m> {
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,
+}
+
+/// Where the frames of a burst go from the second pass.
+pub(crate) struct Ways<'t> {
+    /// Out again.
+    pub(crate) tx: &'t mut Tray,
+    /// Back to their pool.
+    pub(crate) done: &'t mut Tray,
+    /// To the kernel.
+    pub(crate) kernel: &'t mut Tray,
+    /// To the blank frames.
+    pub(crate) stock: &'t mut Tray,
 }
 
 impl<'m> Engine<'m> {
@@ -94,57 +106,106 @@ impl<'m> Engine<'m> {
         self.gateway_known
     }
 
-    /// First pass over a burst: says what each frame is, counts it, brings its slot near. Returns
-    /// the bytes of all frames.
+    /// First pass over a burst: says what each frame is, counts it, brings its slot near.
     #[inline(never)]
-    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) -> u64 {
-        let mut bytes = 0;
+    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
         for (frame, parsed) in frames.iter().zip(parsed) {
-            bytes += frame.len() as u64;
-            if self.parser.parse(frame, &self.table.space, parsed) {
+            let Some((id, segment)) = self.parser.usual(frame, &self.table.space) else {
+                self.look_closer(frame, parsed);
+                continue;
+            };
+            self.table.hint(id);
+            *parsed = Parsed::Tcp(id, segment);
+            if self.parser.counts_tos() && self.parser.has_tos(frame) {
                 self.tcp.stats.inc(Count::TosRx);
             }
-            match parsed {
-                Parsed::Tcp(id, _) => self.table.hint(*id),
-                Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
-                _ => {}
+        }
+    }
+
+    /// As [`Engine::look`], at one frame that is not usual.
+    #[inline(never)]
+    fn look_closer(&mut self, frame: &Frame, parsed: &mut Parsed) {
+        let (any, tos) = self.parser.parse(frame, &self.table.space);
+        self.tcp.stats.add(Count::TosRx, u64::from(tos));
+        match any {
+            Parsed::Tcp(id, _) => self.table.hint(id),
+            Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
+            _ => {}
+        }
+        *parsed = any;
+    }
+
+    /// Second pass over a burst: what each frame does. The answer, if there is one, is written over
+    /// it; and it goes where it belongs next.
+    #[inline(never)]
+    pub(crate) fn step(&mut self, burst: &mut Tray, parsed: &[Parsed], to: Ways<'_>, now: Instant) {
+        let Ways { tx, done, kernel, stock } = to;
+        let (mut kernel_room, mut stock_room) = (kernel.room(), stock.room());
+        let (gateway_known, mut segments) = (self.gateway_known, 0);
+        burst.sort([tx, done, kernel, stock], |index, frame| {
+            let verdict = match parsed.get(index) {
+                Some(Parsed::Tcp(id, segment)) if gateway_known => {
+                    segments += 1;
+                    match self.on_tcp(frame, *id, segment, now) {
+                        true => Verdict::Send,
+                        false => Verdict::Done,
+                    }
+                }
+                rare => self.on_rare(frame, rare.unwrap_or(&Parsed::Other)),
+            };
+            match verdict {
+                Verdict::Send => 0,
+                // What needs no answer serves as a blank frame.
+                Verdict::Done if stock_room > 0 => {
+                    stock_room -= 1;
+                    3
+                }
+                Verdict::Kernel if kernel_room > 0 => {
+                    kernel_room -= 1;
+                    2
+                }
+                Verdict::Kernel => {
+                    self.tcp.stats.inc(Count::KniFull);
+                    1
+                }
+                Verdict::Done => 1,
             }
-        }
-        bytes
+        });
+        self.tcp.stats.add(Count::TcpRx, segments);
     }
 
-    /// Second pass: what the frame does. The answer, if there is one, is written over it.
-    #[inline]
-    pub(crate) fn step(&mut self, frame: &mut Frame, parsed: &Parsed, now: Instant) -> Verdict {
-        match parsed {
-            Parsed::Tcp(id, segment) if self.gateway_known => self.on_tcp(frame, *id, segment, now),
-            rare => self.on_rare(frame, rare),
+    /// A segment of connection `id`. True if `frame` holds the answer now.
+    #[inline(always)]
+    fn on_tcp(&mut self, frame: &mut Frame, id: SlotId, segment: &Segment, now: Instant) -> bool {
+        let Some(slot) = self.table.slots.get(id.0 as usize) else { return false };
+        match self.tcp.predicted(slot, segment, segment.payload(frame.bytes())) {
+            Some(message) => self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+                tcp.on_predicted(slot, segment, message, stamp)
+            }),
+            None => self.on_unpredicted(frame, id, segment, now),
         }
     }
 
-    #[inline]
-    fn on_tcp(
+    /// As [`Engine::on_tcp`], for any segment.
+    #[inline(never)]
+    fn on_unpredicted(
         &mut self,
         frame: &mut Frame,
         id: SlotId,
         segment: &Segment,
         now: Instant,
-    ) -> Verdict {
-        self.tcp.stats.inc(Count::TcpRx);
-        let answered = self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
+    ) -> bool {
+        self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
             if slot.tuple_sum == 0 {
                 describe(plan, frame, slot);
             }
-            let at = usize::from(segment.payload_at);
-            let payload = frame.bytes().get(at..at + usize::from(segment.payload_bytes));
-            tcp.on_segment(slot, segment, payload.unwrap_or_default(), stamp)
-        });
-        if answered { Verdict::Send } else { Verdict::Done }
+            tcp.on_any(slot, segment, segment.payload(frame.bytes()), stamp)
+        })
     }
 
     /// Lets something happen to connection `id`, puts its timer and what it still has to say in
     /// their places, and writes the segment that follows into `frame`. False if none does.
-    #[inline]
+    #[inline(always)]
     fn act(
         &mut self,
         id: SlotId,
@@ -155,17 +216,14 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
-        let (wheel, place) = match slot.timer {
-            Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
-            _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
-        };
+        let wheel = if slot.timer == Timer::Pace { Wheel::Fine } else { Wheel::Coarse };
+        let place = place_in(wheel);
         if slot.timer != Timer::None && !slot.flags.contains(place) {
             slot.flags.insert(place);
             self.timers.arm(wheel, id, slot.due.since(stamp), now);
         }
-        let waits = slot.flags.contains(SlotFlags::READY);
-        if !waits && self.tcp.wants_more(slot) && self.ready.push(id) {
-            slot.flags.insert(SlotFlags::READY);
+        if slot.flags.contains(SlotFlags::ACK_OWED) || slot.snd_nxt != slot.snd_last() {
+            make_ready(id, slot, &self.tcp, &mut self.ready);
         }
         let Some(reply) = reply else { return false };
         let payload_sum = match reply.payload_bytes {
@@ -205,33 +263,37 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Slots whose timer may have rung, at most `out.len()`; their memory is brought near.
-    pub(crate) fn expire(&mut self, now: Instant, out: &mut [SlotId]) -> usize {
-        let mut count = self.timers.expire(Wheel::Coarse, now, out);
+    /// Slots of `wheel` whose timer may have rung, at most `out.len()`; their memory is brought
+    /// near.
+    #[inline]
+    pub(crate) fn expire(&mut self, wheel: Wheel, now: Instant, out: &mut [SlotId]) -> usize {
+        let count = self.timers.expire(wheel, now, out);
         for id in &out[..count] {
-            self.forget_place(*id, SlotFlags::IN_COARSE_WHEEL);
+            self.table.hint(*id);
         }
-        let fine = self.timers.expire(Wheel::Fine, now, &mut out[count..]);
-        for id in &out[count..count + fine] {
-            self.forget_place(*id, SlotFlags::IN_FINE_WHEEL);
-        }
-        count += fine;
         count
     }
 
-    fn forget_place(&mut self, id: SlotId, place: SlotFlags) {
-        if let Some(slot) = self.table.slot(id) {
-            slot.flags.remove(place);
+    /// These slots came out of `wheel`: rings the timers that are due, puts the others back. What
+    /// is to be sent is written into frames of `stock` and laid on `tx`; there must be enough of
+    /// them, and places.
+    #[inline(never)]
+    pub(crate) fn ring(
+        &mut self,
+        wheel: Wheel,
+        due: &[SlotId],
+        (stock, tx): (&mut Tray, &mut Tray),
+        now: Instant,
+    ) {
+        for id in due {
+            stock.offer(tx, |frame| {
+                self.act(*id, frame, now, |_, tcp, slot, _, stamp| {
+                    slot.flags.remove(place_in(wheel));
+                    let rings = slot.timer != Timer::None && stamp.reached(slot.due);
+                    if rings { tcp.on_timer(slot, stamp) } else { None }
+                })
+            });
         }
-    }
-
-    /// A slot came out of a wheel: rings its timer if that is due, else puts it back. True if
-    /// `frame` holds a segment now.
-    pub(crate) fn ring(&mut self, id: SlotId, frame: &mut Frame, now: Instant) -> bool {
-        self.act(id, frame, now, |_, tcp, slot, _, stamp| {
-            let rings = slot.timer != Timer::None && stamp.reached(slot.due);
-            if rings { tcp.on_timer(slot, stamp) } else { None }
-        })
     }
 
     /// Connections open now.
@@ -275,6 +337,24 @@ impl<'m> Engine<'m> {
     /// When the next timer rings at the latest.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.next()
+    }
+}
+
+/// Puts a slot that may have more to say into the ready list.
+#[inline(never)]
+fn make_ready(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>, ready: &mut Ready) {
+    let waits = slot.flags.contains(SlotFlags::READY);
+    if !waits && tcp.wants_more(slot) && ready.push(id) {
+        slot.flags.insert(SlotFlags::READY);
+    }
+}
+
+/// The flag of a slot that lies in `wheel`.
+#[inline(always)]
+fn place_in(wheel: Wheel) -> SlotFlags {
+    match wheel {
+        Wheel::Fine => SlotFlags::IN_FINE_WHEEL,
+        Wheel::Coarse => SlotFlags::IN_COARSE_WHEEL,
     }
 }
 

@@ -312,6 +312,51 @@ impl Tray {
         }
     }
 
+    /// Lets `judge` see every frame, oldest first, and moves it behind the others of the tray that
+    /// the judgement names by its place in `trays`. What finds no room there stays, in order.
+    #[inline(always)]
+    pub fn sort<const N: usize>(
+        &mut self,
+        mut trays: [&mut Tray; N],
+        mut judge: impl FnMut(usize, &mut Frame) -> usize,
+    ) {
+        let len = core::mem::take(&mut self.len);
+        for index in 0..len {
+            // SAFETY: every place below the old `len` holds a frame; places are emptied in order
+            // and filled again only before this one.
+            let frame = unsafe { self.places[index].assume_init_mut() };
+            let named = judge(index, frame);
+            // SAFETY: as above; the place is not read again.
+            let frame = unsafe { self.places[index].assume_init_read() };
+            let tray = match trays.get_mut(named) {
+                Some(tray) if tray.room() > 0 => tray,
+                _ => &mut *self,
+            };
+            if let Some(place) = tray.places.get_mut(tray.len) {
+                place.write(frame);
+                tray.len += 1;
+            }
+        }
+    }
+
+    /// Lets `write` fill the newest frame and moves it behind the others of `to` if that says
+    /// true. `None` without a frame here or a place there.
+    #[inline(always)]
+    pub fn offer(&mut self, to: &mut Tray, write: impl FnOnce(&mut Frame) -> bool) -> Option<bool> {
+        let newest = self.len.checked_sub(1)?;
+        let blank = self.places.get_mut(newest)?;
+        let place = to.places.get_mut(to.len)?;
+        // SAFETY: every place below `len` holds a frame.
+        let written = write(unsafe { blank.assume_init_mut() });
+        if written {
+            // SAFETY: as above, and the place is out of reach now.
+            place.write(unsafe { blank.assume_init_read() });
+            self.len = newest;
+            to.len += 1;
+        }
+        Some(written)
+    }
+
     /// Hands on the `count` oldest frames (all, if there are fewer); the rest moves up.
     #[inline]
     pub fn drain_front(&mut self, count: usize, mut to: impl FnMut(Frame)) {

@@ -62,6 +62,8 @@ const CORE: &[(&str, &[&str])] = &[
     // A segment in, what to do out: it never sees a frame, a port or a template.
     ("tcp", &["conn", "http", "plan", "stats", "time", "wire"]),
     ("parse", &["conn", "frame", "plan", "stats", "tcp", "wire"]),
+    // Frames as they are on the wire in, plain ones out, and back.
+    ("encap", &["frame", "parse", "plan", "stats", "wire"]),
     ("template", &["conn", "frame", "plan", "port", "tcp", "wire"]),
     ("host", &["frame", "parse", "plan", "stats", "sync", "time", "wire"]),
     (
@@ -75,6 +77,7 @@ const CORE: &[(&str, &[&str])] = &[
         "worker",
         &[
             "conn",
+            "encap",
             "engine",
             "exception",
             "frame",
@@ -95,6 +98,7 @@ const CORE: &[(&str, &[&str])] = &[
 /// What each room of the shell may know of the others.
 const SHELL: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("daemon", &[]),
     ("signals", &[]),
     ("memory", &[]),
     ("config", &[]),
@@ -124,7 +128,7 @@ const SHELL: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("cli", &["config", "demo", "plan", "report", "run", "verdict"]),
+    ("cli", &["config", "daemon", "demo", "plan", "report", "run", "verdict"]),
     ("main", &[]),
 ];
 

@@ -65,6 +65,9 @@ fn gateway_mac(word: Option<&Word>, notes: &mut Vec<Note>) -> Result<Option<MacA
         notes.push(word.note("a MAC address of zeros is none: the gateway is asked for its own"));
         return Ok(None);
     }
+    if address.is_multicast() {
+        notes.push(word.note("this MAC address is a group's: more than one station gets the load"));
+    }
     Ok(Some(address))
 }
 
@@ -287,5 +290,13 @@ pub(super) fn socket_mem(config: &mut Config, _: &Word, arguments: &[Word]) -> D
 
 pub(super) fn eal(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     config.eal.extend(arguments.iter().map(|word| word.text.to_owned()));
+    Ok(())
+}
+
+pub(super) fn daemon(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    config.daemon = true;
+    if let Some(extra) = arguments.first() {
+        config.remarks.push(extra.note(format!("'{}' is ignored, as in dperf", extra.text)));
+    }
     Ok(())
 }

@@ -176,15 +176,6 @@ const ROLE: &[Keyword] = &[
         reads: Whole(0..=u64::MAX, |c, n| c.seed = n),
         ..KEYWORD
     },
-    Keyword {
-        name: "daemon",
-        brief: "run in the background",
-        help: "dperf writes to /var/log/dperf then.",
-        example: "daemon",
-        built: false,
-        reads: Flag(|_| ()),
-        ..KEYWORD
-    },
 ];
 
 const ADDRESSES: &[Keyword] = &[
@@ -229,8 +220,8 @@ const ADDRESSES: &[Keyword] = &[
         repeats: true,
         default: "none: it must be given",
         brief: "server addresses of a port: COUNT from ADDRESS on, then further ones",
-        help: "One line per port, on either side, written as `client`. If a port has as many server addresses as \
-               workers, each worker has one of them.",
+        help: "One line per port, on either side, written as `client`. If a port has as many server \
+               addresses as workers, each worker has one of them.",
         example: "server 10.0.2.1 1",
         reads: Words(arguments::server),
         ..KEYWORD
@@ -607,9 +598,9 @@ const TCP: &[Keyword] = &[
         form: "SECONDS",
         default: "2",
         brief: "first retransmission time-out",
-        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same), so \
-               more than 125 s are taken as 125 s, with a note. An answer that does not come within 4 of them, plus the keepalive interval, is an \
-               error.",
+        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same), \
+               so more than 125 s are taken as 125 s, with a note. An answer that does not come \
+               within 4 of them, plus the keepalive interval, is an error.",
         example: "retransmit_timeout 3",
         reads: Leading(1..=300, |c, n| c.retransmit_timeout_s = n as u32),
         ..KEYWORD
@@ -710,8 +701,29 @@ const OUTPUT: &[Keyword] = &[
     Keyword {
         name: "clear_screen",
         brief: "clear the screen before each output",
+        help: "On a terminal only.",
         example: "clear_screen",
         reads: Flag(|c| c.clear_screen = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "per_worker",
+        brief: "a line for each worker and each port in each output",
+        help: "Also `--per-worker`; records have them always. dperf has no such keyword.",
+        example: "per_worker",
+        reads: Flag(|c| c.per_worker = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "daemon",
+        form: "[WORD]...",
+        brief: "run in the background, with the output in a log file",
+        help: "Appends to /var/log/dperf/dperf-ctl-client.log or dperf-ctl-server.log; the folder \
+               must be there (DPERF_SHELL_LOG_DIR in the environment names another). SIGTERM or \
+               SIGINT ends the run in order, with totals in the log. As in dperf, words behind it \
+               do not count.",
+        example: "daemon",
+        reads: Words(arguments::daemon),
         ..KEYWORD
     },
 ];

@@ -2,6 +2,7 @@
 //! status, without root and without a device.
 
 mod block;
+mod daemon;
 mod demo;
 mod dperf_flags;
 mod examples;
