@@ -6,7 +6,7 @@
 use dperf_core::exception::Closed;
 use dperf_core::port::PacketQueue;
 use dperf_core::stats::{Count, Reader, Snapshot};
-use dperf_core::steer::Steering;
+use dperf_core::steer::Hash;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
@@ -14,7 +14,7 @@ use dperf_shell::config::{self, Config, Source};
 use dperf_shell::crew;
 use dperf_shell::memory::Arena;
 use dperf_shell::plan::Plan;
-use dperf_shell::port::{Opened, link, rss};
+use dperf_shell::port::{Delivery, Opened, link, rss};
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLI;
@@ -42,15 +42,12 @@ struct Side {
 }
 
 impl Side {
-    fn new(config: &Config, port: Opened, control: &'static Control, choose: bool) -> Side {
+    fn new(config: &Config, port: Opened, control: &'static Control) -> Side {
         let plan = Plan::new(config, &[port.facts], TickRate::NANOSECONDS);
         let plan = plan.unwrap_or_else(|why| panic!("{why}"));
         let gateway: &Gateway = Box::leak(Box::new(Gateway::new(config.ports[0].gateway_mac)));
         let mut side = Side { workers: Vec::new(), readers: Vec::new() };
-        for (mut worker, queue) in plan.lend().into_iter().zip(port.queues) {
-            if !choose {
-                worker.core.steering = Steering::Whole;
-            }
+        for (worker, queue) in plan.lend().into_iter().zip(port.queues) {
             let Arena { slots, chunks } = Arena::map(worker.slots).expect("memory");
             let (stats, reader) = crew::page();
             let lent = Lent { slots, chunks, stats, gateway, control };
@@ -89,19 +86,16 @@ struct Run {
 
 impl Run {
     fn new(crowd: [u16; 3], both: &str, client: &str) -> Run {
-        Run::made(crowd, both, client, true)
+        Run::made(crowd, both, client, &rss::KEY)
     }
 
-    /// `choose`: the client's workers open only tuples of their own.
-    fn made(
-        [clients, servers, addresses]: [u16; 3],
-        both: &str,
-        client: &str,
-        choose: bool,
-    ) -> Run {
+    /// The client's end says that it hashes with the key `told`.
+    fn made([clients, servers, addresses]: [u16; 3], both: &str, client: &str, told: &[u8]) -> Run {
         let control: &Control = Box::leak(Box::default());
         let choices = [clients, servers].map(|queues| rss::even(false, queues));
-        let (near, far) = link::open_hashed(choices, 1514, link::FRAMES);
+        let (mut near, far) = link::open_hashed(choices, 1514, link::FRAMES);
+        let hash = Hash::toeplitz(told, false, true);
+        near.facts.delivery = Delivery::Hashed(rss::lend(hash, choices[0].table().to_vec()));
         let [client_mac, server_mac] = link::MACS;
         let cpus = |count| (0..count).map(|cpu: u16| cpu.to_string()).collect::<Vec<_>>().join(" ");
         let both = format!(
@@ -123,7 +117,7 @@ impl Run {
         let sides = texts.map(|text| {
             let source = Source { name: "test".to_owned(), bytes: text.into_bytes() };
             let config = config::read(&[source]).unwrap_or_else(|why| panic!("{why}")).config;
-            Side::new(&config, ends.next().expect("two ends"), control, choose)
+            Side::new(&config, ends.next().expect("two ends"), control)
         });
         control.advance(Phase::Run);
         Run { sides, control, now: 0 }
@@ -221,16 +215,21 @@ fn as_many_connections_are_open_as_are_asked_for() {
     }
 }
 
-/// Without the client's choice of tuples, answers come to workers that never asked.
+/// A device that hashes otherwise than it says: its answers come to workers that never asked. They
+/// are counted by that name, and nobody's connection is reset.
 #[test]
-fn workers_that_do_not_choose_get_in_each_others_way() {
-    let load = |choose| {
-        let mut run = Run::made([2, 2, 1], "", "cps 1k", choose);
+fn a_device_that_hashes_otherwise_is_found_out() {
+    let load = |key: u8| {
+        let mut told = rss::KEY;
+        // What the low bits of clients' ports add to the low bits of the hash.
+        told[14] ^= key;
+        let mut run = Run::made([2, 2, 1], "", "cps 1k", &told);
         run.until(SECOND);
         run.sides[0].total()
     };
-    let (chosen, blind) = (load(true), load(false));
-    let answered = chosen.get(Count::Http2xx);
-    assert!(chosen.get(Count::TcpDrop) == 0 && answered >= 990, "{chosen:?}");
-    assert!(blind.get(Count::TcpDrop) > 100 && blind.get(Count::Http2xx) < 900, "{blind:?}");
+    let (honest, lying) = (load(0), load(0x55));
+    assert!(honest.get(Count::TcpDrop) == 0 && honest.get(Count::Http2xx) >= 990, "{honest:?}");
+    let wrong = lying.get(Count::DropWrongQueue);
+    assert!(wrong > 100 && wrong == lying.get(Count::TcpDrop), "{lying:?}");
+    assert_eq!(lying.get(Count::RstTx), 0);
 }
