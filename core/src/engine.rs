@@ -142,10 +142,15 @@ impl<'m> Engine<'m> {
     pub(crate) fn step(&mut self, burst: &mut Tray, parsed: &[Parsed], to: Ways<'_>, now: Instant) {
         let Ways { tx, done, kernel, stock } = to;
         let (mut kernel_room, mut stock_room) = (kernel.room(), stock.room());
+        let (gateway_known, mut segments) = (self.gateway_known, 0);
         burst.sort([tx, done, kernel, stock], |index, frame| {
             let verdict = match parsed.get(index) {
-                Some(Parsed::Tcp(id, segment)) if self.gateway_known => {
-                    self.on_tcp(frame, *id, segment, now)
+                Some(Parsed::Tcp(id, segment)) if gateway_known => {
+                    segments += 1;
+                    match self.on_tcp(frame, *id, segment, now) {
+                        true => Verdict::Send,
+                        false => Verdict::Done,
+                    }
                 }
                 rare => self.on_rare(frame, rare.unwrap_or(&Parsed::Other)),
             };
@@ -167,28 +172,38 @@ impl<'m> Engine<'m> {
                 Verdict::Done => 1,
             }
         });
+        self.tcp.stats.add(Count::TcpRx, segments);
     }
 
+    /// A segment of connection `id`. True if `frame` holds the answer now.
     #[inline(always)]
-    fn on_tcp(
+    fn on_tcp(&mut self, frame: &mut Frame, id: SlotId, segment: &Segment, now: Instant) -> bool {
+        let Some(slot) = self.table.slots.get(id.0 as usize) else { return false };
+        match self.tcp.predicted(slot, segment, segment.payload(frame.bytes())) {
+            Some(message) => self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+                tcp.on_predicted(slot, segment, message, stamp)
+            }),
+            None => self.on_unpredicted(frame, id, segment, now),
+        }
+    }
+
+    /// As [`Engine::on_tcp`], for any segment.
+    #[inline(never)]
+    fn on_unpredicted(
         &mut self,
         frame: &mut Frame,
         id: SlotId,
         segment: &Segment,
         now: Instant,
-    ) -> Verdict {
-        self.tcp.stats.inc(Count::TcpRx);
-        let answered = self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
+    ) -> bool {
+        self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
             if slot.tuple_sum == 0 && !describe(plan, frame, slot) {
                 tcp.stats.inc(Count::TcpDrop);
                 tcp.stats.inc(Count::DropWrongQueue);
                 return None;
             }
-            let at = usize::from(segment.payload_at);
-            let payload = frame.bytes().get(at..at + usize::from(segment.payload_bytes));
-            tcp.on_segment(slot, segment, payload.unwrap_or_default(), stamp)
-        });
-        if answered { Verdict::Send } else { Verdict::Done }
+            tcp.on_any(slot, segment, segment.payload(frame.bytes()), stamp)
+        })
     }
 
     /// Lets something happen to connection `id`, puts its timer and what it still has to say in
@@ -210,9 +225,8 @@ impl<'m> Engine<'m> {
             slot.flags.insert(place);
             self.timers.arm(wheel, id, slot.due.since(stamp), now);
         }
-        let waits = slot.flags.contains(SlotFlags::READY);
-        if !waits && self.tcp.wants_more(slot) && self.ready.push(id) {
-            slot.flags.insert(SlotFlags::READY);
+        if slot.flags.contains(SlotFlags::ACK_OWED) || slot.snd_nxt != slot.snd_last() {
+            make_ready(id, slot, &self.tcp, &mut self.ready);
         }
         let Some(reply) = reply else { return false };
         let payload_sum = match reply.payload_bytes {
@@ -263,20 +277,26 @@ impl<'m> Engine<'m> {
         count
     }
 
-    /// A slot came out of `wheel`: rings its timer if that is due, else puts it back. True if
-    /// `frame` holds a segment now.
+    /// These slots came out of `wheel`: rings the timers that are due, puts the others back. What
+    /// is to be sent is written into frames of `stock` and laid on `tx`; there must be enough of
+    /// them, and places.
+    #[inline(never)]
     pub(crate) fn ring(
         &mut self,
         wheel: Wheel,
-        id: SlotId,
-        frame: &mut Frame,
+        due: &[SlotId],
+        (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
-    ) -> bool {
-        self.act(id, frame, now, |_, tcp, slot, _, stamp| {
-            slot.flags.remove(place_in(wheel));
-            let rings = slot.timer != Timer::None && stamp.reached(slot.due);
-            if rings { tcp.on_timer(slot, stamp) } else { None }
-        })
+    ) {
+        for id in due {
+            stock.offer(tx, |frame| {
+                self.act(*id, frame, now, |_, tcp, slot, _, stamp| {
+                    slot.flags.remove(place_in(wheel));
+                    let rings = slot.timer != Timer::None && stamp.reached(slot.due);
+                    if rings { tcp.on_timer(slot, stamp) } else { None }
+                })
+            });
+        }
     }
 
     /// Connections open now.
@@ -320,6 +340,15 @@ impl<'m> Engine<'m> {
     /// When the next timer rings at the latest.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.next()
+    }
+}
+
+/// Puts a slot that may have more to say into the ready list.
+#[inline(never)]
+fn make_ready(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>, ready: &mut Ready) {
+    let waits = slot.flags.contains(SlotFlags::READY);
+    if !waits && tcp.wants_more(slot) && ready.push(id) {
+        slot.flags.insert(SlotFlags::READY);
     }
 }
 

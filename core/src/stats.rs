@@ -169,7 +169,7 @@ counters! {
     KniTx = "kniTx",
     /// Packets for the kernel that were dropped because it took none for too long.
     KniFull = "kniFull",
-    /// Packets that the kernel refused.
+    /// Packets that the kernel refused, and such of its own as are longer than the port's frames.
     KniErrors = "kniErrors",
     /// Ticks spent in turns that moved something.
     BusyTicks = "busyTicks",

@@ -21,6 +21,8 @@ pub struct Ports {
     pub of_role: Vec<Vec<Opened>>,
     /// The ways to the kernel, in the order of the ports; a role may have none.
     pub exceptions: Vec<Vec<exception::Opened>>,
+    /// There is a command to run for each of the kernel's interfaces, and no interface.
+    idle_hook: bool,
     /// Keeps the kernel from answering for the addresses of the load.
     silences: Vec<Silence>,
     #[cfg(feature = "dpdk")]
@@ -73,10 +75,14 @@ impl Ports {
         }
         #[cfg(feature = "dpdk")]
         dpdk_ports::wait_for_links(roles, &mut of_role, stopped)?;
-        let _ = stopped;
-        let exceptions = roles.iter().zip(&of_role).map(|(config, opened)| ways(config, opened));
+        let both = roles.iter().zip(&of_role);
+        let exceptions: Vec<Vec<exception::Opened>> =
+            both.map(|(config, opened)| ways(config, opened, stopped)).collect::<Result<_>>()?;
+        let has_hook = roles.iter().any(|config| config.exception_up.is_some());
+        let has_interface = exceptions.iter().flatten().any(|way| !way.interfaces.is_empty());
         Ok(Ports {
-            exceptions: exceptions.collect::<Result<_>>()?,
+            exceptions,
+            idle_hook: has_hook && !has_interface,
             of_role,
             silences,
             #[cfg(feature = "dpdk")]
@@ -95,8 +101,11 @@ impl Ports {
         let undo = |remedy| format!("if this program is killed, undo with: {remedy}");
         let ports = self.of_role.iter().flatten().flat_map(|port| port.notes.iter().cloned());
         let ways = self.exceptions.iter().flatten().flat_map(|way| way.notes.iter().cloned());
+        let hook = "--exception-up is not run: no file makes an interface of the kernel's \
+                    (exception tap, tap-per-core or vhost-net)";
         ports
             .chain(ways)
+            .chain(self.idle_hook.then(|| hook.to_owned()))
             .chain(self.silences.iter().filter_map(Silence::remedy).map(undo))
             .collect()
     }
@@ -118,7 +127,11 @@ impl Ports {
 }
 
 /// The ways to the kernel of a role's opened ports.
-fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
+fn ways(
+    config: &Config,
+    opened: &[Opened],
+    stopped: &dyn Fn() -> bool,
+) -> Result<Vec<exception::Opened>> {
     let Some(wanted) = &config.exception else { return Ok(Vec::new()) };
     let mut ways = Vec::new();
     for (index, (port, device)) in config.ports.iter().zip(opened).enumerate() {
@@ -131,7 +144,7 @@ fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
         };
         for name in &way.interfaces {
             let Some(command) = &config.exception_up else { continue };
-            exception::bring_up(command, config.role, port, &device.facts, name)?;
+            exception::bring_up(command, (config.role, port, &device.facts), name, stopped)?;
         }
         ways.push(way);
     }
@@ -318,6 +331,14 @@ mod dpdk_ports {
         config.ports.len() as u32 * vhost_memory_mb(config.mtu + 14, config.queues())
     }
 
+    /// What the configuration tells DPDK's EAL.
+    fn eal_words(config: &Config) -> Vec<String> {
+        let mut words = vec![format!("--log-level={}", config.dpdk_log_level)];
+        words.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
+        words.extend(config.eal.iter().cloned());
+        words
+    }
+
     pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
         let ports =
             || roles.iter().flat_map(|config| config.ports.iter().map(move |port| (*config, port)));
@@ -326,12 +347,7 @@ mod dpdk_ports {
         if of_dpdk().next().is_none() && to_kernel_mb == 0 {
             return Ok(None);
         }
-        let mut extra = Vec::new();
-        for config in roles {
-            extra.push(format!("--log-level={}", config.dpdk_log_level));
-            extra.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
-            extra.extend(config.eal.iter().cloned());
-        }
+        let extra: Vec<String> = roles.iter().flat_map(|config| eal_words(config)).collect();
         let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
         let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
         dpdk::start(&EalArgs {
@@ -402,5 +418,30 @@ mod dpdk_ports {
             }
         }
         dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::eal_words;
+        use crate::config::{Source, read};
+
+        #[test]
+        fn dpdk_is_told_what_the_configuration_says() {
+            let words = |lines: &str| {
+                let bytes = format!(
+                    "cpu 0\nport net_null0 10.0.1.1 10.0.2.1\nclient 10.0.1.1 1\nserver 10.0.2.1 1\n\
+                     cps 1\n{lines}"
+                );
+                let source = Source { name: "t.conf".to_owned(), bytes: bytes.into_bytes() };
+                eal_words(&read(&[source]).unwrap().config).join(" ")
+            };
+            assert_eq!(words(""), "--log-level=4");
+            let levels = [("error", 4), ("warn", 5), ("info", 7), ("debug", 8)];
+            for (name, level) in levels {
+                assert_eq!(words(&format!("log_level {name}")), format!("--log-level={level}"));
+            }
+            assert_eq!(words("simd512"), "--log-level=4 --force-max-simd-bitwidth=512");
+            assert_eq!(words("eal --no-huge -m 512"), "--log-level=4 --no-huge -m 512");
+        }
     }
 }

@@ -62,6 +62,8 @@ const CORE: &[(&str, &[&str])] = &[
     // A segment in, what to do out: it never sees a frame, a port or a template.
     ("tcp", &["conn", "http", "plan", "stats", "time", "wire"]),
     ("parse", &["conn", "frame", "plan", "stats", "tcp", "wire"]),
+    // Frames as they are on the wire in, plain ones out, and back.
+    ("encap", &["frame", "parse", "plan", "stats", "wire"]),
     ("template", &["conn", "frame", "plan", "port", "tcp", "wire"]),
     ("host", &["frame", "parse", "plan", "stats", "sync", "time", "wire"]),
     (
@@ -75,6 +77,7 @@ const CORE: &[(&str, &[&str])] = &[
         "worker",
         &[
             "conn",
+            "encap",
             "engine",
             "exception",
             "frame",

@@ -118,7 +118,10 @@ fn named(
 ) -> Result<String, Complaint> {
     if name.is_empty() || name.len() > longest || !name.chars().all(sound) {
         let why = format!("'{text}' has no proper name behind the colon");
-        return Err(Complaint::new(why, format!("1 to {longest} letters, digits, '-' or '_'")));
+        return Err(Complaint::new(
+            why,
+            format!("1 to {longest} letters, digits, '-', '_' or '.'"),
+        ));
     }
     Ok(name.to_owned())
 }

@@ -87,7 +87,7 @@ fn open_queues(name: &str, facts: &Facts, count: usize) -> Result<Vec<VhostQueue
     tap::set_up(name, facts)?;
     let interface = Arc::new(tap::hold(name)?);
     let queue = |queue| VhostQueue {
-        path: DevicePath(queue),
+        path: DevicePath::new(queue),
         interface: Arc::clone(&interface),
         state: PortState::Up,
     };
@@ -116,6 +116,10 @@ impl ExceptionPath for VhostQueue {
 
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         self.path.collect(blanks)
+    }
+
+    fn oversized(&mut self) -> u64 {
+        self.path.oversized()
     }
 
     /// DPDK does not notice that the interface was deleted.

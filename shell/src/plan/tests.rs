@@ -1,6 +1,7 @@
 //! Plans are exact: every connection has one owner, every share of the load adds up.
 
 mod dperf_files;
+mod encap;
 mod golden;
 
 use std::collections::HashSet;

@@ -17,7 +17,8 @@ use dperf_core::conn::{Chunk, Slot};
 use dperf_core::http::{RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::exception::Closed;
 use dperf_core::plan::{
-    AddressBlock, AddressList, CorePlan, Encap, Messages, PacePlan, Payload, PortRange, Role, number,
+    AddressBlock, AddressList, CorePlan, Encap, Messages, PacePlan, Payload, PortRange, Role,
+    number,
 };
 use dperf_core::stats::{Count, Page, Reader};
 use dperf_core::steer::Steering;

@@ -159,6 +159,31 @@ fn tunnels_have_their_own_rules() {
 }
 
 #[test]
+fn tags_and_tunnels_are_refused_where_nobody_looks_behind_them() {
+    let on = |port: &str, cpu: &str, lines: &str| {
+        let client = CLIENT.replace("link:a", port).replace("cpu 0", cpu);
+        let client = client.replace("server 10.0.2.1 1", "server 10.0.2.1 2");
+        let said = refusal(text(&format!("{client}{lines}")));
+        said.strip_prefix("t.conf:3:1: port: ").map(str::to_owned).unwrap_or(said)
+    };
+    let tunnel = TUNNEL.replace(" 1 10.0.2.1 1", " 2 10.0.2.1 2");
+    for (port, cpu, lines, expected) in [
+        ("af_xdp:eth0", "cpu 0", "vlan 5", "vlan on af_xdp:eth0 is not supported yet"),
+        ("af_xdp:eth0", "cpu 0", TUNNEL, "vxlan on af_xdp:eth0 is not supported yet"),
+        ("af_packet:eth0", "cpu 0", "vlan 5 6", "accepted"),
+        ("link:a", "cpu 0 1", &tunnel, "accepted"),
+        (
+            "af_packet:eth0",
+            "cpu 0 1",
+            "vlan 5 6",
+            "vlan with several workers on af_packet:eth0 is not supported yet",
+        ),
+    ] {
+        assert_eq!(on(port, cpu, lines), expected, "{port} {lines}");
+    }
+}
+
+#[test]
 fn what_is_not_built_is_refused_by_name() {
     let table = [
         ("protocol udp", "7:1: protocol: udp is not supported yet"),

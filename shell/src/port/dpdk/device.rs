@@ -434,6 +434,9 @@ impl Drop for Port {
             // SAFETY: no queue is left to use the port; the pools are dropped after this, when the
             // rings have given their buffers back.
             unsafe { dpdk_sys::rte_eth_dev_stop(self.id) };
+            if !self.members.is_empty() {
+                std::thread::sleep(bond::LAST_LOOK);
+            }
         }
         // A bond lets go of its members as it closes.
         self.device.close();
