@@ -85,33 +85,37 @@ struct Run {
 }
 
 impl Run {
-    fn new(crowd: [u16; 3], both: &str, client: &str) -> Run {
-        Run::made(crowd, both, client, &rss::KEY)
+    fn new(crowd: [u16; 3], lines: [&str; 2]) -> Run {
+        Run::told(crowd, lines, &rss::KEY, false)
     }
 
     /// The client's end says that it hashes with the key `told`.
-    fn made([clients, servers, addresses]: [u16; 3], both: &str, client: &str, told: &[u8]) -> Run {
+    fn told(crowd: [u16; 3], [both, client]: [&str; 2], told: &[u8], ipv6: bool) -> Run {
+        let [clients, servers, addresses] = crowd;
         let control: &Control = Box::leak(Box::default());
-        let choices = [clients, servers].map(|queues| rss::even(false, queues));
+        let choices = [clients, servers].map(|queues| rss::even(ipv6, queues));
         let (mut near, far) = link::open_hashed(choices, 1514, link::FRAMES);
-        let hash = Hash::toeplitz(told, false, true);
+        let hash = Hash::toeplitz(told, ipv6, true);
         near.facts.delivery = Delivery::Hashed(rss::lend(hash, choices[0].table().to_vec()));
-        let [client_mac, server_mac] = link::MACS;
+        let (net, dot) = if ipv6 { ("fd00::", ":") } else { ("10.0.", ".") };
+        let address = |side: u8, host: u8| format!("{net}{side}{dot}{host}");
         let cpus = |count| (0..count).map(|cpu: u16| cpu.to_string()).collect::<Vec<_>>().join(" ");
-        let both = format!(
-            "duration 1h\nclient 10.0.1.2 3\nserver 10.0.2.2 {addresses}\nprotocol http\n\
-             neigh_ignore\n{both}\n"
-        );
+        let text = |mode, workers, [ours, theirs]: [u8; 2], mac, more: &str| {
+            format!(
+                "mode {mode}\ncpu {}\nport link:a {} {} {mac}\nduration 1h\nclient {} 3\n\
+                 server {} {addresses}\nprotocol http\nneigh_ignore\n{both}\n{more}\n",
+                cpus(workers),
+                address(ours, 1),
+                address(theirs, 1),
+                address(1, 2),
+                address(2, 2)
+            )
+        };
+        let [client_mac, server_mac] = link::MACS;
+        let client = format!("slow_start 0\n{client}");
         let texts = [
-            format!(
-                "mode client\ncpu {}\nport link:a 10.0.1.1 10.0.2.1 {server_mac}\n{both}\n\
-                 slow_start 0\n{client}\n",
-                cpus(clients)
-            ),
-            format!(
-                "mode server\ncpu {}\nport link:a 10.0.2.1 10.0.1.1 {client_mac}\n{both}\n",
-                cpus(servers)
-            ),
+            text("client", clients, [1, 2], server_mac, &client),
+            text("server", servers, [2, 1], client_mac, ""),
         ];
         let mut ends = [near, far].into_iter();
         let sides = texts.map(|text| {
@@ -176,13 +180,15 @@ fn assert_spread(users: &[Option<usize>], workers: u16) {
 
 #[test]
 fn every_tuple_is_used_and_every_flow_stays_on_one_core() {
-    for &crowd in CROWDS {
+    let crowds = CROWDS.iter().map(|crowd| (crowd, false));
+    for (&crowd, ipv6) in crowds.chain([(&[2, 2, 1], true), (&[4, 2, 3], true)]) {
         let [clients, servers, addresses] = crowd;
         let tuples = 3 * u64::from(addresses) * 400;
         // So that each comes round at least twice.
         let (cps, seconds) = (tuples / 4, 9);
-        let mut run =
-            Run::new(crowd, "client_port_range 1000 1399", &format!("cps {cps}\nlaunch_num 1"));
+        let client = format!("cps {cps}\nlaunch_num 1");
+        let lines = ["client_port_range 1000 1399", &client];
+        let mut run = Run::told(crowd, lines, &rss::KEY, ipv6);
         run.until(seconds * SECOND + 1);
         let opened = run.sides[0].total().get(Count::SkOpen);
         let asked = cps * seconds;
@@ -202,7 +208,7 @@ fn every_tuple_is_used_and_every_flow_stays_on_one_core() {
 fn as_many_connections_are_open_as_are_asked_for() {
     for &crowd in CROWDS {
         let asked = 300;
-        let mut run = Run::new(crowd, "keepalive 1ms", &format!("cps 20k\ncc {asked}"));
+        let mut run = Run::new(crowd, ["keepalive 1ms", &format!("cps 20k\ncc {asked}")]);
         run.until(40 * MILLI);
         for _ in 0..10 {
             run.until(run.now + MILLI);
@@ -223,7 +229,7 @@ fn a_device_that_hashes_otherwise_is_found_out() {
         let mut told = rss::KEY;
         // What the low bits of clients' ports add to the low bits of the hash.
         told[14] ^= key;
-        let mut run = Run::made([2, 2, 1], "", "cps 1k", &told);
+        let mut run = Run::told([2, 2, 1], ["", "cps 1k"], &told, false);
         run.until(SECOND);
         run.sides[0].total()
     };
