@@ -147,9 +147,9 @@ counters! {
     TcpReq = "tcpReq",
     /// Raw (not HTTP) responses.
     TcpRsp = "tcpRsp",
-    /// Handshakes timed.
+    /// Handshakes (UDP: answers) timed.
     RttCount = "rttCount",
-    /// Sum of the handshake times, in stamp units.
+    /// Sum of those times, in the finest stamp units of the clock.
     RttUnits = "rttUnits",
     /// Turns in which due opens were put off, because no tuple was free.
     Deferred = "deferred",
@@ -205,6 +205,9 @@ counters! {
     DropForeignAddress = "dropForeignAddress",
     /// Dropped: a TCP segment to our address without a connection.
     DropNoConnection = "dropNoConnection",
+    /// Dropped: a TCP segment of another worker's connection, brought to a queue other than the one
+    /// that the device's hash names.
+    DropWrongQueue = "dropWrongQueue",
     /// Dropped: a TCP flag combination that no state allows.
     DropFlags = "dropFlags",
     /// Dropped: sequence numbers outside the window.

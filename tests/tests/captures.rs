@@ -12,13 +12,15 @@ use dperf_tests::process::Folder;
 use dperf_tests::scenario::{MILLI, Scenario, Travel};
 use dperf_tests::sim;
 
+/// Asks for something else.
+type Change = fn(Scenario) -> Scenario;
+
 /// A kind of traffic.
 struct Case {
     name: &'static str,
     /// What tshark finds in a frame that carries a segment, from the outside in.
     layers: &'static str,
-    /// What is asked for.
-    scenario: fn(Scenario) -> Scenario,
+    scenario: Change,
 }
 
 const CASES: &[Case] = &[
@@ -56,7 +58,7 @@ const CASES: &[Case] = &[
 ];
 
 /// What connections carry, for every case.
-const LOADS: &[(&str, fn(Scenario) -> Scenario)] = &[
+const LOADS: &[(&str, Change)] = &[
     ("short connections", |case| case),
     ("sums left to the device", |case| Scenario { offloads: Offloads::all(), ..case }),
     ("large answers", |case| Scenario { response_bytes: 100_000, cps: 1_000, ..case }),

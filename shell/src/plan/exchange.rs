@@ -4,14 +4,8 @@ use dperf_core::plan::Role;
 use serde::Serialize;
 
 use super::Plan;
-use crate::config::{Config, Protocol};
-
-/// Bytes of options in a SYN: MSS and window scale.
-const SYN_OPTION_BYTES: u64 = 8;
-/// Bytes of an Ethernet header, of a TCP and of a UDP header.
-const ETHERNET_BYTES: u64 = 14;
-const TCP_BYTES: u64 = 20;
-const UDP_BYTES: u64 = 8;
+use super::load::{SYN_OPTION_BYTES, TCP_BYTES, UDP_BYTES, ip_head};
+use crate::config::Config;
 
 /// One kind of frame.
 #[derive(Clone, Debug, Serialize)]
@@ -27,18 +21,22 @@ pub struct FrameRecord {
 }
 
 /// The frames of one connection with one request, if nothing is lost, in their order. (Kept
-/// connections repeat request and response; a long response is acknowledged on its way.)
+/// connections repeat request and response; a long response is acknowledged on its way; of several
+/// sizes the first is told.)
 pub(super) fn exchange(config: &Config, plan: &Plan) -> Vec<FrameRecord> {
-    let around = u64::from(config.added_to_frames());
-    let head = ETHERNET_BYTES + around + if config.is_ipv6() { 40 } else { 20 };
-    if config.protocol == Protocol::Udp {
+    let head = ip_head(config);
+    if config.is_udp() {
         let frames = |role, name| messages(config, plan, role, name, head + UDP_BYTES, u64::MAX);
-        return [frames(Role::Client, "request"), frames(Role::Server, "response")].concat();
+        let mut all = frames(Role::Client, "request");
+        if !config.flood {
+            all.extend(frames(Role::Server, "response"));
+        }
+        return all;
     }
     let bare = |name, from: Role| frame(name, from, Some(head + TCP_BYTES));
     let syn = |name, from: Role| frame(name, from, Some(head + TCP_BYTES + SYN_OPTION_BYTES));
     let mut frames = vec![syn("SYN", Role::Client)];
-    if config.given("flood").is_some() {
+    if config.flood {
         return frames;
     }
     let mss = plan.workers.first().map_or(1, |worker| u64::from(worker.core.mss.max(1)));
@@ -77,7 +75,7 @@ fn messages(
     if role != config.role {
         return vec![frame(name, role, None)];
     }
-    let bytes = u64::from(plan.message.total_bytes);
+    let bytes = plan.messages.first().map_or(0, |message| u64::from(message.total_bytes));
     let (full, rest) = (bytes / mss, bytes % mss);
     let mut frames = Vec::new();
     if full > 0 {
