@@ -8,7 +8,7 @@ pub(crate) mod rare;
 mod traffic;
 
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
-use crate::frame::Frame;
+use crate::frame::{Frame, Tray};
 use crate::host::{Host, Verdict};
 use crate::parse::{Parsed, Parser};
 use crate::plan::{CorePlan, Payload, Role};
@@ -47,6 +47,18 @@ pub(crate) struct Engine<'m> {
     /// Checksum addend of a whole message.
     message_sum: u64,
     tick_shift: u32,
+}
+
+/// Where the frames of a burst go from the second pass.
+pub(crate) struct Ways<'t> {
+    /// Out again.
+    pub(crate) tx: &'t mut Tray,
+    /// Back to their pool.
+    pub(crate) done: &'t mut Tray,
+    /// To the kernel.
+    pub(crate) kernel: &'t mut Tray,
+    /// To the blank frames.
+    pub(crate) stock: &'t mut Tray,
 }
 
 impl<'m> Engine<'m> {
@@ -106,37 +118,73 @@ impl<'m> Engine<'m> {
         self.gateway_known
     }
 
-    /// First pass over a burst: says what each frame is, counts it, brings its slot near. Returns
-    /// the bytes of all frames.
+    /// First pass over a burst: says what each frame is, counts it, brings its slot near.
     #[inline(never)]
-    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) -> u64 {
-        let mut bytes = 0;
+    pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        if self.traffic.is_udp() {
+            return self.look_at_datagrams(frames, parsed);
+        }
         for (frame, parsed) in frames.iter().zip(parsed) {
-            bytes += frame.len() as u64;
-            if self.parser.parse(frame, &self.table.space, parsed) {
+            let Some((id, segment)) = self.parser.usual(frame, &self.table.space) else {
+                self.look_closer(frame, parsed);
+                continue;
+            };
+            self.table.hint(id);
+            *parsed = Parsed::Tcp(id, segment);
+            if self.parser.counts_tos() && self.parser.has_tos(frame) {
                 self.tcp.stats.inc(Count::TosRx);
             }
-            match parsed {
-                Parsed::Tcp(id, _) => self.table.hint(*id),
-                Parsed::Udp(id) if self.plan.role == Role::Client => self.table.hint(*id),
-                Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
-                _ => {}
+        }
+    }
+
+    /// As [`Engine::look`], at one frame that is not usual.
+    #[inline(never)]
+    fn look_closer(&mut self, frame: &Frame, parsed: &mut Parsed) {
+        let (any, tos) = self.parser.parse(frame, &self.table.space);
+        self.tcp.stats.add(Count::TosRx, u64::from(tos));
+        match any {
+            Parsed::Tcp(id, _) | Parsed::Udp(id) => self.table.hint(id),
+            Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
+            _ => {}
+        }
+        *parsed = any;
+    }
+
+    /// Second pass over a burst: what each frame does. The answer, if there is one, is written over
+    /// it; and it goes where it belongs next.
+    #[inline(never)]
+    pub(crate) fn step(&mut self, burst: &mut Tray, parsed: &[Parsed], to: Ways<'_>, now: Instant) {
+        let Ways { tx, done, kernel, stock } = to;
+        let (mut kernel_room, mut stock_room) = (kernel.room(), stock.room());
+        burst.sort([tx, done, kernel, stock], |index, frame| {
+            let verdict = match parsed.get(index) {
+                Some(Parsed::Tcp(id, segment)) if self.follows_tcp => {
+                    self.on_tcp(frame, *id, segment, now)
+                }
+                Some(Parsed::Udp(id)) if self.gateway_known => self.on_udp(frame, *id, now),
+                rare => self.on_rare(frame, rare.unwrap_or(&Parsed::Other)),
+            };
+            match verdict {
+                Verdict::Send => 0,
+                // What needs no answer serves as a blank frame.
+                Verdict::Done if stock_room > 0 => {
+                    stock_room -= 1;
+                    3
+                }
+                Verdict::Kernel if kernel_room > 0 => {
+                    kernel_room -= 1;
+                    2
+                }
+                Verdict::Kernel => {
+                    self.tcp.stats.inc(Count::KniFull);
+                    1
+                }
+                Verdict::Done => 1,
             }
-        }
-        bytes
+        });
     }
 
-    /// Second pass: what the frame does. The answer, if there is one, is written over it.
-    #[inline]
-    pub(crate) fn step(&mut self, frame: &mut Frame, parsed: &Parsed, now: Instant) -> Verdict {
-        match parsed {
-            Parsed::Tcp(id, segment) if self.follows_tcp => self.on_tcp(frame, *id, segment, now),
-            Parsed::Udp(id) if self.gateway_known => self.on_udp(frame, *id, now),
-            rare => self.on_rare(frame, rare),
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn on_tcp(
         &mut self,
         frame: &mut Frame,
@@ -158,7 +206,7 @@ impl<'m> Engine<'m> {
 
     /// Lets something happen to connection `id`, puts its timer and what it still has to say in
     /// their places, and writes the segment that follows into `frame`. False if none does.
-    #[inline]
+    #[inline(always)]
     fn act(
         &mut self,
         id: SlotId,
@@ -169,8 +217,11 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
-        let more = !slot.flags.contains(SlotFlags::READY) && self.tcp.wants_more(slot);
-        keep((&mut self.timers, &mut self.ready), id, slot, more, (stamp, now));
+        arm(&mut self.timers, id, slot, stamp, now);
+        let waits = slot.flags.contains(SlotFlags::READY);
+        if !waits && self.tcp.wants_more(slot) && self.ready.push(id) {
+            slot.flags.insert(SlotFlags::READY);
+        }
         let Some(reply) = reply else { return false };
         let payload_sum = match reply.payload_bytes {
             0 => 0,
@@ -213,33 +264,31 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Slots whose timer may have rung, at most `out.len()`; their memory is brought near.
-    pub(crate) fn expire(&mut self, now: Instant, out: &mut [SlotId]) -> usize {
-        let mut count = self.timers.expire(Wheel::Coarse, now, out);
+    /// Slots of `wheel` whose timer may have rung, at most `out.len()`; their memory is brought
+    /// near.
+    #[inline]
+    pub(crate) fn expire(&mut self, wheel: Wheel, now: Instant, out: &mut [SlotId]) -> usize {
+        let count = self.timers.expire(wheel, now, out);
         for id in &out[..count] {
-            self.forget_place(*id, SlotFlags::IN_COARSE_WHEEL);
+            self.table.hint(*id);
         }
-        let fine = self.timers.expire(Wheel::Fine, now, &mut out[count..]);
-        for id in &out[count..count + fine] {
-            self.forget_place(*id, SlotFlags::IN_FINE_WHEEL);
-        }
-        count += fine;
         count
     }
 
-    fn forget_place(&mut self, id: SlotId, place: SlotFlags) {
-        if let Some(slot) = self.table.slot(id) {
-            slot.flags.remove(place);
-        }
-    }
-
-    /// A slot came out of a wheel: rings its timer if that is due, else puts it back. True if
+    /// A slot came out of `wheel`: rings its timer if that is due, else puts it back. True if
     /// `frame` holds a segment now.
-    pub(crate) fn ring(&mut self, id: SlotId, frame: &mut Frame, now: Instant) -> bool {
+    pub(crate) fn ring(
+        &mut self,
+        wheel: Wheel,
+        id: SlotId,
+        frame: &mut Frame,
+        now: Instant,
+    ) -> bool {
         if !self.traffic.is_tcp() {
-            return self.happen(id, Event::Wheel, frame, now);
+            return self.happen(id, Event::Wheel(wheel), frame, now);
         }
         self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+            slot.flags.remove(place_in(wheel));
             let rings = slot.timer != Timer::None && stamp.reached(slot.due);
             if rings { tcp.on_timer(slot, stamp) } else { None }
         })
@@ -299,25 +348,23 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// Puts a slot's timer into its wheel, and the slot, if it has `more` to send, into the ready list.
+/// Puts a slot whose timer runs into its wheel, unless it lies there already.
 #[inline(always)]
-fn keep(
-    (timers, ready): (&mut Timers<'_>, &mut Ready),
-    id: SlotId,
-    slot: &mut Slot,
-    more: bool,
-    (stamp, now): (Stamp, Instant),
-) {
-    let (wheel, place) = match slot.timer {
-        Timer::Pace => (Wheel::Fine, SlotFlags::IN_FINE_WHEEL),
-        _ => (Wheel::Coarse, SlotFlags::IN_COARSE_WHEEL),
-    };
+fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, stamp: Stamp, now: Instant) {
+    let wheel = if slot.timer == Timer::Pace { Wheel::Fine } else { Wheel::Coarse };
+    let place = place_in(wheel);
     if slot.timer != Timer::None && !slot.flags.contains(place) {
         slot.flags.insert(place);
         timers.arm(wheel, id, stamp.until(slot.due), now);
     }
-    if more && !slot.flags.contains(SlotFlags::READY) && ready.push(id) {
-        slot.flags.insert(SlotFlags::READY);
+}
+
+/// The flag of a slot that lies in `wheel`.
+#[inline(always)]
+fn place_in(wheel: Wheel) -> SlotFlags {
+    match wheel {
+        Wheel::Fine => SlotFlags::IN_FINE_WHEEL,
+        Wheel::Coarse => SlotFlags::IN_COARSE_WHEEL,
     }
 }
 

@@ -312,6 +312,33 @@ impl Tray {
         }
     }
 
+    /// Lets `judge` see every frame, oldest first, and moves it behind the others of the tray that
+    /// the judgement names by its place in `trays`. What finds no room there stays, in order.
+    #[inline(always)]
+    pub fn sort<const N: usize>(
+        &mut self,
+        mut trays: [&mut Tray; N],
+        mut judge: impl FnMut(usize, &mut Frame) -> usize,
+    ) {
+        let len = core::mem::take(&mut self.len);
+        for index in 0..len {
+            // SAFETY: every place below the old `len` holds a frame; places are emptied in order
+            // and filled again only before this one.
+            let frame = unsafe { self.places[index].assume_init_mut() };
+            let tray = judge(index, frame);
+            // SAFETY: as above; the place is not read again.
+            let frame = unsafe { self.places[index].assume_init_read() };
+            let refused = match trays.get_mut(tray) {
+                Some(tray) => tray.push(frame).err(),
+                None => Some(frame),
+            };
+            if let Some(frame) = refused {
+                self.places[self.len].write(frame);
+                self.len += 1;
+            }
+        }
+    }
+
     /// Hands on the `count` oldest frames (all, if there are fewer); the rest moves up.
     #[inline]
     pub fn drain_front(&mut self, count: usize, mut to: impl FnMut(Frame)) {

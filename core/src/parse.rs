@@ -7,7 +7,7 @@ use core::net::Ipv4Addr;
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::conn::{SlotId, table::Space, table::Tuple};
+use crate::conn::{Locator, SlotId, table::Space, table::Tuple};
 use crate::frame::{Frame, RxChecksum};
 use crate::plan::{AddressList, CorePlan, Role, Transport, number};
 use crate::stats::Count;
@@ -55,10 +55,9 @@ pub struct Parser<'m> {
     role: Role,
     ipv4: bool,
     transport: Transport,
-    /// The usual frame is IPv4 and TCP.
-    usual: bool,
     tos: u8,
     shape: Shape,
+    locator: Locator,
 }
 
 /// What the usual frame's headers begin with, and which of these bits must be so.
@@ -120,9 +119,9 @@ impl<'m> Parser<'m> {
             role: plan.role,
             ipv4: plan.host.is_ipv4(),
             transport: plan.transport,
-            usual: plan.host.is_ipv4() && plan.transport == Transport::Tcp,
             tos: plan.tos,
             shape: Shape::of(plan.mac),
+            locator: Locator::new(plan),
         }
     }
 
@@ -155,13 +154,13 @@ impl<'m> Parser<'m> {
     }
 
     /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
-    /// undamaged, of a known tuple. Everything else is left to [`Parser::parse_any`], which says
-    /// why.
+    /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
+    /// Not to be asked where the load is UDP.
     #[inline(always)]
-    fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment, bool)> {
+    pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment)> {
         let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
         let Headers { ip, tcp, .. } = headers;
-        if !(self.shape.fits(headers) & self.usual) {
+        if !self.shape.fits(headers) {
             return None;
         }
         // Options and payload; what lies behind them is the link's padding.
@@ -178,42 +177,58 @@ impl<'m> Parser<'m> {
         }
         let from = (u32::from_be_bytes(ip.source), tcp.source_port.get());
         let to = (u32::from_be_bytes(ip.destination), tcp.destination_port.get());
-        let (client, server) = if self.role == Role::Client { (to, from) } else { (from, to) };
-        let id = space.find_ipv4(client, server)?;
+        let id = match self.locator.find(from, to) {
+            Some(id) => id,
+            None => self.find_in_runs(from, to, space)?,
+        };
         let option_bytes = usize::from(tcp.claimed_bytes()).checked_sub(TCP_BYTES)?;
         let payload_bytes = behind_bytes.checked_sub(option_bytes)?;
-        let options = match tcp.flags().contains(TcpFlags::SYN) && option_bytes > 0 {
-            true => TcpOptions::parse(behind.get(..option_bytes)?).ok()?,
-            false => TcpOptions::default(),
-        };
-        let segment = Segment {
+        let mut segment = Segment {
             seq: tcp.sequence.get(),
             ack: tcp.acknowledgment.get(),
             window: tcp.window.get(),
             flags: tcp.flags(),
             payload_at: (HEADERS_BYTES + option_bytes) as u16,
             payload_bytes: payload_bytes as u16,
-            mss: options.mss.unwrap_or(0),
-            wscale: options.window_scale,
+            mss: 0,
+            wscale: None,
         };
-        Some((id, segment, self.tos != 0 && ip.tos == self.tos))
-    }
-
-    /// Says in `parsed` what `frame` is; true if it carries the configured type of service.
-    #[inline]
-    pub fn parse(&self, frame: &Frame, space: &Space<'m>, parsed: &mut Parsed) -> bool {
-        if let Some((id, segment, tos)) = self.usual(frame, space) {
-            *parsed = Parsed::Tcp(id, segment);
-            return tos;
+        if segment.flags.contains(TcpFlags::SYN) && option_bytes > 0 {
+            let options = TcpOptions::parse(behind.get(..option_bytes)?).ok()?;
+            segment.mss = options.mss.unwrap_or(0);
+            segment.wscale = options.window_scale;
         }
-        let (any, tos) = self.parse_any(frame, space);
-        *parsed = any;
-        tos
+        Some((id, segment))
     }
 
-    /// Says what any frame is.
+    /// A type of service is configured, and packets that carry it are counted.
+    #[inline(always)]
+    pub fn counts_tos(&self) -> bool {
+        self.tos != 0
+    }
+
+    /// A usual frame carries the configured type of service.
+    #[cold]
     #[inline(never)]
-    fn parse_any(&self, frame: &Frame, space: &Space<'m>) -> (Parsed, bool) {
+    pub fn has_tos(&self, frame: &Frame) -> bool {
+        frame.bytes().get(ETHERNET_BYTES + 1) == Some(&self.tos)
+    }
+
+    /// As [`Locator::find`], where the addresses of a side are not a single run.
+    #[inline(never)]
+    fn find_in_runs(&self, from: (u32, u16), to: (u32, u16), space: &Space<'m>) -> Option<SlotId> {
+        let (client, server) = if self.role == Role::Client { (to, from) } else { (from, to) };
+        space.find(&Tuple {
+            client: u128::from(client.0),
+            server: u128::from(server.0),
+            client_port: client.1,
+            server_port: server.1,
+        })
+    }
+
+    /// Says what any frame is, and whether it carries the configured type of service.
+    #[inline(never)]
+    pub fn parse(&self, frame: &Frame, space: &Space<'m>) -> (Parsed, bool) {
         let (ethernet, rest) = match EthernetHeader::split(frame.bytes()) {
             Ok(split) => split,
             Err(why) => return (Parsed::Drop(reason(why)), false),

@@ -99,6 +99,13 @@ impl<'m> AddressList<'m> {
         self.addresses.len() as u32
     }
 
+    /// First address and number of addresses of a list that is one run of IPv4 addresses; else that
+    /// number is zero.
+    #[inline]
+    pub const fn run_ipv4(&self) -> (u32, u32) {
+        self.run_ipv4
+    }
+
     /// The address at `index`.
     #[inline]
     pub fn at(&self, index: u32) -> IpAddr {
@@ -125,19 +132,6 @@ impl<'m> AddressList<'m> {
             IpAddr::V6(v6) => v6.octets(),
             IpAddr::V4(_) => [0; 16],
         }
-    }
-
-    /// The index of an IPv4 address.
-    #[inline]
-    pub fn find_ipv4(&self, address: u32) -> Option<u32> {
-        let (first, count) = self.run_ipv4;
-        let place = address.wrapping_sub(first);
-        if place < count { Some(place) } else { self.find_in_runs(address) }
-    }
-
-    #[inline(never)]
-    fn find_in_runs(&self, address: u32) -> Option<u32> {
-        if self.run_ipv4.1 > 0 { None } else { self.find(u128::from(address)) }
     }
 
     /// The index of `address`, a [`number`] of this list's family.

@@ -279,6 +279,11 @@ impl Writer<'_> {
 pub struct Reader<'a>(&'a Page);
 
 impl Reader<'_> {
+    /// What `count` stands at.
+    pub fn get(&self, count: Count) -> u64 {
+        self.0.0[count as usize].load(Relaxed)
+    }
+
     /// All counters now. Each is exact; together they are not one instant while the writer runs.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot(core::array::from_fn(|index| self.0.0[index].load(Relaxed)))
@@ -303,7 +308,8 @@ impl Snapshot {
 
     /// Connections open: opened less closed.
     pub fn open_connections(&self) -> u64 {
-        self.get(Count::SkOpen).wrapping_sub(self.get(Count::SkClose))
+        // They are not read at one moment: one may close that was opened in between.
+        self.get(Count::SkOpen).saturating_sub(self.get(Count::SkClose))
     }
 
     /// `self` and `other` together.

@@ -40,11 +40,10 @@
 mod encap;
 mod kernel;
 
-use crate::conn::{Chunk, Slot, SlotId};
-use crate::engine::Engine;
+use crate::conn::{Chunk, Slot, SlotId, timers::Wheel};
+use crate::engine::{Engine, Ways};
 use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray};
-use crate::host::Verdict;
 use crate::pace::Pace;
 use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role};
@@ -64,6 +63,8 @@ const BUDGET: usize = 32;
 const STUCK_PER_SECOND: u64 = 2;
 /// Segments that waiting connections send in one turn, at most.
 const READY_BUDGET: u32 = 64;
+/// Bytes that the processor brings near at once.
+const CACHE_LINE: usize = 64;
 /// Slots looked at in one turn while the run ends.
 const SWEEP: usize = 1024;
 
@@ -296,32 +297,22 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             return outside;
         }
         let engine = &mut self.engine;
+        let mut bytes = 0;
         for frame in rx.frames() {
-            prefetch_packet(frame);
+            bytes += frame.len() as u64;
+            prefetch_packet(frame.bytes());
         }
         let parsed = &mut self.parsed;
-        let bytes = engine.look(rx.frames(), parsed);
+        engine.look(rx.frames(), parsed);
         engine.tcp.stats.add(Count::PktRx, count as u64);
         engine.tcp.stats.add(Count::BitsRx, 8 * bytes);
         if self.exception.is_open() && engine.kernel_listens && engine.neighbor_seen {
             engine.neighbor_seen = false;
             kernel::copy_neighbors(rx.frames(), parsed, (stock, kernel), &mut engine.tcp.stats);
         }
-        rx.drain(|index, mut frame| {
-            let verdict = parsed
-                .get(index)
-                .map_or(Verdict::Done, |parsed| engine.step(&mut frame, parsed, now));
-            if verdict == Verdict::Kernel {
-                frame = match kernel::put(frame, kernel, &mut engine.tcp.stats) {
-                    None => return,
-                    Some(frame) => frame,
-                };
-            }
-            let tray = if verdict == Verdict::Send { &mut *tx } else { &mut *done };
-            // A burst fits: there was room for all of it in either tray.
-            let placed = tray.push(frame);
-            debug_assert!(placed.is_ok());
-        });
+        engine.step(rx, parsed, Ways { tx, done, kernel, stock }, now);
+        // A burst fits: there was room for all of it in any of them.
+        debug_assert!(rx.is_empty());
         count as u32 + outside
     }
 
@@ -349,18 +340,20 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         self.trays.tx.room().min(self.trays.stock.len())
     }
 
+    /// Rings the timers that are due, within a budget.
     #[inline]
     fn ring(&mut self, now: Instant) -> u32 {
         let mut due = [SlotId(0); BUDGET];
-        let budget = self.room().min(BUDGET);
-        let count = self.engine.expire(now, &mut due[..budget]);
-        for id in &due[..count] {
-            self.engine.table.hint(*id);
+        let mut rung = 0;
+        for wheel in [Wheel::Coarse, Wheel::Fine] {
+            let budget = self.room().min(BUDGET - rung);
+            let count = self.engine.expire(wheel, now, &mut due[..budget]);
+            for id in &due[..count] {
+                self.send_one(|engine, frame| engine.ring(wheel, *id, frame, now));
+            }
+            rung += count;
         }
-        for id in &due[..count] {
-            self.send_one(|engine, frame| engine.ring(*id, frame, now));
-        }
-        count as u32
+        rung as u32
     }
 
     /// Lets waiting connections send, round robin, as long as there are frames and places.
@@ -489,9 +482,10 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
 
 /// Brings the lines of a packet near that hold its headers and the start of its payload.
 #[inline]
-fn prefetch_packet(frame: &Frame) {
-    for line in frame.bytes().chunks(64).take(2) {
-        prefetch(&line[0]);
+fn prefetch_packet(packet: &[u8]) {
+    if let [first, .., last] = packet {
+        prefetch(first);
+        prefetch(packet.get(CACHE_LINE).unwrap_or(last));
     }
 }
 

@@ -1,11 +1,13 @@
 //! A worker among strangers: two real workers talk, and a script throws frames in between. Nothing
 //! panics, no frame is lost, every connection ends, and the counters agree with the network.
 //!
-//! The first byte draws the scenario. Then come throws of six bytes: how long to wait, which of the
-//! last real frames to take, what to change in it, where, and by what.
+//! The first byte draws the scenario, its two highest bits what frames travel in. Then come throws
+//! of six bytes: how long to wait, which of the last real frames to take, what to change in it,
+//! where, and by what.
 
+use dperf_tests::scenario::{MILLI, Scenario, Travel};
 use dperf_tests::wire::Wire;
-use dperf_tests::{laws, reference, scenario::MILLI, scenario::Scenario, sim};
+use dperf_tests::{laws, reference, sim};
 
 /// Throws in one run; more make it slow, not wiser.
 const THROWS: usize = 64;
@@ -44,7 +46,8 @@ pub fn holds(data: &[u8]) {
     }
 }
 
-/// A short run that has all kinds of connections.
+/// A short run that has all kinds of connections; in every other one the neighbours first ask for
+/// each other.
 fn scenario(seed: u8) -> Scenario {
     let drawn = Scenario::drawn(u64::from(seed));
     Scenario {
@@ -53,6 +56,8 @@ fn scenario(seed: u8) -> Scenario {
         duration: 2 * MILLI,
         response_bytes: drawn.response_bytes.min(10_000),
         idle_us: 1_000_000,
+        gateway_known: seed % 2 == 0,
+        travel: Travel::ALL[usize::from(seed >> 6)],
         ..drawn
     }
 }

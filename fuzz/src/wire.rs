@@ -8,6 +8,7 @@ use dperf_core::wire::ipv4::{IPV4_BYTES, Ipv4};
 use dperf_core::wire::ipv6::{IPV6_BYTES, Ipv6};
 use dperf_core::wire::tcp::{TCP_BYTES, Tcp, TcpOptions};
 use dperf_core::wire::udp::Udp;
+use dperf_core::wire::vxlan::VxlanHeader;
 
 /// Every parser, at the places where a frame has its headers and at the front.
 pub fn holds(data: &[u8]) {
@@ -34,6 +35,10 @@ fn all(bytes: &[u8]) {
     tcp(bytes);
     if let Ok(datagram) = Udp::parse(bytes) {
         inside(bytes, datagram.payload);
+    }
+    if let Ok((header, frame)) = VxlanHeader::split(bytes) {
+        inside(bytes, frame);
+        assert!(header.vni().is_none_or(|vni| vni < 1 << 24));
     }
     if let Ok(packet) = ArpPacket::parse(bytes) {
         assert!(!packet.reply_to(MacAddr([2; 6])).is_request());

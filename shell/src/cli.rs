@@ -10,11 +10,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Read, Source};
+use crate::daemon;
 use crate::demo::{self, Demo};
 use crate::plan::{Plan, PlanRecord, explain};
-use crate::report::{Report, Style};
+use crate::report::{Report, Style, log_path};
 use crate::run;
-use crate::verdict::Limits;
+use crate::verdict::{Limits, Verdict};
 
 /// Everything was met.
 const PASSED: u8 = 0;
@@ -124,6 +125,9 @@ struct Output {
     /// GATEWAY, MAC and ROLE in its environment
     #[arg(long, value_name = "CMD")]
     exception_up: Option<String>,
+    /// In each output a line for each worker and each port, as the keyword per_worker
+    #[arg(long)]
+    per_worker: bool,
     /// Percent of the asked rate (cps) or of the asked open connections (cc) that must be reached
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0, value_parser = percent)]
     target: f64,
@@ -220,9 +224,39 @@ fn run(reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
     for text in &output.allow {
         limits.allow(text)?;
     }
+    if reads.iter().any(|read| read.config.daemon) {
+        return in_background(reads, &limits, output);
+    }
     let mut report = Report::new(style, output.json);
-    let verdict = run::run(reads, &limits, &mut report)?;
+    judge(run::run(reads, &limits, &mut report)?)
+}
+
+fn judge(verdict: Verdict) -> Result<u8> {
     Ok(if verdict.passed() { PASSED } else { NOT_PASSED })
+}
+
+/// The first process checks what it can and starts the second, which runs.
+fn in_background(reads: Vec<Read>, limits: &Limits, output: &Output) -> Result<u8> {
+    let roles = || reads.iter().map(|read| read.config.role);
+    let mut report = Report::logged(roles(), output.json)?;
+    if daemon::is_background() {
+        daemon::detach();
+        let outcome = run::run(reads, limits, &mut report);
+        // Whoever looks into the log learns why it ended.
+        return outcome
+            .inspect_err(|error| report.note(&format!("dperf-shell: {error:#}")))
+            .and_then(judge);
+    }
+    for read in &reads {
+        Plan::assumed(&read.config)?;
+    }
+    let logs: Vec<String> = roles().map(|role| log_path(role).display().to_string()).collect();
+    let process = daemon::start()?;
+    complain(&format!(
+        "dperf-shell: runs in the background as process {process}, output in {}",
+        logs.join(" and ")
+    ));
+    Ok(PASSED)
 }
 
 fn check(files: &[PathBuf], json: bool) -> Result<u8> {
@@ -251,6 +285,7 @@ fn read_files(files: &[PathBuf]) -> Result<Vec<Read>> {
 fn with(mut read: Read, output: &Output) -> Read {
     read.config.eal.extend(output.eal.iter().cloned());
     read.config.exception_up.clone_from(&output.exception_up);
+    read.config.per_worker |= output.per_worker;
     read
 }
 

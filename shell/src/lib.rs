@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crew;
+pub mod daemon;
 pub mod demo;
 pub mod exception;
 pub mod memory;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dperf_core::plan::{Messages, Role};
 use dperf_core::port::PortState;
-use dperf_core::stats::{Count, Reader, Snapshot};
+use dperf_core::stats::{Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway};
 use dperf_core::time::Instant;
 
@@ -38,10 +38,23 @@ pub struct Mark {
     pub total: Snapshot,
 }
 
+/// One worker of a role.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// Its name.
+    pub name: String,
+    /// Its core.
+    pub cpu: u16,
+    /// The index of its port.
+    pub port: usize,
+}
+
 /// One role while it runs.
 pub struct RoleRun {
     /// Its configuration and what is to be said about it.
     pub read: Read,
+    /// The workers.
+    pub workers: Vec<Who>,
     /// The statistics page of each worker.
     pub readers: Vec<Reader<'static>>,
     /// What each worker shows.
@@ -64,8 +77,8 @@ pub struct RoleRun {
     pub launch: u32,
     /// It was said that the kernel's interface has disappeared.
     pub exception_missed: bool,
-    /// The totals that were last reported, and each worker's busy ticks then.
-    pub reported: (Snapshot, Vec<u64>),
+    /// Each worker's counters when they were last reported.
+    pub reported: Vec<Snapshot>,
 }
 
 impl RoleRun {
@@ -76,6 +89,7 @@ impl RoleRun {
     ) -> RoleRun {
         RoleRun {
             read,
+            workers: Vec::new(),
             readers: Vec::new(),
             watches: Vec::new(),
             gateways,
@@ -87,7 +101,7 @@ impl RoleRun {
             messages: Messages::HttpGet,
             launch: 0,
             exception_missed: false,
-            reported: (Snapshot::default(), Vec::new()),
+            reported: Vec::new(),
         }
     }
 
@@ -106,15 +120,15 @@ impl RoleRun {
         self.role().name()
     }
 
+    /// Each worker's counters.
+    pub fn pages(&self) -> Vec<Snapshot> {
+        self.readers.iter().map(Reader::snapshot).collect()
+    }
+
     /// All workers' counters together.
     pub fn total(&self) -> Snapshot {
         let pages = self.readers.iter().map(Reader::snapshot);
         pages.fold(Snapshot::default(), |sum, page| sum.plus(&page))
-    }
-
-    /// Ticks each worker was busy.
-    pub fn busy_ticks(&self) -> Vec<u64> {
-        self.readers.iter().map(|reader| reader.snapshot().get(Count::BusyTicks)).collect()
     }
 
     /// A port whose device has disappeared.

@@ -1,10 +1,11 @@
 //! How fast packets get to the kernel and back, per way and per core.
 //!
 //! Each worker is a thread with its own path: one interface with a queue for each (tap), an
-//! interface for each (tap-per-core), one queue that they use in turn (shared). To the kernel: bursts of 32 UDP datagrams of 64 bytes for a
-//! socket that nobody reads. From the kernel: what as many senders send to a station behind the
-//! interface. Rates are given per second of wall time, all workers together, and per second that
-//! one worker's thread had a processor, so that they compare on a busy machine.
+//! interface for each (tap-per-core), one queue that they use in turn (shared). To the kernel:
+//! bursts of 32 UDP datagrams of 64 bytes for a socket that nobody reads. From the kernel: what as
+//! many senders send to a station behind the interface. Rates are given per second of wall time,
+//! all workers together, and per second that one worker's thread had a processor, so that they
+//! compare on a busy machine.
 //!
 //! `cargo bench -p dperf-tests --bench exception` needs root; it works in a network namespace.
 

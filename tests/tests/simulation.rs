@@ -40,7 +40,7 @@ fn a_short_connection_is_three_packets_each_way() {
     }
 }
 
-/// Whatever frames travel in, the connections inside are the same, and each frame is so much longer.
+/// Whatever frames travel in, the connections inside are the same; each frame is longer by that.
 #[test]
 fn connections_do_not_see_what_they_travel_in() {
     for ipv6 in [false, true] {

@@ -64,6 +64,8 @@ const CORE: &[(&str, &[&str])] = &[
     // The same for datagrams.
     ("udp", &["conn", "plan", "stats", "time"]),
     ("parse", &["conn", "frame", "plan", "stats", "tcp", "wire"]),
+    // Frames as they are on the wire in, plain ones out, and back.
+    ("encap", &["frame", "parse", "plan", "stats", "wire"]),
     ("template", &["conn", "frame", "plan", "port", "tcp", "wire"]),
     ("host", &["frame", "parse", "plan", "stats", "sync", "time", "wire"]),
     (
@@ -77,6 +79,7 @@ const CORE: &[(&str, &[&str])] = &[
         "worker",
         &[
             "conn",
+            "encap",
             "engine",
             "exception",
             "frame",
@@ -97,6 +100,7 @@ const CORE: &[(&str, &[&str])] = &[
 /// What each room of the shell may know of the others.
 const SHELL: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("daemon", &[]),
     ("signals", &[]),
     ("memory", &[]),
     ("config", &[]),
@@ -126,7 +130,7 @@ const SHELL: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("cli", &["config", "demo", "plan", "report", "run", "verdict"]),
+    ("cli", &["config", "daemon", "demo", "plan", "report", "run", "verdict"]),
     ("main", &[]),
 ];
 

@@ -5,12 +5,14 @@
 //! is a table of closed connections, so start-up costs nothing however many there may be.
 
 mod hop;
+pub mod locator;
 mod own;
 pub mod ready;
 pub mod slot;
 pub mod table;
 pub mod timers;
 
+pub use locator::Locator;
 pub use ready::Ready;
 pub use slot::{Slot, SlotFlags, State, Timer};
 pub use table::{SlotId, Table};

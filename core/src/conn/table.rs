@@ -79,24 +79,11 @@ impl<'m> Space<'m> {
         }
     }
 
-    /// The slot of `tuple`, if it is one of ours. At most three multiplications.
-    #[inline]
+    /// The slot of `tuple`, if it is one of ours.
     pub fn find(&self, tuple: &Tuple) -> Option<SlotId> {
         let client = self.clients.find(tuple.client)?;
         let server = self.servers.find(tuple.server)?;
         self.number(client, server, tuple.client_port, tuple.server_port)
-    }
-
-    /// As [`Space::find`], for addresses and ports of IPv4.
-    #[inline]
-    pub fn find_ipv4(
-        &self,
-        (client, client_port): (u32, u16),
-        (server, server_port): (u32, u16),
-    ) -> Option<SlotId> {
-        let client = self.clients.find_ipv4(client)?;
-        let server = self.servers.find_ipv4(server)?;
-        self.number(client, server, client_port, server_port)
     }
 
     #[inline]

@@ -3,10 +3,12 @@
 
 use core::net::IpAddr;
 
-use super::{Engine, count_sent, keep, turned};
-use crate::conn::{Slot, SlotFlags, SlotId, Timer};
+use super::{Engine, arm, count_sent, place_in, turned};
+use crate::conn::timers::Wheel;
+use crate::conn::{Ready, Slot, SlotFlags, SlotId, Timer};
 use crate::frame::Frame;
 use crate::host::Verdict;
+use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role, Transport};
 use crate::stats::Count;
 use crate::template::{Endpoints, Pair};
@@ -32,8 +34,8 @@ pub(super) enum Event {
     Open,
     /// A datagram came.
     Datagram,
-    /// It came out of a wheel.
-    Wheel,
+    /// It came out of this wheel.
+    Wheel(Wheel),
     /// Its turn in the ready list has come.
     Ready,
     /// The run ends.
@@ -55,9 +57,23 @@ impl Traffic {
     pub(super) fn is_tcp(&self) -> bool {
         matches!(self, Traffic::Tcp)
     }
+
+    /// Datagrams.
+    #[inline]
+    pub(super) fn is_udp(&self) -> bool {
+        matches!(self, Traffic::Udp(_))
+    }
 }
 
 impl Engine<'_> {
+    /// First pass over a burst where the load is UDP.
+    #[inline(never)]
+    pub(super) fn look_at_datagrams(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        for (frame, parsed) in frames.iter().zip(parsed) {
+            self.look_closer(frame, parsed);
+        }
+    }
+
     /// A datagram of a known tuple. A server keeps nothing of it: the answer is written over it.
     #[inline]
     pub(super) fn on_udp(&mut self, frame: &mut Frame, id: SlotId, now: Instant) -> Verdict {
@@ -82,8 +98,11 @@ impl Engine<'_> {
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         if event == Event::Open && slot.tuple_sum == 0 {
             slot.tuple_sum = Endpoints::of(&self.plan, slot).computed().sum();
-        } else if event == Event::Ready {
-            slot.flags.remove(SlotFlags::READY);
+        }
+        match event {
+            Event::Ready => slot.flags.remove(SlotFlags::READY),
+            Event::Wheel(wheel) => slot.flags.remove(place_in(wheel)),
+            _ => {}
         }
         if let Traffic::Udp(udp) = &mut self.traffic {
             udp.draining = self.tcp.draining;
@@ -91,24 +110,28 @@ impl Engine<'_> {
             let goes = match event {
                 Event::Open => udp.open(slot, stats, stamp),
                 Event::Datagram => udp.on_datagram(slot, stats, stamp),
-                Event::Wheel if rings(slot, stamp) => udp.on_timer(slot, stats, stamp),
-                Event::Wheel => false,
+                Event::Wheel(_) if rings(slot, stamp) => udp.on_timer(slot, stats, stamp),
+                Event::Wheel(_) => false,
                 Event::Ready => udp.ready(slot, stats),
                 Event::Drain => udp.drain(slot, stats, stamp),
             };
             let more = udp.wants_more(slot);
-            keep((&mut self.timers, &mut self.ready), id, slot, more, (stamp, now));
+            arm(&mut self.timers, id, slot, stamp, now);
+            make_ready(&mut self.ready, id, slot, more);
             let ends = Endpoints::of(&self.plan, slot);
             return goes && self.write_datagram(frame, &ends);
         }
         let syn = match event {
             Event::Open => Some(self.tcp.flood_open(slot, stamp)),
-            Event::Wheel | Event::Ready if rings(slot, stamp) => self.tcp.flood_again(slot, stamp),
+            Event::Wheel(_) | Event::Ready if rings(slot, stamp) => {
+                self.tcp.flood_again(slot, stamp)
+            }
             Event::Drain => self.tcp.flood_drain(slot),
             _ => None,
         };
         let more = rings(slot, stamp);
-        keep((&mut self.timers, &mut self.ready), id, slot, more, (stamp, now));
+        arm(&mut self.timers, id, slot, stamp, now);
+        make_ready(&mut self.ready, id, slot, more);
         let Some(syn) = syn else { return false };
         let ends = Endpoints::of(&self.plan, slot);
         let ends = self.redirected(ends);
@@ -157,6 +180,14 @@ impl Engine<'_> {
             }
             (ends, _) => ends,
         }
+    }
+}
+
+/// Puts a slot that has `more` to send into the ready list, unless it lies there already.
+#[inline]
+fn make_ready(ready: &mut Ready, id: SlotId, slot: &mut Slot, more: bool) {
+    if more && !slot.flags.contains(SlotFlags::READY) && ready.push(id) {
+        slot.flags.insert(SlotFlags::READY);
     }
 }
 

@@ -24,9 +24,12 @@ impl Memo {
         Self { len: 0, kind: Kind::Request, message, bytes: [0; MEMO_BYTES] }
     }
 
+    /// The message that `bytes` are, if they are the remembered ones.
     #[inline]
-    fn recalls(&self, kind: Kind, bytes: &[u8]) -> bool {
-        kind == self.kind && self.bytes.get(..self.len) == Some(bytes)
+    pub fn recall(&self, kind: Kind, bytes: &[u8]) -> Option<Message> {
+        let same =
+            !bytes.is_empty() && kind == self.kind && self.bytes.get(..self.len) == Some(bytes);
+        same.then_some(self.message)
     }
 
     #[inline(never)]
@@ -52,8 +55,8 @@ impl Scanner {
     #[inline]
     pub fn scan_with(&mut self, memo: &mut Memo, kind: Kind, bytes: &[u8]) -> Outcome {
         let alone = self.is_idle() && !bytes.is_empty();
-        if alone && memo.recalls(kind, bytes) {
-            return Outcome { consumed: bytes.len(), event: Event::Complete(memo.message) };
+        if alone && let Some(message) = memo.recall(kind, bytes) {
+            return Outcome { consumed: bytes.len(), event: Event::Complete(message) };
         }
         let outcome = self.scan(kind, bytes);
         if let Event::Complete(message) = outcome.event

@@ -31,13 +31,12 @@ impl Tcp<'_> {
     }
 
     /// New bytes of the answer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn on_response_bytes(&mut self, slot: &mut Slot, bytes: &[u8], now: Stamp) {
         if self.settings.messages == Messages::Raw {
             // The first bytes are the answer; what follows belongs to it.
             if slot.flags.contains(SlotFlags::AWAITING) {
-                self.stats.inc(Count::TcpRsp);
-                self.on_response(slot, false, now);
+                self.on_whole_response(slot, Message::default(), now);
             }
             return;
         }
@@ -47,16 +46,20 @@ impl Tcp<'_> {
             rest = rest.get(outcome.consumed..).unwrap_or_default();
             match outcome.event {
                 Event::More => break,
-                Event::Complete(message) => self.on_http_response(slot, message, now),
+                Event::Complete(message) => self.on_whole_response(slot, message, now),
                 Event::Broken(_) => self.on_bad_response(slot, now),
             }
         }
     }
 
-    /// A whole HTTP response.
-    #[inline]
-    fn on_http_response(&mut self, slot: &mut Slot, message: Message, now: Stamp) {
-        self.stats.inc(if message.class == 2 { Count::Http2xx } else { Count::HttpErr });
+    /// A whole response.
+    #[inline(always)]
+    pub(super) fn on_whole_response(&mut self, slot: &mut Slot, message: Message, now: Stamp) {
+        self.stats.inc(match (self.settings.messages, message.class) {
+            (Messages::Raw, _) => Count::TcpRsp,
+            (_, 2) => Count::Http2xx,
+            _ => Count::HttpErr,
+        });
         self.on_response(slot, message.close, now);
     }
 
@@ -116,7 +119,7 @@ impl Tcp<'_> {
             }
         }
         // The answer's ACK may have waited for this.
-        self.output(slot, now).or_else(|| Some(self.acknowledge(slot)))
+        self.next_segment(slot, now).or_else(|| Some(self.acknowledge(slot)))
     }
 
     /// Nothing is in flight any more. A client whose answer came before all of its request was
@@ -148,7 +151,7 @@ impl Tcp<'_> {
     pub(super) fn on_response_end(&mut self, slot: &mut Slot, now: Stamp) {
         if slot.flags.contains(SlotFlags::AWAITING) {
             match slot.http.finish(Kind::Response) {
-                Event::Complete(message) => self.on_http_response(slot, message, now),
+                Event::Complete(message) => self.on_whole_response(slot, message, now),
                 Event::More | Event::Broken(_) => self.on_bad_response(slot, now),
             }
         }

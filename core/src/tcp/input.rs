@@ -2,7 +2,8 @@
 
 use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, State, Timer};
-use crate::plan::Role;
+use crate::http::{Kind, Message};
+use crate::plan::{Messages, Role};
 use crate::stats::Count;
 use crate::time::Stamp;
 use crate::wire::tcp::{MAX_WINDOW_SCALE, TcpFlags};
@@ -18,7 +19,7 @@ const OLDEST_ACK: u32 = 1 << 30;
 impl Tcp<'_> {
     /// One segment of a known tuple. `payload` are its bytes; they are read only where they are
     /// new and in order.
-    #[inline]
+    #[inline(always)]
     pub fn on_segment(
         &mut self,
         slot: &mut Slot,
@@ -26,48 +27,43 @@ impl Tcp<'_> {
         payload: &[u8],
         now: Stamp,
     ) -> Option<Reply> {
-        if self.predicted(slot, segment) {
-            return self.on_predicted(slot, segment, payload, now);
-        }
-        let flags = segment.flags;
-        if flags.intersects(TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST)) {
-            self.stats.add(Count::SynRx, u64::from(flags.contains(TcpFlags::SYN)));
-            self.stats.add(Count::FinRx, u64::from(flags.contains(TcpFlags::FIN)));
-            self.stats.add(Count::RstRx, u64::from(flags.contains(TcpFlags::RST)));
-            if flags.contains(TcpFlags::SYN) && flags.intersects(TcpFlags::FIN.union(TcpFlags::RST))
-            {
-                self.drop_segment(Count::DropFlags);
-                return None;
-            }
-        }
-        match slot.state {
-            State::Closed => self.on_closed(slot, segment, now),
-            State::SynSent => self.on_syn_sent(slot, segment, now),
-            _ => self.on_synchronized(slot, segment, payload, now),
+        match self.predicted(slot, segment, payload) {
+            Some(message) => self.on_predicted(slot, segment, message, now),
+            None => self.on_any(slot, segment, payload, now),
         }
     }
 
-    /// The segment is what nearly every one is: the next data, an ACK of everything sent, nothing
-    /// else, on a connection that has not begun to close.
-    #[inline]
-    fn predicted(&self, slot: &Slot, segment: &Segment) -> bool {
-        let waits = self.settings.role == Role::Server || slot.flags.contains(SlotFlags::AWAITING);
-        segment.flags | TcpFlags::PSH == TcpFlags::PSH | TcpFlags::ACK
+    /// The message that the segment brings, if it is what nearly every one is: the next data, one
+    /// whole message as it came before, an ACK of everything sent, nothing else, on a connection
+    /// that has not begun to close.
+    #[inline(always)]
+    fn predicted(&self, slot: &Slot, segment: &Segment, payload: &[u8]) -> Option<Message> {
+        let role = self.settings.role;
+        let usual = segment.flags | TcpFlags::PSH == TcpFlags::PSH | TcpFlags::ACK
             && segment.seq == slot.rcv_nxt
             && segment.ack == slot.snd_max
             && segment.payload_bytes > 0
             && matches!(slot.state, State::SynReceived | State::Established)
             && !slot.flags.intersects(SlotFlags::FIN_QUEUED.union(SlotFlags::ACK_OWED))
-            && waits
+            && (role == Role::Server || slot.flags.contains(SlotFlags::AWAITING))
+            && slot.http.is_idle();
+        if !usual {
+            return None;
+        }
+        match (self.settings.messages, role) {
+            (Messages::Raw, _) => Some(Message::default()),
+            (_, Role::Client) => self.memo.recall(Kind::Response, payload),
+            (_, Role::Server) => self.memo.recall(Kind::Request, payload),
+        }
     }
 
-    /// What the general way would do with a predicted segment, in fewer steps.
-    #[inline]
+    /// What [`Tcp::on_any`] would do with a predicted segment, in fewer steps.
+    #[inline(always)]
     fn on_predicted(
         &mut self,
         slot: &mut Slot,
         segment: &Segment,
-        payload: &[u8],
+        message: Message,
         now: Stamp,
     ) -> Option<Reply> {
         slot.state = State::Established;
@@ -82,10 +78,62 @@ impl Tcp<'_> {
         slot.flags.insert(SlotFlags::ACK_OWED);
         self.arm(slot, Timer::Idle, self.settings.idle_units, now);
         match self.settings.role {
-            Role::Client => self.on_response_bytes(slot, payload, now),
-            Role::Server => self.on_request_bytes(slot, payload, now),
+            Role::Client => self.on_whole_response(slot, message, now),
+            Role::Server => self.on_whole_request(slot, message),
         }
-        self.output(slot, now)
+        self.next_segment(slot, now)
+    }
+
+    /// Any segment in any state.
+    #[inline(never)]
+    fn on_any(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        payload: &[u8],
+        now: Stamp,
+    ) -> Option<Reply> {
+        let Taken { fresh, due } = match self.take(slot, segment, payload, now) {
+            Ok(taken) => taken,
+            Err(answer) => return answer,
+        };
+        if !fresh.is_empty() {
+            self.read(slot, fresh, now);
+        }
+        if segment.flags.contains(TcpFlags::FIN) && due != Due::Ack {
+            self.on_fin(slot, now);
+        }
+        self.answer(slot, due, now)
+    }
+
+    /// Takes in a segment. `Err` holds the answer of one that goes no further.
+    #[inline(always)]
+    fn take<'p>(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        payload: &'p [u8],
+        now: Stamp,
+    ) -> Result<Taken<'p>, Option<Reply>> {
+        let flags = segment.flags;
+        if flags.intersects(TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST)) {
+            self.stats.add(Count::SynRx, u64::from(flags.contains(TcpFlags::SYN)));
+            self.stats.add(Count::FinRx, u64::from(flags.contains(TcpFlags::FIN)));
+            self.stats.add(Count::RstRx, u64::from(flags.contains(TcpFlags::RST)));
+            if flags.contains(TcpFlags::SYN) && flags.intersects(TcpFlags::FIN.union(TcpFlags::RST))
+            {
+                self.drop_segment(Count::DropFlags);
+                return Err(None);
+            }
+        }
+        match slot.state {
+            State::Closed => Err(self.on_closed(slot, segment, now)),
+            State::SynSent => {
+                self.on_syn_sent(slot, segment, now)?;
+                Ok(Taken { fresh: &[], due: Due::DataOrAck })
+            }
+            _ => self.on_synchronized(slot, segment, payload, now),
+        }
     }
 
     /// CLOSED and LISTEN (3.10.7.1, 3.10.7.2).
@@ -132,12 +180,18 @@ impl Tcp<'_> {
     }
 
     /// SYN-SENT (3.10.7.3).
-    fn on_syn_sent(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) -> Option<Reply> {
+    #[inline(always)]
+    fn on_syn_sent(
+        &mut self,
+        slot: &mut Slot,
+        segment: &Segment,
+        now: Stamp,
+    ) -> Result<(), Option<Reply>> {
         let flags = segment.flags;
         let acked = flags.contains(TcpFlags::ACK) && segment.ack == slot.snd_nxt;
         if flags.contains(TcpFlags::ACK) && !acked {
             self.drop_segment(Count::DropSequence);
-            return Reply::reset_for(segment);
+            return Err(Reply::reset_for(segment));
         }
         if flags.contains(TcpFlags::RST) {
             if acked {
@@ -145,12 +199,12 @@ impl Tcp<'_> {
             } else {
                 self.drop_segment(Count::DropSequence);
             }
-            return None;
+            return Err(None);
         }
         if !acked || !flags.contains(TcpFlags::SYN) {
             // A SYN without ACK would be a simultaneous open: a load client never wants one.
             self.drop_segment(Count::DropFlags);
-            return None;
+            return Err(None);
         }
         self.take_offer(slot, segment);
         slot.snd_una = segment.ack;
@@ -165,36 +219,28 @@ impl Tcp<'_> {
         slot.flags.remove(SlotFlags::RETRANSMITTED);
         slot.flags.insert(SlotFlags::ACK_OWED);
         self.request(slot, now);
-        let data = self.output(slot, now);
-        data.or_else(|| Some(self.acknowledge(slot)))
+        Ok(())
     }
 
     /// Every state from SYN-RECEIVED on (3.10.7.4).
-    fn on_synchronized(
+    #[inline(always)]
+    fn on_synchronized<'p>(
         &mut self,
         slot: &mut Slot,
         segment: &Segment,
-        payload: &[u8],
+        payload: &'p [u8],
         now: Stamp,
-    ) -> Option<Reply> {
-        let flags = segment.flags;
+    ) -> Result<Taken<'p>, Option<Reply>> {
         // The usual segment: exactly the next one, an ACK, neither SYN nor RST.
         let usual = TcpFlags::SYN.union(TcpFlags::RST).union(TcpFlags::ACK);
-        if (segment.seq != slot.rcv_nxt || flags & usual != TcpFlags::ACK)
-            && let Err(answer) = self.unusual(slot, segment, now)
-        {
-            return answer;
+        if segment.seq != slot.rcv_nxt || segment.flags & usual != TcpFlags::ACK {
+            self.unusual(slot, segment, now)?;
         }
-        match self.on_ack(slot, segment, now) {
-            Err(answer) => return answer,
-            Ok(()) if slot.is_closed() => return None,
-            Ok(()) => {}
+        self.on_ack(slot, segment, now)?;
+        if slot.is_closed() {
+            return Err(None);
         }
-        let in_order = self.on_payload(slot, segment, payload, now);
-        if in_order && flags.contains(TcpFlags::FIN) {
-            self.on_fin(slot, now);
-        }
-        self.answer(slot, in_order, now)
+        Ok(self.on_payload(slot, segment, payload, now))
     }
 
     /// First to fourth check: sequence, RST, SYN, ACK present. `Err` holds the answer of a segment
@@ -371,37 +417,45 @@ impl Tcp<'_> {
         Ok(())
     }
 
-    /// Seventh check: the payload. True if the segment's end is now what we have next, so that its
-    /// FIN counts.
-    #[inline]
-    fn on_payload(
+    /// Seventh check: the payload.
+    #[inline(always)]
+    fn on_payload<'p>(
         &mut self,
         slot: &mut Slot,
         segment: &Segment,
-        payload: &[u8],
+        payload: &'p [u8],
         now: Stamp,
-    ) -> bool {
+    ) -> Taken<'p> {
         let known = slot.rcv_nxt.wrapping_sub(segment.seq);
         if (known as i32) < 0 {
             if segment.is_empty() {
                 // A bare ACK behind a hole: to answer it would be a duel of two that miss bytes.
-                return true;
+                return Taken { fresh: &[], due: Due::Data };
             }
             self.drop_segment(Count::DropOutOfOrder);
-            return false;
+            return Taken { fresh: &[], due: Due::Ack };
         }
         let Some(fresh) = payload.get(known as usize..).filter(|fresh| !fresh.is_empty()) else {
-            return known as usize <= payload.len();
+            // Its end, and so its FIN, may be the next we have.
+            let due = if known as usize <= payload.len() { Due::Data } else { Due::Ack };
+            return Taken { fresh: &[], due };
         };
         let receiving =
             matches!(slot.state, State::Established | State::FinWait1 | State::FinWait2);
         if !receiving {
-            return true; // behind the peer's own FIN: nothing can be there
+            // Behind the peer's own FIN: nothing can be there.
+            return Taken { fresh: &[], due: Due::Data };
         }
         slot.rcv_nxt = slot.rcv_nxt.wrapping_add(fresh.len() as u32);
         if slot.timer == Timer::Idle {
             slot.due = now.after(self.settings.idle_units);
         }
+        Taken { fresh, due: Due::Data }
+    }
+
+    /// Reads new bytes in order, and owes an ACK for them.
+    #[inline(always)]
+    fn read(&mut self, slot: &mut Slot, fresh: &[u8], now: Stamp) {
         let second = slot.flags.contains(SlotFlags::ACK_OWED);
         slot.flags.insert(SlotFlags::ACK_OWED);
         match self.settings.role {
@@ -413,7 +467,6 @@ impl Tcp<'_> {
             // 4.2), else their sender's tail loss probe is quicker (RFC 8985, 7.2).
             slot.flags.insert(SlotFlags::ACK_OWED);
         }
-        true
     }
 
     /// Eighth check: the FIN, which is the next thing in order.
@@ -434,15 +487,15 @@ impl Tcp<'_> {
 
     /// What goes out after a segment was taken: data that carries the ACK; an ACK alone at once
     /// where RFC 5681 (4.2) or the end of the connection wants it, else with the burst's others.
-    #[inline]
-    fn answer(&mut self, slot: &mut Slot, in_order: bool, now: Stamp) -> Option<Reply> {
+    #[inline(always)]
+    fn answer(&mut self, slot: &mut Slot, due: Due, now: Stamp) -> Option<Reply> {
         if slot.is_closed() {
             return None;
         }
-        if !in_order {
+        if due == Due::Ack {
             return Some(self.acknowledge(slot));
         }
-        if let Some(data) = self.output(slot, now) {
+        if let Some(data) = self.next_segment(slot, now) {
             return Some(data);
         }
         let owes = slot.flags.contains(SlotFlags::ACK_OWED);
@@ -453,9 +506,28 @@ impl Tcp<'_> {
                 Some(ack)
             }
             State::CloseWait | State::Closing if owes => Some(self.acknowledge(slot)),
+            _ if due == Due::DataOrAck => Some(self.acknowledge(slot)),
             _ => None,
         }
     }
+}
+
+/// What was taken of a segment.
+struct Taken<'p> {
+    /// The bytes that are new.
+    fresh: &'p [u8],
+    due: Due,
+}
+
+/// What is due after a segment was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// An ACK at once and nothing else: something is missing before the segment, or it is old.
+    Ack,
+    /// Data, or else an ACK.
+    DataOrAck,
+    /// Data, if there is any.
+    Data,
 }
 
 /// The segment's place meets the receive window (3.10.7.4, first check).

@@ -14,12 +14,46 @@ use super::{PROBES_MAX, RETRIES_MAX, Reply, Tcp};
 impl Tcp<'_> {
     /// The next segment of new (or again sent) data, with the FIN if it is due; `None` when the
     /// windows are full or there is nothing to send.
-    #[inline]
-    pub fn output(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+    #[inline(never)]
+    pub(super) fn output(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        self.next_segment(slot, now)
+    }
+
+    /// As [`Tcp::output`], for the two places where a call is too dear.
+    #[inline(always)]
+    pub(super) fn next_segment(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
         if slot.snd_nxt == slot.snd_last() || slot.state <= State::SynReceived {
             return None;
         }
         let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
+        let most = u32::from(slot.mss).min(slot.snd_wnd).min(self.settings.message_bytes);
+        if slot.in_flight() == 0 && left <= most && !self.settings.fast_close {
+            return Some(self.rest(slot, left, now));
+        }
+        self.part(slot, left, now)
+    }
+
+    /// All of the `left` bytes, which belong to one message, and the FIN if it is due; nothing else
+    /// is in flight.
+    #[inline(always)]
+    fn rest(&mut self, slot: &mut Slot, left: u32, now: Stamp) -> Reply {
+        let fin = slot.flags.contains(SlotFlags::FIN_QUEUED);
+        let mut flags = TcpFlags::ACK;
+        flags.set(TcpFlags::PSH, left > 0);
+        flags.set(TcpFlags::FIN, fin);
+        let reply = self.data(slot, left as u16, left, flags);
+        slot.snd_nxt = slot.snd_last();
+        slot.snd_max = slot.snd_nxt;
+        if fin {
+            self.fin_sent(slot);
+        }
+        self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
+        reply
+    }
+
+    /// As much of the `left` bytes as the windows allow.
+    #[inline(never)]
+    fn part(&mut self, slot: &mut Slot, left: u32, now: Stamp) -> Option<Reply> {
         if left == 0 && self.settings.fast_close {
             return Some(self.close_fast(slot));
         }

@@ -10,7 +10,7 @@ use super::{LONGEST_QUEUE, Tcp};
 
 impl Tcp<'_> {
     /// New bytes of requests; every complete one is answered, also several in one segment.
-    #[inline]
+    #[inline(always)]
     pub(super) fn on_request_bytes(&mut self, slot: &mut Slot, bytes: &[u8], _now: Stamp) {
         // What does not look like HTTP is one request without a form.
         let formless = slot.http.is_idle() && bytes.first().is_some_and(|first| !begins(*first));
@@ -28,7 +28,7 @@ impl Tcp<'_> {
             rest = rest.get(outcome.consumed..).unwrap_or_default();
             match outcome.event {
                 Event::More => break,
-                Event::Complete(request) => self.on_request(slot, request),
+                Event::Complete(request) => self.on_whole_request(slot, request),
                 Event::Broken(_) => {
                     self.stats.inc(Count::HttpErr);
                     slot.flags.insert(SlotFlags::FIN_QUEUED);
@@ -37,13 +37,15 @@ impl Tcp<'_> {
         }
     }
 
-    #[inline]
-    fn on_request(&mut self, slot: &mut Slot, request: Message) {
+    /// A whole request.
+    #[inline(always)]
+    pub(super) fn on_whole_request(&mut self, slot: &mut Slot, request: Message) {
         if slot.flags.contains(SlotFlags::HEADER_LAST) && !self.header_is_taken(slot) {
             return;
         }
-        self.stats.inc(match request.method {
-            Method::Post => Count::HttpPost,
+        self.stats.inc(match (self.settings.messages, request.method) {
+            (Messages::Raw, _) => Count::TcpReq,
+            (_, Method::Post) => Count::HttpPost,
             _ => Count::HttpGet,
         });
         let bytes = match request.method {

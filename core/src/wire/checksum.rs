@@ -19,26 +19,24 @@ pub fn sum(bytes: &[u8]) -> u64 {
     // The last 8 bytes are loaded whole, and those that belong to `words` are shifted out. Two
     // shifts, for a shift by 64 would be none.
     let tail_word = u64::from_le_bytes(*last) >> (8 * (7 - tail.len())) >> 8;
-    // Two chains of additions, for each waits for its own carries.
-    let mut one = tail_word.to_le();
-    let mut two = 0;
-    let (blocks, rest) = words.as_chunks::<4>();
-    let (pairs, block) = blocks.as_chunks::<2>();
-    for [first, second] in pairs {
-        one = add_words(one, *first);
-        two = add_words(two, *second);
+    let mut total = tail_word.to_le();
+    let (eights, rest) = words.as_chunks::<8>();
+    for eight in eights {
+        total = add_words(total, eight.map(u64::from_ne_bytes));
     }
-    if let [block] = block {
-        one = add_words(one, *block);
+    // What is left is 0 to 7 words.
+    let (fours, rest) = rest.as_chunks::<4>();
+    if let [four] = fours {
+        total = add_words(total, four.map(u64::from_ne_bytes));
     }
-    // What is left is 0 to 3 words.
-    two = match *rest {
-        [a, b, c] => add_words(two, [a, b, c]),
-        [a, b] => add_words(two, [a, b]),
-        [a] => add_words(two, [a]),
-        _ => two,
-    };
-    halves(one) + halves(two)
+    let (twos, ones) = rest.as_chunks::<2>();
+    if let [two] = twos {
+        total = add_words(total, two.map(u64::from_ne_bytes));
+    }
+    if let [one] = ones {
+        total = add_words(total, [u64::from_ne_bytes(*one)]);
+    }
+    halves(total)
 }
 
 /// The partial sum of fewer than 8 bytes.
@@ -49,12 +47,29 @@ fn sum_short(bytes: &[u8]) -> u64 {
     pairs.iter().fold(u64::from(last), |total, pair| total + u64::from(u16::from_ne_bytes(*pair)))
 }
 
+/// `N` words of a header: of 8 bytes each, the last one of 4 where the header ends with 4.
+#[inline(always)]
+#[must_use]
+pub fn words<const N: usize>(header: &[u8]) -> [u64; N] {
+    let (whole, rest) = header.as_chunks::<8>();
+    let last = rest.first_chunk::<4>().map_or(0, |last| u64::from(u32::from_ne_bytes(*last)));
+    core::array::from_fn(|at| whole.get(at).map_or(last, |word| u64::from_ne_bytes(*word)))
+}
+
+/// The ones-complement sum of words and partial sums in all 64 bits: one for [`fold`] and
+/// [`is_valid`], too wide to be a partial sum itself.
+#[inline(always)]
+#[must_use]
+pub fn total<const N: usize>(parts: [u64; N]) -> u64 {
+    add_words(0, parts)
+}
+
 /// One chain of additions with carry, its last carry brought around to the lowest bit.
-#[inline]
-fn add_words<const N: usize>(mut total: u64, words: [[u8; 8]; N]) -> u64 {
+#[inline(always)]
+fn add_words<const N: usize>(mut total: u64, words: [u64; N]) -> u64 {
     let mut carry = false;
     for word in words {
-        (total, carry) = total.carrying_add(u64::from_ne_bytes(word), carry);
+        (total, carry) = total.carrying_add(word, carry);
     }
     // This cannot overflow: total and carry together stay below 2^64, whatever the words.
     total + u64::from(carry)

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::checksum::{be16, is_valid, sum};
+use super::checksum::{be16, is_valid, sum, total, words};
 use super::ethernet::EthernetHeader;
 use super::ipv4::{Ipv4Header, protocol};
 use super::tcp::TcpHeader;
@@ -31,7 +31,9 @@ impl Headers {
         let tcp_bytes = (size_of::<TcpHeader>() + behind.len()) as u16;
         let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
         let behind = if behind.is_empty() { 0 } else { sum(behind) };
-        is_valid(sum(self.ip.as_bytes())) & is_valid(pseudo + sum(covered) + behind)
+        let [a, b, c, d] = words(covered);
+        is_valid(total(words::<3>(self.ip.as_bytes())))
+            & is_valid(total([a, b, c, d, pseudo, behind]))
     }
 }
 

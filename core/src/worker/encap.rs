@@ -89,8 +89,7 @@ impl<'m> Outside<'m> {
         (stock, kernel): (&mut Tray, &mut Tray),
         stats: &mut Writer<'_>,
     ) -> Verdict {
-        let mut parsed = Parsed::Other;
-        self.parser.parse(frame, &self.space, &mut parsed);
+        let (parsed, _) = self.parser.parse(frame, &self.space);
         if self.kernel_listens && parsed == Parsed::Arp {
             kernel::copy(frame, stock, kernel, stats);
         }

@@ -289,3 +289,11 @@ pub(super) fn eal(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     config.eal.extend(arguments.iter().map(|word| word.text.to_owned()));
     Ok(())
 }
+
+pub(super) fn daemon(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
+    config.daemon = true;
+    if let Some(extra) = arguments.first() {
+        config.remarks.push(extra.note(format!("'{}' is ignored, as in dperf", extra.text)));
+    }
+    Ok(())
+}

@@ -176,15 +176,6 @@ const ROLE: &[Keyword] = &[
         reads: Whole(0..=u64::MAX, |c, n| c.seed = n),
         ..KEYWORD
     },
-    Keyword {
-        name: "daemon",
-        brief: "run in the background",
-        help: "dperf writes to /var/log/dperf then.",
-        example: "daemon",
-        built: false,
-        reads: Flag(|_| ()),
-        ..KEYWORD
-    },
 ];
 
 const ADDRESSES: &[Keyword] = &[
@@ -198,9 +189,13 @@ const ADDRESSES: &[Keyword] = &[
                `af_packet:INTERFACE` (a Linux interface, by packet sockets), \
                `af_xdp:INTERFACE` (the same, by XDP sockets: the kernel keeps all but the load, \
                the port's own address as well), a DPDK virtual device with its arguments \
-               (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(PCI,..)`. All is \
-               sent to the gateway, also to addresses of the same network. Without MAC the \
-               gateway is asked for it; with MAC nothing that is heard changes it.",
+               (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(MEMBER,..)`: \
+               one to four devices, by PCI address or virtual, bonded by DPDK in its modes 0 \
+               (round robin), 1 (active backup), 2 (balance), 3 (broadcast), 4 (LACP), 5 (TLB) \
+               or 6 (ALB), with policy 0 (layer 2), 1 (2 and 3) or 2 (3 and 4). All is sent to \
+               the gateway, also to addresses of the same network. Without MAC the gateway is \
+               asked for it, and every half minute again; with MAC nothing that is heard changes \
+               it.",
         example: "port 0000:03:00.1 10.0.1.1 10.0.1.254",
         reads: Words(arguments::port),
         ..KEYWORD
@@ -225,8 +220,8 @@ const ADDRESSES: &[Keyword] = &[
         repeats: true,
         default: "none: it must be given",
         brief: "server addresses of a port: COUNT from ADDRESS on, then further ones",
-        help: "One line per port, on either side, written as `client`. If a port has as many server addresses as \
-               workers, each worker has one of them.",
+        help: "One line per port, on either side, written as `client`. If a port has as many server \
+               addresses as workers, each worker has one of them.",
         example: "server 10.0.2.1 1",
         reads: Words(arguments::server),
         ..KEYWORD
@@ -718,8 +713,29 @@ const OUTPUT: &[Keyword] = &[
     Keyword {
         name: "clear_screen",
         brief: "clear the screen before each output",
+        help: "On a terminal only.",
         example: "clear_screen",
         reads: Flag(|c| c.clear_screen = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "per_worker",
+        brief: "a line for each worker and each port in each output",
+        help: "Also `--per-worker`; records have them always. dperf has no such keyword.",
+        example: "per_worker",
+        reads: Flag(|c| c.per_worker = true),
+        ..KEYWORD
+    },
+    Keyword {
+        name: "daemon",
+        form: "[WORD]...",
+        brief: "run in the background, with the output in a log file",
+        help: "Appends to /var/log/dperf/dperf-ctl-client.log or dperf-ctl-server.log; the folder \
+               must be there (DPERF_SHELL_LOG_DIR in the environment names another). SIGTERM or \
+               SIGINT ends the run in order, with totals in the log. As in dperf, words behind it \
+               do not count.",
+        example: "daemon",
+        reads: Words(arguments::daemon),
         ..KEYWORD
     },
 ];

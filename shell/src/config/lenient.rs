@@ -1,5 +1,5 @@
 //! What dperf reads from words that are no proper numbers: the same here, with a remark that says
-//! so. A word that is proper is read exactly, and where dperf computes something else, that is said.
+//! so. A proper word is read exactly, and where dperf computes something else, that is said.
 //!
 //! dperf reads decimals with C's `atof`, multiplies and cuts off; other numbers with `atoi`, which
 //! takes the leading digits and nothing else. What it stores has 32 bits.

@@ -107,9 +107,9 @@ space; within a word it is a character like any other. The order of lines does n
 among `port`, `client` and `server` lines. Several files are read as one. Unless it says that it
 repeats, a keyword is given once.
 
-The language is dperf's: what dperf accepts is accepted and means the same. That holds for words that
-are no proper numbers too: dperf reads `tos abc` as 0, `duration 10ms` as 10 s and `cps 1.5` as 1. Such
-words, and all that is ignored or means something else than in dperf, are told in one line each when
+The language is dperf's: what dperf accepts is accepted and means the same. That holds for words
+that are no proper numbers too: dperf reads `tos abc` as 0, `duration 10ms` as 10 s and `cps 1.5`
+as 1. Such words, and all that is ignored or means something else than in dperf, are told in one line each when
 the file is read. Everything else is read exactly or refused, with its line and column: nothing is
 rounded, cut off or guessed. dperf's own limits are gone: lines, lists and numbers of any length.
 
@@ -127,19 +127,19 @@ const TOML: &str = "\
 ## TOML
 
 A file whose name ends with `.toml` is TOML: a key is a keyword of this file, its value stands for
-the words behind it. `dperf-shell convert FILE` turns a file in dperf's language into TOML and keeps its
-comments. [config.schema.json](config.schema.json) is the JSON schema (`dperf-shell keywords --schema`
-prints it), with which editors complete and check.
+the words behind it. `dperf-shell convert FILE` turns a file in dperf's language into TOML and keeps
+its comments. [config.schema.json](config.schema.json) is the JSON schema, with which editors
+complete and check; `dperf-shell keywords --schema` prints it.
 
 | value | stands for |
 |---|---|
 | `quiet = true` | a keyword without arguments; `false`: not given |
 | `cps = 1000`, `cps = \"2.4m\"` | one argument |
 | `cpu = [0, 1, \"4-7\"]` | several arguments |
-| `keepalive = { interval = \"1ms\", requests = 5 }` | several arguments by their names in lower case |
+| `keepalive = { interval = \"1ms\", requests = 5 }` | arguments by their names, in lower case |
 | `eal = [\"--no-huge\", [\"-m\", 512]]` | of a keyword that repeats: a line for each element |
 | `[[port]]` | a port; its own `client`, `server` and `vxlan` may stand in it |
-| `[[role]]` | one configuration of several that `run` or `check` take from one file; what stands at the top holds for all |
+| `[[role]]` | one configuration of several; what stands at the top holds for all |
 
 ```toml
 mode = \"client\"

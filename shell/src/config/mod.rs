@@ -1,9 +1,9 @@
 //! Text to a configuration in which nothing is left to doubt: every word is read exactly, every
 //! rule is checked, and what is not built yet is refused by its name and line.
 //!
-//! There are two formats: dperf's language, widened (`words` tells how text becomes words), and TOML
-//! (`toml` turns it into the same words). `keyword` is the table of all keywords, `check` holds what
-//! must be true across keywords.
+//! There are two formats: dperf's language, widened (`words` tells how text becomes words), and
+//! TOML (`toml` turns it into the same words). `keyword` is the table of all keywords, `check` holds
+//! what must be true across keywords.
 
 mod arguments;
 mod check;
@@ -228,6 +228,10 @@ pub struct Config {
     pub quiet: bool,
     /// Clear the screen before each output.
     pub clear_screen: bool,
+    /// A line for each worker and port in each output.
+    pub per_worker: bool,
+    /// In the background, with its output in a log file.
+    pub daemon: bool,
     /// Start of everything random.
     pub seed: u64,
     /// Nothing that comes is looked at.
@@ -354,6 +358,8 @@ impl Config {
             eal: Vec::new(),
             quiet: false,
             clear_screen: false,
+            per_worker: false,
+            daemon: false,
             seed: 1,
             flood: false,
             pipeline: 0,

@@ -1,5 +1,5 @@
-//! TOML to the lines of dperf's language: a key is a keyword, its value the words behind it. So both
-//! formats have one table of keywords, one way to read a word and one set of checks.
+//! TOML to the lines of dperf's language: a key is a keyword, its value the words behind it. So
+//! both formats have one table of keywords, one way to read a word and one set of checks.
 //!
 //! | value | line |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! What every keyword comes to, in plain words: nothing that the plan depends on is left unsaid.
 //!
-//! Cores, ports and addresses are told with the workers; all else is told here, as it was understood
-//! and not as it was written.
+//! Cores, ports and addresses are told with the workers; all else is told here, as it was
+//! understood and not as it was written.
 
 use crate::config::{Config, Exception, ExceptionKind, Keepalive, Protocol};
 
@@ -128,6 +128,8 @@ fn machine(config: &Config) -> Vec<Setting> {
         ("log_level", level.map_or("error", |(_, name)| name).to_owned()),
         ("quiet", switch(config.quiet)),
         ("clear_screen", switch(config.clear_screen)),
+        ("per_worker", switch(config.per_worker)),
+        ("daemon", switch(config.daemon)),
     ]
 }
 

@@ -171,6 +171,28 @@ fn ports_decide_what_fits() {
     assert!(with(54, true).unwrap_err().contains("no room for a segment"));
 }
 
+#[test]
+fn a_segment_has_room_for_every_header() {
+    for (text, mtu, mss) in [
+        (client("0", 1, "cps 1"), 1500, 1460),
+        (over_ipv6(&client("0", 1, "cps 1")), 1500, 1440),
+        (client("0", 1, "cps 1\njumbo 9000"), 9000, 8960),
+        (over_ipv6(&client("0", 1, "cps 1\njumbo 9000")), 9000, 8940),
+        (over_ipv6(&client("0", 1, "cps 1\njumbo")), 9710, 9650),
+    ] {
+        let config: Config = config(&text).config;
+        let plan = Plan::assumed(&config).unwrap();
+        assert_eq!((config.mtu, plan.workers[0].core.mss), (mtu, mss), "{text}");
+    }
+    let longer = over_ipv6(&client("0", 1, "cps 1\nmss 1441"));
+    let refused = read(&[Source { name: "p.conf".to_owned(), bytes: longer.into() }]).unwrap_err();
+    assert!(refused.to_string().contains("1441 bytes are more than fit one packet, 1440"));
+}
+
+fn over_ipv6(text: &str) -> String {
+    text.replace("10.0.", "fd00::").replace("fd00::1.", "fd00::1:").replace("fd00::2.", "fd00::2:")
+}
+
 fn message(text: &str) -> (Messages, usize, Vec<u8>) {
     let plan = plan(text).unwrap();
     let core = plan.workers[0].core;

@@ -20,29 +20,31 @@ enum Cell {
     Fault(&'static str, u64),
     /// A number that should be zero, in a narrow column.
     Narrow(&'static str, u64),
-    /// Any text.
+    /// Any text, in a narrow column.
     Text(&'static str, String),
 }
 
-/// The block of one second.
-pub(super) fn interval(sample: &Sample<'_>, color: bool) -> String {
-    let mut text = String::from("\n");
-    // Writing into a String cannot fail.
-    let _ = write!(text, "seconds {:<18} cpuUsage ", sample.second);
-    for usage in sample.cpu_usage {
-        let _ = write!(text, "{usage:<3} ");
+/// The block of one second; `details` stand before its end.
+pub(super) fn interval(sample: &Sample<'_>, color: bool, details: &str) -> String {
+    let mut text = format!("\nseconds {:<18} cpuUsage ", sample.second);
+    for worker in &sample.workers {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{:<4}", worker.cpu_usage);
     }
-    let _ = writeln!(text, "{}", sample.role.name());
-    text.push_str(&counters(sample, color));
-    text.push_str("\n\n");
-    text
+    // dperf has one role in a process.
+    if sample.among_others {
+        text.push_str(sample.role.name());
+    }
+    text.push('\n');
+    text + &counters(sample, color) + details + "\n"
 }
 
 /// The block of the whole run.
-pub(super) fn last(sample: &Sample<'_>, color: bool) -> String {
-    let bar = "-".repeat(72);
+pub(super) fn last(sample: &Sample<'_>, color: bool, details: &str) -> String {
+    const BAR: &str = "-----------------------\n";
     format!(
-        "\n{bar}\ndperf-shell {} finished: {} after {} s\n{bar}\nTotal Numbers:\n{}",
+        "\n{BAR}dperf-shell Test Finished\nVersion: {}\nLicense: Apache-2.0\nRole:    {}, after {} \
+         s\n{BAR}\nTotal Numbers:\n{}{details}\n{BAR}",
         env!("CARGO_PKG_VERSION"),
         sample.role.name(),
         sample.second,
@@ -152,7 +154,8 @@ fn connections(sample: &Sample<'_>) -> Vec<Cell> {
         Fault("skErr   ", n(Count::SkErr)),
     ];
     if sample.role.role() == Role::Client && sample.role.config().keepalive.is_none() {
-        row.push(Text("rtt(us) ", format!("{:.1}", sample.rtt_us.unwrap_or(0.0))));
+        let tenths = (sample.rtt_us.unwrap_or(0.0) * 10.0) as u64;
+        row.push(Text("rtt(us) ", format!("{}.{}", grouped(tenths / 10), tenths % 10)));
     }
     row
 }
@@ -185,19 +188,20 @@ fn messages(sample: &Sample<'_>, udp: bool) -> Option<Vec<Cell>> {
     }
 }
 
+/// Cells are joined by one space; what is no fault is padded and nothing follows the last.
 fn line(row: &[Cell], color: bool) -> String {
-    let mut text = String::new();
-    for cell in row {
-        let (label, number, width, fault) = match cell {
-            Cell::Value(label, number) => (label, grouped(*number), 18, false),
-            Cell::Fault(label, number) => (label, grouped(*number), 18, *number > 0),
-            Cell::Narrow(label, number) => (label, grouped(*number), 10, *number > 0),
-            Cell::Text(label, number) => (label, number.clone(), 18, false),
-        };
-        let (on, off) = if fault && color { ALARM } else { ("", "") };
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{label}{on}{number:<width$}{off} ");
-    }
-    text.push('\n');
-    text
+    let cells: Vec<String> = row.iter().map(|cell| padded(cell, color)).collect();
+    cells.join(" ") + "\n"
+}
+
+fn padded(cell: &Cell, color: bool) -> String {
+    let (label, number, width, fault) = match cell {
+        Cell::Value(label, number) => (label, grouped(*number), 18, false),
+        Cell::Fault(label, number) => (label, grouped(*number), 18, *number > 0),
+        Cell::Narrow(label, number) => (label, grouped(*number), 10, *number > 0),
+        Cell::Text(label, number) => (label, number.clone(), 10, false),
+    };
+    let (on, off) = if fault && color { ALARM } else { ("", "") };
+    let room = width - number.len().min(width);
+    format!("{label}{on}{number}{off}{:room$}", "")
 }

@@ -1,21 +1,31 @@
 //! What people and programs read: dperf's blocks or one line a second for people, one JSON object
-//! per line for programs. People's text goes to stdout, or to stderr when JSON has stdout.
+//! per line for programs. People's text goes to stdout, or to stderr when JSON has stdout, or into
+//! log files when the program is in the background.
 
 mod block;
+mod details;
 mod line;
+mod output;
 mod record;
+mod sample;
 
-use std::io::{self, IsTerminal, Write};
+#[cfg(test)]
+mod tests;
 
 use anyhow::Result;
-use dperf_core::stats::{Count, Snapshot};
+use dperf_core::plan::Role;
 use dperf_core::time::{Instant, TickRate};
 
 use crate::clock::Clock;
-use crate::config::Read;
+use crate::config::{Config, Read};
 use crate::plan::{Plan, PlanRecord, explain};
 use crate::role::RoleRun;
 use crate::verdict::Verdict;
+
+use output::Output;
+use sample::{Sample, Span};
+
+pub use output::log_path;
 
 /// How the seconds are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,50 +40,44 @@ pub enum Style {
 #[derive(Debug)]
 pub struct Report {
     style: Style,
-    json: bool,
+    output: Output,
     color: bool,
     start: Instant,
-}
-
-/// One role's second, or its whole run.
-#[derive(Clone, Copy)]
-struct Sample<'a> {
-    role: &'a RoleRun,
-    /// What was counted in it.
-    counts: Snapshot,
-    /// Percent of the time each worker was busy.
-    cpu_usage: &'a [u64],
-    /// Seconds since the run began.
-    second: u64,
-    /// Nanoseconds since the run began.
-    t_ns: u64,
-    /// Nanoseconds it took.
-    span_ns: u64,
-    /// Mean handshake time in microseconds, if any was timed.
-    rtt_us: Option<f64>,
-    /// Connections open at its end.
-    open: u64,
 }
 
 impl Report {
     /// A reporter in `style`; `json` adds records on stdout.
     pub fn new(style: Style, json: bool) -> Report {
-        let terminal = if json { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-        Report { style, json, color: terminal, start: Instant::default() }
+        Report::on(Output::new(json), style)
+    }
+
+    /// A reporter that writes blocks into the log of each of `roles`.
+    ///
+    /// # Errors
+    /// A log cannot be opened.
+    pub fn logged(roles: impl Iterator<Item = Role>, json: bool) -> Result<Report> {
+        Ok(Report::on(Output::logs(roles, json)?, Style::Blocks))
+    }
+
+    fn on(output: Output, style: Style) -> Report {
+        Report { style, color: output.is_terminal(), output, start: Instant::default() }
     }
 
     /// Says one line to people.
     pub fn note(&self, text: &str) {
-        self.say(&format!("{text}\n"));
+        self.output.say(None, &format!("{text}\n"));
     }
 
     /// What is going to happen.
     ///
     /// # Errors
-    /// The reader of the records has gone.
+    /// The record cannot be written as JSON.
     pub fn plan(&self, read: &Read, plan: &Plan) -> Result<()> {
         match self.style {
-            Style::Blocks => self.say(&explain(&read.config, plan, &read.notes)),
+            Style::Blocks => {
+                let text = explain(&read.config, plan, &read.notes);
+                self.output.say(Some(read.config.role), &text);
+            }
             Style::Lines => {}
         }
         self.record(&PlanRecord::new(&read.config, plan, &read.notes))
@@ -84,41 +88,30 @@ impl Report {
         self.start = start;
     }
 
-    /// One second of one role is over.
+    /// One second of one role is over; `among_others`: the process has other roles as well.
     ///
     /// # Errors
-    /// The reader of the records has gone.
+    /// The record cannot be written as JSON.
     pub(crate) fn interval(
         &mut self,
         role: &mut RoleRun,
+        among_others: bool,
         rate: TickRate,
         since: Instant,
         now: Instant,
     ) -> Result<()> {
-        let (total, busy) = (role.total(), role.busy_ticks());
-        let (last, last_busy) = std::mem::replace(&mut role.reported, (total, busy.clone()));
-        let span = now - since;
-        let before = last_busy.iter().copied().chain(std::iter::repeat(0));
-        let percent = |(now, before): (&u64, u64)| (now - before) * 100 / span.0.max(1);
-        let cpu_usage: Vec<u64> = busy.iter().zip(before).map(percent).collect();
-        let counts = total.since(&last);
-        let sample = Sample {
-            role,
-            counts,
-            cpu_usage: &cpu_usage,
-            second: (rate.ns_from_ticks(now - self.start) + 500_000_000) / 1_000_000_000,
-            t_ns: rate.ns_from_ticks(now - self.start),
-            span_ns: rate.ns_from_ticks(span),
-            rtt_us: rtt_us(&counts, rate),
-            open: total.open_connections(),
-        };
-        if !role.config().quiet {
-            let clear = if role.config().clear_screen && self.color { "\x1b[H\x1b[2J" } else { "" };
+        let pages = role.pages();
+        let before = std::mem::replace(&mut role.reported, pages.clone());
+        let span = Span { start: self.start, since, now, rate };
+        let sample = Sample::new(role, among_others, &before, &pages, span);
+        let config = role.config();
+        if !config.quiet {
+            let clear = if config.clear_screen && self.color { "\x1b[H\x1b[J" } else { "" };
             let text = match self.style {
-                Style::Blocks => block::interval(&sample, self.color),
-                Style::Lines => line::interval(&sample),
+                Style::Blocks => block::interval(&sample, self.color, &details(config, &sample)),
+                Style::Lines => line::interval(&sample) + &details(config, &sample),
             };
-            self.say(&format!("{clear}{text}"));
+            self.output.say(Some(config.role), &format!("{clear}{text}"));
         }
         self.record(&record::interval(&sample))
     }
@@ -126,62 +119,37 @@ impl Report {
     /// The run is over: totals and verdict.
     ///
     /// # Errors
-    /// The reader of the records has gone.
+    /// The record cannot be written as JSON.
     pub(crate) fn end(&self, roles: &[RoleRun], clock: &Clock, verdict: &Verdict) -> Result<()> {
-        let rate = clock.rate();
-        let t_ns = rate.ns_from_ticks(clock.now() - self.start);
+        let span =
+            Span { start: self.start, since: self.start, now: clock.now(), rate: clock.rate() };
         for (role, target) in roles.iter().zip(&verdict.targets) {
-            let counts = role.total();
-            let ticks = rate.ticks_from_ns(t_ns).0.max(1);
-            let cpu_usage: Vec<u64> =
-                role.busy_ticks().iter().map(|busy| busy * 100 / ticks).collect();
-            let sample = Sample {
-                role,
-                counts,
-                cpu_usage: &cpu_usage,
-                second: (t_ns + 500_000_000) / 1_000_000_000,
-                t_ns,
-                span_ns: t_ns,
-                rtt_us: rtt_us(&counts, rate),
-                open: counts.open_connections(),
+            let sample = Sample::new(role, roles.len() > 1, &[], &role.pages(), span);
+            let details = details(role.config(), &sample);
+            let text = match self.style {
+                Style::Blocks => block::last(&sample, self.color, &details),
+                Style::Lines => line::last(&sample, *target) + &details,
             };
-            self.say(&match self.style {
-                Style::Blocks => block::last(&sample, self.color),
-                Style::Lines => line::last(&sample, *target),
-            });
+            self.output.say(Some(role.role()), &text);
             self.record(&record::last(&sample, *target, verdict))?;
         }
-        self.say(&line::verdict(verdict));
+        self.output.say(None, &line::verdict(verdict));
+        self.output.end();
         Ok(())
-    }
-
-    /// Text for people. Whoever stops listening does not stop the run.
-    fn say(&self, text: &str) {
-        let _ = if self.json {
-            io::stderr().write_all(text.as_bytes())
-        } else {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        };
     }
 
     /// A record for programs.
     fn record(&self, record: &impl serde::Serialize) -> Result<()> {
-        if self.json {
-            let mut text = serde_json::to_string(record)?;
-            text.push('\n');
-            let mut out = io::stdout().lock();
-            // A reader that went away does not stop the run.
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if self.output.has_records() {
+            self.output.record(&format!("{}\n", serde_json::to_string(record)?));
         }
         Ok(())
     }
 }
 
-/// The mean handshake time.
-fn rtt_us(counts: &Snapshot, rate: TickRate) -> Option<f64> {
-    let timed = counts.get(Count::RttCount);
-    (timed > 0).then(|| rate.us_from_units(counts.get(Count::RttUnits)) / timed as f64)
+/// A line for each worker and port, if that was asked for.
+fn details(config: &Config, sample: &Sample<'_>) -> String {
+    if config.per_worker { details::table(sample) } else { String::new() }
 }
 
 /// `1234567` as `1,234,567`.
@@ -195,18 +163,4 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (12_345_678, "12,345,678")]
-        {
-            assert_eq!(grouped(number), text);
-        }
-        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
-    }
 }

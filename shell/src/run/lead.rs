@@ -51,13 +51,14 @@ pub(super) fn lead(
         let now = clock.now();
         // A last piece much shorter than a second says nothing.
         if !over(roles) || now - reported > Ticks(clock.rate().hz() / 2) {
+            let among_others = roles.len() > 1;
             for role in roles.iter_mut() {
                 miss_exception(role, report);
                 if role.stage == Stage::Full {
                     role.gauge.0 += role.total().open_connections();
                     role.gauge.1 += 1;
                 }
-                report.interval(role, clock.rate(), reported, now)?;
+                report.interval(role, among_others, clock.rate(), reported, now)?;
             }
             reported = now;
         }

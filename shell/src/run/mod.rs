@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::port::Opened;
 use crate::ports::Ports;
 use crate::report::Report;
-use crate::role::RoleRun;
+use crate::role::{RoleRun, Who};
 use crate::signals::Signals;
 use crate::verdict::{Limits, Verdict};
 
@@ -109,6 +109,7 @@ fn wire(
         role.messages = worker.core.messages;
         role.launch += worker.core.pace.launch;
         role.readers.push(reader);
+        role.workers.push(Who { name: worker.name, cpu: worker.cpu, port: worker.port });
         role.watches.push(Arc::clone(&watch));
         parts.entry(worker.cpu).or_default().push(Parts {
             plan: worker.core,

@@ -11,6 +11,7 @@ mod in_tags;
 mod manners;
 mod net;
 mod over_ipv6;
+mod over_two_ports;
 mod over_udp;
 mod over_xdp;
 mod through_a_router;

@@ -120,7 +120,8 @@ fn roles_of_one_file_run_together() {
     let records = records(&ended);
     let (client, server) = (of(&records, "final", "client"), of(&records, "final", "server"));
     assert_eq!((client.len(), server.len()), (1, 1), "{}", ended.out);
-    assert_eq!(count(client[0], "httpGet"), 20 * count(client[0], "skOpen"), "{}", client[0]);
+    // Those that were open in the end have sent fewer.
+    assert!(count(client[0], "httpGet") > 15 * count(client[0], "skOpen"), "{}", client[0]);
     // dperf's flags are for one role.
     let ended = run(&["-t", "-c", &copy]);
     assert_eq!(code(&ended), Some(2));

@@ -2,9 +2,11 @@
 //! status, without root and without a device.
 
 mod block;
+mod daemon;
 mod demo;
 mod dperf_flags;
 mod examples;
+mod frames;
 mod run;
 mod signals;
 mod status;

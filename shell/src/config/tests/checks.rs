@@ -160,10 +160,6 @@ fn tunnels_have_their_own_rules() {
 
 #[test]
 fn what_is_not_built_is_refused_by_name() {
-    let table = [("daemon", "7:1: daemon: daemon is not supported yet")];
-    for (lines, expected) in table {
-        assert_eq!(refusal(client(lines)), format!("t.conf:{expected}"), "{lines}");
-    }
     let workers = CLIENT.replace("cpu 0", "cpu 0 1").replace("10.0.2.1 1", "10.0.2.1 2");
     let fdir = refusal(text(&workers.replace("link:a", "0000:01:00.0")));
     let expected =

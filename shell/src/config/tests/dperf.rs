@@ -1,5 +1,5 @@
-//! What dperf accepts is accepted and means the same; where its reading is odd, or ours differs, one
-//! line says so.
+//! What dperf accepts is accepted and means the same; where its reading is odd, or ours differs,
+//! one line says so.
 
 use super::{CLIENT, SERVER, client, refusal, server, text};
 use crate::config::{Config, Read};

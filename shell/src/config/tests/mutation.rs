@@ -1,7 +1,7 @@
 //! Damaged configurations: each is refused with its line and word, or accepted with a stated
 //! meaning. None panics, and none changes what will happen without saying so.
 //!
-//! `DPERF_MUTATIONS=1000000` tries as many; `DPERF_MUTATION=17` tries number 17 alone and prints it.
+//! `DPERF_MUTATIONS=1000000` tries as many; `DPERF_MUTATION=17` tries number 17 and prints it.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -167,7 +167,16 @@ fn port_names_tell_the_device() {
     let bond = PortName::Bond { mode: 4, policy: 2, members };
     assert_eq!(PortName::parse("bond4:2(0000:81:10.0,0000:81:10.1)"), Ok(bond.clone()));
     assert_eq!(bond.to_string(), "bond4:2(0000:81:10.0,0000:81:10.1)");
+    let members = ["net_af_packet0,iface=eth0,qpairs=1", "0000:81:10.1", "net_null1"];
+    let text = format!("bond1:0({})", members.join(","));
+    let members = members.map(str::to_owned).to_vec();
+    let bond = PortName::Bond { mode: 1, policy: 0, members };
+    assert_eq!(PortName::parse(&text), Ok(bond.clone()));
+    assert_eq!((bond.to_string(), bond.devices()[0]), (text, "net_af_packet0"));
     let wrong = [
+        "bond1:0(iface=eth0)",
+        "bond1:0(net_null0,)",
+        "bond1:0(link:a)",
         "",
         "03:00.0",
         "0000:03:00.8",

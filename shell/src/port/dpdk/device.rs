@@ -52,7 +52,7 @@ pub(super) fn any_open() -> bool {
 /// An IPv4 header's checksum is filled in here when the device only knows layer 4.
 const TX_BOTH: Offloads = Offloads::TX_IPV4_CHECKSUM.union(Offloads::TX_L4_CHECKSUM);
 
-/// A port as DPDK found it; closed when it is dropped, under the lock of OPEN or before it is there.
+/// A port as DPDK found it, closed when it is dropped. Whoever drops it holds the lock of OPEN.
 struct Device {
     id: u16,
     device: *mut dpdk_sys::rte_device,
