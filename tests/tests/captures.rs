@@ -55,8 +55,11 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// A load's name, and what is asked for beside the case's.
+type Load = (&'static str, fn(Scenario) -> Scenario);
+
 /// What connections carry, for every case.
-const LOADS: &[(&str, fn(Scenario) -> Scenario)] = &[
+const LOADS: &[Load] = &[
     ("short connections", |case| case),
     ("sums left to the device", |case| Scenario { offloads: Offloads::all(), ..case }),
     ("large answers", |case| Scenario { response_bytes: 100_000, cps: 1_000, ..case }),
@@ -155,7 +158,7 @@ fn a_clean_run_is_clean_for_tshark() {
 }
 
 /// Datagrams and floods of them, and of SYN where nothing answers.
-const OTHER_LOADS: &[(&str, fn(Scenario) -> Scenario)] = &[
+const OTHER_LOADS: &[Load] = &[
     ("datagrams", |case| case),
     ("sums left to the device", |case| Scenario { offloads: Offloads::all(), ..case }),
     ("empty datagrams", |case| Scenario { request_bytes: 0, response_bytes: 1, ..case }),
