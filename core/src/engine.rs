@@ -122,6 +122,9 @@ impl<'m> Engine<'m> {
     /// First pass over a burst: says what each frame is, counts it, brings its slot near.
     #[inline(never)]
     pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        if self.traffic.is_udp() {
+            return self.look_at_datagrams(frames, parsed);
+        }
         for (frame, parsed) in frames.iter().zip(parsed) {
             let Some((id, segment)) = self.parser.usual(frame, &self.table.space) else {
                 self.look_closer(frame, parsed);
