@@ -14,6 +14,7 @@ use crate::parse::{Parsed, Parser};
 use crate::plan::{CorePlan, Payload, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
+use crate::steer::Steering;
 use crate::sync::Gateway;
 use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
 use crate::template::{Endpoints, Pair, Template};
@@ -143,7 +144,8 @@ impl<'m> Engine<'m> {
         let (any, tos) = self.parser.parse(frame, &self.table.space);
         self.tcp.stats.add(Count::TosRx, u64::from(tos));
         match any {
-            Parsed::Tcp(id, _) | Parsed::Udp(id) => self.table.hint(id),
+            Parsed::Tcp(id, _) => self.table.hint(id),
+            Parsed::Udp(id) if self.plan.role == Role::Client => self.table.hint(id),
             Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
             _ => {}
         }
@@ -156,12 +158,18 @@ impl<'m> Engine<'m> {
     pub(crate) fn step(&mut self, burst: &mut Tray, parsed: &[Parsed], to: Ways<'_>, now: Instant) {
         let Ways { tx, done, kernel, stock } = to;
         let (mut kernel_room, mut stock_room) = (kernel.room(), stock.room());
+        let (follows_tcp, gateway_known) = (self.follows_tcp, self.gateway_known);
+        let mut segments = 0;
         burst.sort([tx, done, kernel, stock], |index, frame| {
             let verdict = match parsed.get(index) {
-                Some(Parsed::Tcp(id, segment)) if self.follows_tcp => {
-                    self.on_tcp(frame, *id, segment, now)
+                Some(Parsed::Tcp(id, segment)) if follows_tcp => {
+                    segments += 1;
+                    match self.on_tcp(frame, *id, segment, now) {
+                        true => Verdict::Send,
+                        false => Verdict::Done,
+                    }
                 }
-                Some(Parsed::Udp(id)) if self.gateway_known => self.on_udp(frame, *id, now),
+                Some(Parsed::Udp(id)) if gateway_known => self.on_udp(frame, *id, now),
                 rare => self.on_rare(frame, rare.unwrap_or(&Parsed::Other)),
             };
             match verdict {
@@ -182,26 +190,38 @@ impl<'m> Engine<'m> {
                 Verdict::Done => 1,
             }
         });
+        self.tcp.stats.add(Count::TcpRx, segments);
     }
 
+    /// A segment of connection `id`. True if `frame` holds the answer now.
     #[inline(always)]
-    fn on_tcp(
+    fn on_tcp(&mut self, frame: &mut Frame, id: SlotId, segment: &Segment, now: Instant) -> bool {
+        let Some(slot) = self.table.slots.get(id.0 as usize) else { return false };
+        match self.tcp.predicted(slot, segment, segment.payload(frame.bytes())) {
+            Some(message) => self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+                tcp.on_predicted(slot, segment, message, stamp)
+            }),
+            None => self.on_unpredicted(frame, id, segment, now),
+        }
+    }
+
+    /// As [`Engine::on_tcp`], for any segment.
+    #[inline(never)]
+    fn on_unpredicted(
         &mut self,
         frame: &mut Frame,
         id: SlotId,
         segment: &Segment,
         now: Instant,
-    ) -> Verdict {
-        self.tcp.stats.inc(Count::TcpRx);
-        let answered = self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
-            if slot.tuple_sum == 0 {
-                describe(plan, frame, slot);
+    ) -> bool {
+        self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
+            if slot.tuple_sum == 0 && !describe(plan, frame, slot) {
+                tcp.stats.inc(Count::TcpDrop);
+                tcp.stats.inc(Count::DropWrongQueue);
+                return None;
             }
-            let at = usize::from(segment.payload_at);
-            let payload = frame.bytes().get(at..at + usize::from(segment.payload_bytes));
-            tcp.on_segment(slot, segment, payload.unwrap_or_default(), stamp)
-        });
-        if answered { Verdict::Send } else { Verdict::Done }
+            tcp.on_any(slot, segment, segment.payload(frame.bytes()), stamp)
+        })
     }
 
     /// Lets something happen to connection `id`, puts its timer and what it still has to say in
@@ -217,10 +237,9 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
-        arm(&mut self.timers, id, slot, stamp, now);
-        let waits = slot.flags.contains(SlotFlags::READY);
-        if !waits && self.tcp.wants_more(slot) && self.ready.push(id) {
-            slot.flags.insert(SlotFlags::READY);
+        arm(&mut self.timers, id, slot, (stamp, now));
+        if slot.flags.contains(SlotFlags::ACK_OWED) || slot.snd_nxt != slot.snd_last() {
+            make_ready(id, slot, &self.tcp, &mut self.ready);
         }
         let Some(reply) = reply else { return false };
         let payload_sum = match reply.payload_bytes {
@@ -275,23 +294,29 @@ impl<'m> Engine<'m> {
         count
     }
 
-    /// A slot came out of `wheel`: rings its timer if that is due, else puts it back. True if
-    /// `frame` holds a segment now.
+    /// These slots came out of `wheel`: rings the timers that are due, puts the others back. What
+    /// is to be sent is written into frames of `stock` and laid on `tx`; there must be enough of
+    /// them, and places.
+    #[inline(never)]
     pub(crate) fn ring(
         &mut self,
         wheel: Wheel,
-        id: SlotId,
-        frame: &mut Frame,
+        due: &[SlotId],
+        (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
-    ) -> bool {
-        if !self.traffic.is_tcp() {
-            return self.happen(id, Event::Wheel(wheel), frame, now);
+    ) {
+        for id in due {
+            stock.offer(tx, |frame| {
+                if !self.traffic.is_tcp() {
+                    return self.happen(*id, Event::Wheel(wheel), frame, now);
+                }
+                self.act(*id, frame, now, |_, tcp, slot, _, stamp| {
+                    slot.flags.remove(place_in(wheel));
+                    let rings = slot.timer != Timer::None && stamp.reached(slot.due);
+                    if rings { tcp.on_timer(slot, stamp) } else { None }
+                })
+            });
         }
-        self.act(id, frame, now, |_, tcp, slot, _, stamp| {
-            slot.flags.remove(place_in(wheel));
-            let rings = slot.timer != Timer::None && stamp.reached(slot.due);
-            if rings { tcp.on_timer(slot, stamp) } else { None }
-        })
     }
 
     /// Connections open now.
@@ -348,14 +373,29 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// Puts a slot whose timer runs into its wheel, unless it lies there already.
+/// Puts a slot's timer into its wheel.
 #[inline(always)]
-fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, stamp: Stamp, now: Instant) {
+fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, (stamp, now): (Stamp, Instant)) {
     let wheel = if slot.timer == Timer::Pace { Wheel::Fine } else { Wheel::Coarse };
     let place = place_in(wheel);
     if slot.timer != Timer::None && !slot.flags.contains(place) {
         slot.flags.insert(place);
         timers.arm(wheel, id, stamp.until(slot.due), now);
+    }
+}
+
+/// Puts a slot into the ready list, once.
+fn queue(id: SlotId, slot: &mut Slot, ready: &mut Ready) {
+    if !slot.flags.contains(SlotFlags::READY) && ready.push(id) {
+        slot.flags.insert(SlotFlags::READY);
+    }
+}
+
+/// Puts a slot that may have more to say into the ready list.
+#[inline(never)]
+fn make_ready(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>, ready: &mut Ready) {
+    if tcp.wants_more(slot) {
+        queue(id, slot, ready);
     }
 }
 
@@ -369,11 +409,16 @@ fn place_in(wheel: Wheel) -> SlotFlags {
 }
 
 /// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
-/// slot's number, so once is enough.
+/// slot's number, so once is enough. False if that tuple is another core's.
 #[cold]
 #[inline(never)]
-fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
-    let Some(ends) = turned(frame) else { return };
+fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) -> bool {
+    if let Steering::Hashed { rss, queue } = plan.steering
+        && rss.queue_of_frame(frame.bytes()) != queue
+    {
+        return false;
+    }
+    let Some(ends) = turned(frame) else { return true };
     let (local, remote) = ends.numbers();
     let (client, server) = match plan.role {
         Role::Client => (local, remote),
@@ -384,6 +429,7 @@ fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
     slot.client_port = client.1;
     slot.server_port = server.1;
     slot.tuple_sum = ends.sum();
+    true
 }
 
 /// The ends of the answer to a received segment or datagram, read from its headers.

@@ -96,7 +96,13 @@ pub trait ExceptionPath: Send {
     /// it filled.
     fn collect(&mut self, blanks: &mut [Frame]) -> usize;
 
-    /// What the kernel's interface is doing; asked about ten times a second.
+    /// Packets that the kernel wanted sent, too long for the port and dropped since this was asked
+    /// last; asked about ten times a second.
+    fn oversized(&mut self) -> u64 {
+        0
+    }
+
+    /// What the kernel's interface is doing; asked as often.
     fn state(&mut self) -> PortState {
         PortState::Up
     }
@@ -134,6 +140,9 @@ impl<X: ExceptionPath + ?Sized> ExceptionPath for &mut X {
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         (**self).collect(blanks)
     }
+    fn oversized(&mut self) -> u64 {
+        (**self).oversized()
+    }
     fn state(&mut self) -> PortState {
         (**self).state()
     }
@@ -161,6 +170,10 @@ impl<X: ExceptionPath> ExceptionPath for &Shared<X> {
 
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         self.0.try_with(|path| path.collect(blanks)).unwrap_or_default()
+    }
+
+    fn oversized(&mut self) -> u64 {
+        self.0.try_with(ExceptionPath::oversized).unwrap_or_default()
     }
 
     fn state(&mut self) -> PortState {

@@ -325,18 +325,36 @@ impl Tray {
             // SAFETY: every place below the old `len` holds a frame; places are emptied in order
             // and filled again only before this one.
             let frame = unsafe { self.places[index].assume_init_mut() };
-            let tray = judge(index, frame);
+            let named = judge(index, frame);
             // SAFETY: as above; the place is not read again.
             let frame = unsafe { self.places[index].assume_init_read() };
-            let refused = match trays.get_mut(tray) {
-                Some(tray) => tray.push(frame).err(),
-                None => Some(frame),
+            let tray = match trays.get_mut(named) {
+                Some(tray) if tray.room() > 0 => tray,
+                _ => &mut *self,
             };
-            if let Some(frame) = refused {
-                self.places[self.len].write(frame);
-                self.len += 1;
+            if let Some(place) = tray.places.get_mut(tray.len) {
+                place.write(frame);
+                tray.len += 1;
             }
         }
+    }
+
+    /// Lets `write` fill the newest frame and moves it behind the others of `to` if that says
+    /// true. `None` without a frame here or a place there.
+    #[inline(always)]
+    pub fn offer(&mut self, to: &mut Tray, write: impl FnOnce(&mut Frame) -> bool) -> Option<bool> {
+        let newest = self.len.checked_sub(1)?;
+        let blank = self.places.get_mut(newest)?;
+        let place = to.places.get_mut(to.len)?;
+        // SAFETY: every place below `len` holds a frame.
+        let written = write(unsafe { blank.assume_init_mut() });
+        if written {
+            // SAFETY: as above, and the place is out of reach now.
+            place.write(unsafe { blank.assume_init_read() });
+            self.len = newest;
+            to.len += 1;
+        }
+        Some(written)
     }
 
     /// Hands on the `count` oldest frames (all, if there are fewer); the rest moves up.

@@ -169,7 +169,7 @@ counters! {
     KniTx = "kniTx",
     /// Packets for the kernel that were dropped because it took none for too long.
     KniFull = "kniFull",
-    /// Packets that the kernel refused.
+    /// Packets that the kernel refused, and such of its own as are longer than the port's frames.
     KniErrors = "kniErrors",
     /// Ticks spent in turns that moved something.
     BusyTicks = "busyTicks",
@@ -205,6 +205,9 @@ counters! {
     DropForeignAddress = "dropForeignAddress",
     /// Dropped: a TCP segment to our address without a connection.
     DropNoConnection = "dropNoConnection",
+    /// Dropped: a TCP segment of another worker's connection, brought to a queue other than the one
+    /// that the device's hash names.
+    DropWrongQueue = "dropWrongQueue",
     /// Dropped: a TCP flag combination that no state allows.
     DropFlags = "dropFlags",
     /// Dropped: sequence numbers outside the window.

@@ -97,14 +97,16 @@ impl fmt::Debug for Hash {
 #[derive(Clone, Copy, Debug)]
 pub struct Rss<'m> {
     hash: &'m Hash,
-    /// As many entries as a power of two; the hash's low bits choose.
+    /// The hash's low bits choose.
     table: &'m [u16],
 }
 
 impl<'m> Rss<'m> {
-    /// `None` if the number of entries is no power of two.
-    pub fn new(hash: &'m Hash, table: &'m [u16]) -> Option<Rss<'m>> {
-        table.len().is_power_of_two().then_some(Rss { hash, table })
+    /// The table has as many entries as a power of two, as those of devices have: entries beyond
+    /// are never looked at. Without any, everything comes to queue 0.
+    pub fn new(hash: &'m Hash, table: &'m [u16]) -> Rss<'m> {
+        let entries = table.len().checked_ilog2().map_or(0, |bits| 1 << bits);
+        Rss { hash, table: &table[..entries] }
     }
 
     /// The hash.
@@ -113,10 +115,15 @@ impl<'m> Rss<'m> {
         self.hash
     }
 
+    /// The table's entries, which are queues.
+    pub fn table(&self) -> &'m [u16] {
+        self.table
+    }
+
     /// The queue of a packet with this hash.
     #[inline]
     pub fn queue(&self, hash: u32) -> u16 {
-        let place = hash as usize & (self.table.len() - 1);
+        let place = hash as usize & self.table.len().wrapping_sub(1);
         self.table.get(place).copied().unwrap_or(0)
     }
 

@@ -263,8 +263,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         self.engine.learn_gateway();
         self.state = self.queue.state();
         self.exception_state = self.exception.state();
-        let faults = self.queue.faults();
+        let (faults, oversized) = (self.queue.faults(), self.exception.oversized());
         let stats = &mut self.engine.tcp.stats;
+        stats.add(Count::KniErrors, oversized);
         stats.set(Count::Imissed, faults.rx_missed);
         stats.set(Count::Ierrors, faults.rx_errors);
         stats.set(Count::Oerrors, faults.tx_errors);
@@ -323,15 +324,8 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         &mut self,
         write: impl FnOnce(&mut Engine<'m>, &mut Frame) -> bool,
     ) -> Option<bool> {
-        if self.trays.tx.room() == 0 {
-            return None;
-        }
-        let mut frame = self.trays.stock.pop()?;
-        let written = write(&mut self.engine, &mut frame);
-        let tray = if written { &mut self.trays.tx } else { &mut self.trays.stock };
-        let placed = tray.push(frame);
-        debug_assert!(placed.is_ok());
-        Some(written)
+        let Trays { tx, stock, .. } = &mut self.trays;
+        stock.offer(tx, |frame| write(&mut self.engine, frame))
     }
 
     /// Frames and places for segments of our own in this turn.
@@ -348,9 +342,8 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         for wheel in [Wheel::Coarse, Wheel::Fine] {
             let budget = self.room().min(BUDGET - rung);
             let count = self.engine.expire(wheel, now, &mut due[..budget]);
-            for id in &due[..count] {
-                self.send_one(|engine, frame| engine.ring(wheel, *id, frame, now));
-            }
+            let Trays { tx, stock, .. } = &mut self.trays;
+            self.engine.ring(wheel, &due[..count], (stock, tx), now);
             rung += count;
         }
         rung as u32

@@ -34,6 +34,8 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_dev_stop",
     "rte_eth_dev_close",
     "rte_eth_dev_is_removed",
+    "rte_eth_dev_rss_hash_conf_get",
+    "rte_eth_dev_rss_reta_query",
     "rte_eth_macaddr_get",
     "rte_eth_allmulticast_enable",
     "rte_eth_promiscuous_enable",

@@ -212,3 +212,50 @@ int shim_link_is_up(uint16_t port)
 
     return rc < 0 ? rc : link.link_status == RTE_ETH_LINK_UP;
 }
+
+static int refused(const struct rte_flow_error *error, char *why, size_t room)
+{
+    snprintf(why, room, "%s", error->message ? error->message : "");
+    return rte_errno > 0 ? -rte_errno : -EINVAL;
+}
+
+int shim_add_rule(uint16_t port, uint16_t queue, const uint8_t *address, uint8_t ipv6,
+                  uint8_t by_source, char *why, size_t room)
+{
+    struct rte_flow_item_ipv4 v4 = { 0 }, v4_mask = { 0 };
+    struct rte_flow_item_ipv6 v6 = { 0 }, v6_mask = { 0 };
+    struct rte_flow_item pattern[] = {
+        { .type = RTE_FLOW_ITEM_TYPE_ETH },
+        { .type = RTE_FLOW_ITEM_TYPE_IPV4, .spec = &v4, .mask = &v4_mask },
+        { .type = RTE_FLOW_ITEM_TYPE_END },
+    };
+    const struct rte_flow_action_queue to = { .index = queue };
+    const struct rte_flow_action actions[] = {
+        { .type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &to },
+        { .type = RTE_FLOW_ACTION_TYPE_END },
+    };
+    const struct rte_flow_attr attributes = { .ingress = 1 };
+    struct rte_flow_error error = { 0 };
+
+    if (ipv6) {
+        pattern[1] = (struct rte_flow_item){
+            .type = RTE_FLOW_ITEM_TYPE_IPV6, .spec = &v6, .mask = &v6_mask };
+        memcpy(by_source ? v6.hdr.src_addr : v6.hdr.dst_addr, address, 16);
+        memset(by_source ? v6_mask.hdr.src_addr : v6_mask.hdr.dst_addr, 0xff, 16);
+    } else {
+        memcpy(by_source ? &v4.hdr.src_addr : &v4.hdr.dst_addr, address, 4);
+        memset(by_source ? &v4_mask.hdr.src_addr : &v4_mask.hdr.dst_addr, 0xff, 4);
+    }
+    why[0] = 0;
+    if (rte_flow_create(port, &attributes, pattern, actions, &error) == NULL)
+        return refused(&error, why, room);
+    return 0;
+}
+
+int shim_isolate(uint16_t port, char *why, size_t room)
+{
+    struct rte_flow_error error = { 0 };
+
+    why[0] = 0;
+    return rte_flow_isolate(port, 1, &error) == 0 ? 0 : refused(&error, why, room);
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read as _, Write};
+use std::io::{ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -228,11 +228,13 @@ fn run(reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
         return in_background(reads, &limits, output);
     }
     let mut report = Report::new(style, output.json);
-    judge(run::run(reads, &limits, &mut report)?)
+    let verdict = run::run(reads, &limits, &mut report)?;
+    Ok(judge(&verdict, &report))
 }
 
-fn judge(verdict: Verdict) -> Result<u8> {
-    Ok(if verdict.passed() { PASSED } else { NOT_PASSED })
+/// A run whose output is not whole did not pass.
+fn judge(verdict: &Verdict, report: &Report) -> u8 {
+    if verdict.passed() && report.missing().is_none() { PASSED } else { NOT_PASSED }
 }
 
 /// The first process checks what it can and starts the second, which runs.
@@ -245,7 +247,7 @@ fn in_background(reads: Vec<Read>, limits: &Limits, output: &Output) -> Result<u
         // Whoever looks into the log learns why it ended.
         return outcome
             .inspect_err(|error| report.note(&format!("dperf-shell: {error:#}")))
-            .and_then(judge);
+            .map(|verdict| judge(&verdict, &report));
     }
     for read in &reads {
         Plan::assumed(&read.config)?;
@@ -308,8 +310,11 @@ fn complain(line: &str) {
 
 /// Writes to stdout; a reader that has gone is not an error.
 fn print(text: &str) -> Result<u8> {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    Ok(PASSED)
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(why).context("stdout"),
+        _ => Ok(PASSED),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Worker i drives port i / n with n workers per port, on that port's queue i % n. Rates are
 //! divided without a remainder. A worker's part of the tuple space is told by one rule
-//! ([`Split`]), so client and server agree without talking to each other.
+//! ([`Split`]) and by what the port says of itself: client and server need not talk to each other.
 
 mod assumed;
 mod encap;
@@ -10,6 +10,7 @@ mod explain;
 mod list;
 mod load;
 mod message;
+mod own;
 mod record;
 mod settings;
 mod share;
@@ -27,7 +28,7 @@ use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 
 use crate::config::{self, Complaint, Config, ConfigError, Note, Port, Protocol};
-use crate::port::{Facts, KernelSees};
+use crate::port::{Delivery, Facts, KernelSees};
 
 pub use explain::explain;
 pub use list::OwnedList;
@@ -71,6 +72,10 @@ pub struct Worker {
     pub clients: OwnedList,
     /// Server addresses.
     pub servers: OwnedList,
+    /// How it shares its port's tuples with the others.
+    pub split: Split,
+    /// Different connections it may have.
+    pub tuples: u64,
     /// Where its packets go, if not there.
     pub destinations: Vec<IpAddr>,
     /// Our ends of the port's tunnel.
@@ -106,6 +111,9 @@ pub enum Split {
     /// A client's worker q has the q-th part of the client ports; a server's worker has all, since
     /// what queue q of the client sends arrives on queue q.
     ByClientPort,
+    /// A client's worker has those whose answers the port hashes to its queue; a server's has all,
+    /// since the port brings the packets of a flow to one queue.
+    ByHash,
 }
 
 impl Plan {
@@ -123,7 +131,9 @@ impl Plan {
         let mut workers = Vec::with_capacity(config.cpus.len());
         for (index, cpu) in config.cpus.iter().enumerate() {
             let port = index / config.queues();
-            let draft = Draft { config, facts: &facts[port], port, queue: index % config.queues() };
+            let split = split(config, &facts[port], port)?;
+            let queue = index % config.queues();
+            let draft = Draft { config, facts: &facts[port], port, queue, split };
             let message = &messages[index.min(messages.len() - 1)];
             let mut core = draft.core(message, rate)?;
             core.pace = shares.pace(config, index);
@@ -171,7 +181,7 @@ impl Plan {
 }
 
 impl Worker {
-    /// Connections it can tell apart: its part of the tuple space.
+    /// Connections its table can tell apart.
     pub fn slots(&self) -> u64 {
         let ports = u64::from(self.core.client_ports.count) * u64::from(self.core.listen.count);
         let addresses = u64::from(self.clients.count()) * u64::from(self.servers.count());
@@ -185,6 +195,7 @@ struct Draft<'c> {
     facts: &'c Facts,
     port: usize,
     queue: usize,
+    split: Split,
 }
 
 impl Draft<'_> {
@@ -203,12 +214,12 @@ impl Draft<'_> {
             Role::Server => config.clients.iter().flat_map(|line| line.list.clone()).collect(),
         };
         let servers = &config.servers[self.port].list;
-        let servers = match split(config, self.port) {
+        let servers = match self.split {
             Split::ByServer => vec![servers[self.queue]],
-            Split::Whole | Split::ByClientPort => servers.clone(),
+            Split::Whole | Split::ByClientPort | Split::ByHash => servers.clone(),
         };
         let role = config.role.name();
-        Worker {
+        let mut worker = Worker {
             name: format!("{role}-{}.{}", self.port, self.queue),
             cpu,
             port: self.port,
@@ -218,7 +229,20 @@ impl Draft<'_> {
             clients: OwnedList::new(clients),
             servers: OwnedList::new(servers),
             destinations,
-        }
+            split: self.split,
+            tuples: 0,
+        };
+        worker.tuples = match worker.core.steering {
+            Steering::Whole => worker.slots(),
+            Steering::Hashed { rss, queue } => own::Tuples {
+                clients: worker.clients.addresses(),
+                servers: worker.servers.addresses(),
+                client_ports: worker.core.client_ports,
+                listen: worker.core.listen,
+            }
+            .of_queue(&rss, queue),
+        };
+        worker
     }
 
     fn core(&self, message: &Message, rate: TickRate) -> Result<CorePlan<'static>, ConfigError> {
@@ -236,7 +260,7 @@ impl Draft<'_> {
             servers: none,
             client_ports: self.client_ports()?,
             listen: config.listen,
-            steering: Steering::Whole,
+            steering: self.steering(),
             neigh_ignore: config.neigh_ignore,
             tos: config.tos,
             mss: self.mss(message)?,
@@ -311,16 +335,20 @@ impl Draft<'_> {
         Ok(mss)
     }
 
+    /// Which tuples of its lists are a client's own.
+    fn steering(&self) -> Steering<'static> {
+        match (self.config.role, self.split, self.facts.delivery) {
+            (Role::Client, Split::ByHash, Delivery::Hashed(rss)) => {
+                Steering::Hashed { rss, queue: self.queue as u16 }
+            }
+            _ => Steering::Whole,
+        }
+    }
+
     fn client_ports(&self) -> Result<PortRange, ConfigError> {
         let config = self.config;
         let (all, queues) = (config.client_ports, config.queues());
-        let by_address = self.configured().name.steers_by_address()
-            && split(config, self.port) == Split::ByServer;
-        if queues > 1 && !self.facts.paired_queues && !by_address && !config.flood {
-            let why = format!("{} does not pair its queues", self.configured().name);
-            return Err(self.refuse_port(why, "give it one core"));
-        }
-        if config.role == Role::Server || split(config, self.port) != Split::ByClientPort {
+        if config.role == Role::Server || self.split != Split::ByClientPort {
             return Ok(all);
         }
         if (all.count as usize) < queues {
@@ -334,13 +362,31 @@ impl Draft<'_> {
 }
 
 /// How the workers of `port` divide its tuples.
-pub fn split(config: &Config, port: usize) -> Split {
+fn split(config: &Config, facts: &Facts, port: usize) -> Result<Split, ConfigError> {
     if config.queues() == 1 {
-        Split::Whole
-    } else if !config.rss && config.servers[port].list.len() == config.queues() {
-        Split::ByServer
-    } else {
-        Split::ByClientPort
+        return Ok(Split::Whole);
+    }
+    if config.flood {
+        // It hears nothing: nothing need be brought to its workers.
+        let each = config.has_server_each(port);
+        return Ok(if each { Split::ByServer } else { Split::ByClientPort });
+    }
+    let (place, name) = (&config.ports[port].place, &config.ports[port].name);
+    let refuse = |why: &str| {
+        let complaint = Complaint::new(format!("{name} {why}"), "give it one core");
+        Err(ConfigError::new(place, "port", complaint))
+    };
+    match facts.delivery {
+        Delivery::Paired | Delivery::ByServer if config.has_server_each(port) => {
+            Ok(Split::ByServer)
+        }
+        Delivery::Paired => Ok(Split::ByClientPort),
+        Delivery::Hashed(_) if !config.vxlans.is_empty() => {
+            refuse("chooses queues by the outer headers, which do not tell flows apart")
+        }
+        Delivery::Hashed(_) => Ok(Split::ByHash),
+        Delivery::ByServer => refuse("has no server address for each worker"),
+        Delivery::Unknown => refuse("does not say which of its queues a flow comes to"),
     }
 }
 
@@ -389,14 +435,15 @@ fn enough_tuples(config: &Config, worker: &Worker) -> Result<(), ConfigError> {
         return Ok(());
     }
     let hint = "more client addresses, client ports or listen ports; or less load";
-    if worker.core.pace.cc > slots {
-        let why = format!("{} has {slots} tuples for {} open", worker.name, worker.core.pace.cc);
+    let tuples = worker.tuples;
+    if worker.core.pace.cc > tuples {
+        let why = format!("{} has {tuples} tuples for {} open", worker.name, worker.core.pace.cc);
         return Err(config.refuse("cc", why, hint));
     }
     let needed = worker.core.pace.cps.saturating_mul(u64::from(config.retransmit_timeout_s));
-    if needed > slots {
+    if needed > tuples {
         let why = format!(
-            "{} has {slots} tuples, but {} connections a second may take {needed}",
+            "{} has {tuples} tuples, but {} connections a second may take {needed}",
             worker.name, worker.core.pace.cps
         );
         return Err(config.refuse("cps", why, hint));

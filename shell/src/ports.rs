@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
 
-use crate::config::{Config, PortName, queue_of};
+use crate::config::{Config, PortName};
 use crate::exception;
 use crate::port::af_xdp::program::Traffic;
 use crate::port::bpf::IpRange;
 use crate::port::ifreq::addresses_of;
 use crate::port::kernel_silence::{Silence, silence};
-use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket};
+use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket, rss};
 
 /// Opened ports, the roles in their order and each role's ports in theirs, and what must be kept
 /// for as long as they are used.
@@ -21,6 +21,8 @@ pub struct Ports {
     pub of_role: Vec<Vec<Opened>>,
     /// The ways to the kernel, in the order of the ports; a role may have none.
     pub exceptions: Vec<Vec<exception::Opened>>,
+    /// There is a command to run for each of the kernel's interfaces, and no interface.
+    idle_hook: bool,
     /// Keeps the kernel from answering for the addresses of the load.
     silences: Vec<Silence>,
     #[cfg(feature = "dpdk")]
@@ -44,12 +46,14 @@ impl Ports {
                 let device = match &port.name {
                     PortName::Link(name) => links.take_end(name)?,
                     PortName::AfPacket(interface) => {
-                        sockets(config, index, interface).with_context(|| port.place.to_string())?
+                        let queues = config.queues() as u16;
+                        packet_socket::open(interface, queues, config.is_ipv6())
+                            .with_context(|| port.place.to_string())?
                     }
                     PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(feature = "dpdk")]
-                    name => dpdk_ports::open(config, name, stopped)
+                    _ => dpdk_ports::open(config, index, stopped)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(not(feature = "dpdk"))]
                     name => bail!(
@@ -71,10 +75,14 @@ impl Ports {
         }
         #[cfg(feature = "dpdk")]
         dpdk_ports::wait_for_links(roles, &mut of_role, stopped)?;
-        let _ = stopped;
-        let exceptions = roles.iter().zip(&of_role).map(|(config, opened)| ways(config, opened));
+        let both = roles.iter().zip(&of_role);
+        let exceptions: Vec<Vec<exception::Opened>> =
+            both.map(|(config, opened)| ways(config, opened, stopped)).collect::<Result<_>>()?;
+        let has_hook = roles.iter().any(|config| config.exception_up.is_some());
+        let has_interface = exceptions.iter().flatten().any(|way| !way.interfaces.is_empty());
         Ok(Ports {
-            exceptions: exceptions.collect::<Result<_>>()?,
+            exceptions,
+            idle_hook: has_hook && !has_interface,
             of_role,
             silences,
             #[cfg(feature = "dpdk")]
@@ -93,8 +101,11 @@ impl Ports {
         let undo = |remedy| format!("if this program is killed, undo with: {remedy}");
         let ports = self.of_role.iter().flatten().flat_map(|port| port.notes.iter().cloned());
         let ways = self.exceptions.iter().flatten().flat_map(|way| way.notes.iter().cloned());
+        let hook = "--exception-up is not run: no file makes an interface of the kernel's \
+                    (exception tap, tap-per-core or vhost-net)";
         ports
             .chain(ways)
+            .chain(self.idle_hook.then(|| hook.to_owned()))
             .chain(self.silences.iter().filter_map(Silence::remedy).map(undo))
             .collect()
     }
@@ -116,7 +127,11 @@ impl Ports {
 }
 
 /// The ways to the kernel of a role's opened ports.
-fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
+fn ways(
+    config: &Config,
+    opened: &[Opened],
+    stopped: &dyn Fn() -> bool,
+) -> Result<Vec<exception::Opened>> {
     let Some(wanted) = &config.exception else { return Ok(Vec::new()) };
     let mut ways = Vec::new();
     for (index, (port, device)) in config.ports.iter().zip(opened).enumerate() {
@@ -129,29 +144,11 @@ fn ways(config: &Config, opened: &[Opened]) -> Result<Vec<exception::Opened>> {
         };
         for name in &way.interfaces {
             let Some(command) = &config.exception_up else { continue };
-            exception::bring_up(command, config.role, port, &device.facts, name)?;
+            exception::bring_up(command, (config.role, port, &device.facts), name, stopped)?;
         }
         ways.push(way);
     }
     Ok(ways)
-}
-
-/// Packet sockets on `interface`, the queues in the order of the workers: each receives the frames
-/// of its own server address.
-fn sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
-    let spread = match config.role {
-        Role::Client => packet_socket::Spread::Source,
-        Role::Server => packet_socket::Spread::Destination,
-    };
-    let queues = config.queues();
-    let mut opened = packet_socket::open(interface, queues as u16, spread)?;
-    if queues > 1 {
-        let mut minted: Vec<_> = opened.queues.drain(..).map(Some).collect();
-        let servers = &config.servers[port].list;
-        let own = |server: &IpAddr| minted[queue_of(*server, queues)].take();
-        opened.queues = servers.iter().filter_map(own).collect();
-    }
-    Ok(opened)
 }
 
 /// XDP sockets on `interface` for the load of a port.
@@ -165,6 +162,7 @@ fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> 
         own,
         listen: config.listen,
         client_ports: config.client_ports,
+        udp: config.protocol == crate::config::Protocol::Udp,
     };
     let gateway_known = config.ports[port].gateway_mac.is_some();
     af_xdp::check_resolvable(interface, &traffic, gateway_known)?;
@@ -249,15 +247,7 @@ impl Links {
                     here.role.name()
                 );
             }
-            let (queues, other_queues) = (here.queues(), there.queues());
-            if queues != other_queues {
-                bail!(
-                    "{other}: link:{name} has {queues} workers on one end and {other_queues} on \
-                     the other: give both files as many cpus"
-                );
-            }
-            let frame_bytes = here.mtu.max(there.mtu) + 14;
-            let (first, second) = link::open(queues as u16, frame_bytes, link::FRAMES);
+            let (first, second) = joined(here, there);
             links.insert(name.clone(), vec![second, first]);
         }
         Ok(Links(links))
@@ -271,6 +261,17 @@ impl Links {
     }
 }
 
+/// A link between two roles: queue by queue where that is enough, else by a hash.
+fn joined(one: &Config, other: &Config) -> (Opened, Opened) {
+    let frame_bytes = one.mtu.max(other.mtu) + 14;
+    let [queues, other_queues] = [one, other].map(|config| config.queues() as u16);
+    if queues == other_queues && (queues == 1 || !(one.rss || other.rss)) {
+        return link::open(queues, frame_bytes, link::FRAMES);
+    }
+    let choices = [queues, other_queues].map(|queues| rss::even(one.is_ipv6(), queues));
+    link::open_hashed(choices, frame_bytes, link::FRAMES)
+}
+
 #[cfg(feature = "dpdk")]
 mod dpdk_ports {
     //! The DPDK half: one EAL for all roles.
@@ -278,9 +279,10 @@ mod dpdk_ports {
     use std::time::Duration;
 
     use super::{Config, Opened, PortName, Result};
-    use crate::config::{Exception, ExceptionKind};
+    use crate::config::{Exception, ExceptionKind, Protocol};
     use crate::exception::vhost_memory_mb;
-    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, pci_address};
+    use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
+    use dperf_core::plan::Role;
     use dperf_core::port::Offloads;
 
     /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -315,6 +317,7 @@ mod dpdk_ports {
             descriptors: 2048,
             frame_bytes: config.mtu + 14,
             offloads: Offloads::all(),
+            steer: SteerWish::default(),
             peer_wait: PEER_WAIT,
         }
     }
@@ -328,6 +331,14 @@ mod dpdk_ports {
         config.ports.len() as u32 * vhost_memory_mb(config.mtu + 14, config.queues())
     }
 
+    /// What the configuration tells DPDK's EAL.
+    fn eal_words(config: &Config) -> Vec<String> {
+        let mut words = vec![format!("--log-level={}", config.dpdk_log_level)];
+        words.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
+        words.extend(config.eal.iter().cloned());
+        words
+    }
+
     pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
         let ports =
             || roles.iter().flat_map(|config| config.ports.iter().map(move |port| (*config, port)));
@@ -336,12 +347,7 @@ mod dpdk_ports {
         if of_dpdk().next().is_none() && to_kernel_mb == 0 {
             return Ok(None);
         }
-        let mut extra = Vec::new();
-        for config in roles {
-            extra.push(format!("--log-level={}", config.dpdk_log_level));
-            extra.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
-            extra.extend(config.eal.iter().cloned());
-        }
+        let extra: Vec<String> = roles.iter().flat_map(|config| eal_words(config)).collect();
         let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
         let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
         dpdk::start(&EalArgs {
@@ -363,10 +369,32 @@ mod dpdk_ports {
 
     pub(super) fn open(
         config: &Config,
-        name: &PortName,
+        index: usize,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Opened> {
-        dpdk::open(&wish(config, name), stopped)
+        let wish = wish(config, &config.ports[index].name);
+        dpdk::open(&PortWish { steer: steer(config, index), ..wish }, stopped)
+    }
+
+    /// Rules by server address where each worker has one to itself, or for the only worker if
+    /// nothing else shall come; in a tunnel by its end here.
+    fn steer(config: &Config, port: usize) -> SteerWish {
+        let servers = &config.servers[port].list;
+        let tunnel = config.vxlans.get(port);
+        let ends = tunnel.map_or(servers, |tunnel| &tunnel.local);
+        let each = || ends.iter().map(|address| vec![*address]).collect();
+        let rules = match config.queues() {
+            1 if config.flow_isolate => vec![ends.clone()],
+            queues if queues > 1 && config.has_server_each(port) => each(),
+            _ => Vec::new(),
+        };
+        SteerWish {
+            rules,
+            by_source: config.role == Role::Client && tunnel.is_none(),
+            isolate: config.flow_isolate,
+            ipv6: config.is_ipv6(),
+            udp: config.protocol == Protocol::Udp,
+        }
     }
 
     pub(super) fn wait_for_links(
@@ -390,5 +418,30 @@ mod dpdk_ports {
             }
         }
         dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::eal_words;
+        use crate::config::{Source, read};
+
+        #[test]
+        fn dpdk_is_told_what_the_configuration_says() {
+            let words = |lines: &str| {
+                let bytes = format!(
+                    "cpu 0\nport net_null0 10.0.1.1 10.0.2.1\nclient 10.0.1.1 1\nserver 10.0.2.1 1\n\
+                     cps 1\n{lines}"
+                );
+                let source = Source { name: "t.conf".to_owned(), bytes: bytes.into_bytes() };
+                eal_words(&read(&[source]).unwrap().config).join(" ")
+            };
+            assert_eq!(words(""), "--log-level=4");
+            let levels = [("error", 4), ("warn", 5), ("info", 7), ("debug", 8)];
+            for (name, level) in levels {
+                assert_eq!(words(&format!("log_level {name}")), format!("--log-level={level}"));
+            }
+            assert_eq!(words("simd512"), "--log-level=4 --force-max-simd-bitwidth=512");
+            assert_eq!(words("eal --no-huge -m 512"), "--log-level=4 --no-huge -m 512");
+        }
     }
 }

@@ -20,7 +20,7 @@ use dperf_core::wire::checksum::{finish, sum};
 use dperf_core::wire::ethernet::MacAddr;
 use dperf_shell::config::{Exception, ExceptionKind, Place};
 use dperf_shell::exception;
-use dperf_shell::port::{Facts, KernelSees};
+use dperf_shell::port::{Delivery, Facts, KernelSees};
 use dperf_tests::arena::Arena;
 use dperf_tests::namespace::{Namespace, alone};
 use rustix::time::{ClockId, clock_gettime};
@@ -65,7 +65,7 @@ fn open(way: Way, workers: usize) -> exception::Opened {
         frame_bytes: 1514,
         offloads: Offloads::empty(),
         kernel_sees: KernelSees::Nothing,
-        paired_queues: true,
+        delivery: Delivery::Paired,
     };
     let opened = match way {
         Way::Own(kind) => {

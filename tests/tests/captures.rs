@@ -12,13 +12,15 @@ use dperf_tests::process::Folder;
 use dperf_tests::scenario::{MILLI, Scenario, Travel};
 use dperf_tests::sim;
 
+/// Asks for something else.
+type Change = fn(Scenario) -> Scenario;
+
 /// A kind of traffic.
 struct Case {
     name: &'static str,
     /// What tshark finds in a frame that carries a segment, from the outside in.
     layers: &'static str,
-    /// What is asked for.
-    scenario: fn(Scenario) -> Scenario,
+    scenario: Change,
 }
 
 const CASES: &[Case] = &[

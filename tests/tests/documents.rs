@@ -1,6 +1,8 @@
 //! What the documents name exists, besides files: counters, fields of records, targets of make.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use dperf_core::stats::Count;
 
@@ -73,4 +75,82 @@ fn decisions_are_numbered() {
     for (index, name) in names.iter().enumerate() {
         assert!(name.starts_with(&format!("docs/decisions/{:04}-", index + 1)), "{name}");
     }
+}
+
+/// The cells of the rows of every table whose first cell is `wanted`.
+fn rows<'t>(text: &'t str, wanted: impl Fn(&str) -> bool) -> Vec<Vec<&'t str>> {
+    let cells = |line: &'t str| -> Vec<&'t str> {
+        line.trim_matches('|').split('|').map(str::trim).collect()
+    };
+    let rows = text.lines().filter(|line| line.starts_with("| ")).map(cells);
+    rows.filter(|cells| wanted(cells[0])).collect()
+}
+
+/// Names of all tests, and of all else that is a function.
+fn functions() -> HashSet<String> {
+    let files = Command::new("git").args(["ls-files", "*.rs"]).current_dir(root()).output();
+    let files = String::from_utf8(files.expect("git lists the files").stdout).expect("UTF-8");
+    let mut names = HashSet::new();
+    for file in files.lines().filter(|file| root().join(file).is_file()) {
+        for line in read(file).lines() {
+            let Some((_, rest)) = line.split_once("fn ") else { continue };
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            names.insert(rest[..end].to_owned());
+        }
+    }
+    names
+}
+
+/// Every keyword and every defect has a row, what works has a test that exists, and what is not
+/// built is called open.
+#[test]
+fn the_comparison_with_dperf_is_complete() {
+    let text = read("docs/COMPATIBILITY.md");
+    let manual = read("docs/CONFIG.md");
+    let functions = functions();
+    let mut wrong = Vec::new();
+    let mut check = |row: &[&str], state: usize| {
+        let tests: Vec<&str> = between(row.last().unwrap_or(&""), '`').collect();
+        let state = row[state];
+        if !["same", "better", "refused", "open"].contains(&state) {
+            wrong.push(format!("{}: '{state}' is no state", row[0]));
+        }
+        if (state == "open") != tests.is_empty() {
+            wrong.push(format!("{}: {state}, with {} tests", row[0], tests.len()));
+        }
+        let missing = tests.iter().filter(|name| !functions.contains(**name));
+        wrong.extend(missing.map(|name| format!("{}: there is no test {name}", row[0])));
+    };
+    let is_keyword = |cell: &str| cell.starts_with('`') && !cell.contains(' ');
+    let is_defect = |cell: &str| {
+        let (letter, number) = cell.split_at(cell.len().min(1));
+        "CRPN".contains(letter) && !number.is_empty() && number.parse::<u32>().is_ok()
+    };
+    let (_, file) = text.split_once("## The file\n").expect("a section");
+    let (file, rest) = file.split_once("## Keywords\n").expect("a section");
+    for row in rows(file, |cell| cell != "what dperf does") {
+        check(&row, 1);
+    }
+    let (keywords, defects) = rest.split_once("## Defects of dperf\n").expect("a section");
+    let keywords = rows(keywords, is_keyword);
+    let defects = rows(defects, is_defect);
+    keywords.iter().for_each(|row| check(row, 1));
+    defects.iter().for_each(|row| check(row, 2));
+    let mut expected: Vec<String> = Vec::new();
+    for (letter, count) in [("C", 13), ("R", 14), ("P", 21), ("N", 26)] {
+        expected.extend((1..=count).map(|number| format!("{letter}{number}")));
+    }
+    let listed: Vec<&str> = defects.iter().map(|row| row[0]).collect();
+    assert_eq!(listed, expected);
+    let entries = manual.split("\n### ").skip(1);
+    let mut known: Vec<(&str, bool)> = entries
+        .filter_map(|entry| entry.split_once('\n'))
+        .map(|(name, entry)| (name, entry.contains("**not supported yet**")))
+        .collect();
+    known.sort_unstable();
+    let mut listed: Vec<(&str, bool)> =
+        keywords.iter().map(|row| (row[0].trim_matches('`'), row[1] == "open")).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, known, "each keyword once, and open only if it is not built");
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

@@ -3,6 +3,7 @@
 
 use dperf_core::plan::Messages;
 use dperf_core::stats::Count;
+use dperf_core::time::TickRate;
 use dperf_tests::referee::Verdict;
 use dperf_tests::scenario::{MILLI, Scenario, Travel};
 use dperf_tests::sim::{self, Report};
@@ -26,6 +27,24 @@ fn client(report: &Report, count: Count) -> u64 {
 
 fn server(report: &Report, count: Count) -> u64 {
     report.machines[1].counts.get(count)
+}
+
+/// What a handshake takes is what the network takes: nothing waits for others on either side.
+#[test]
+fn a_handshake_is_timed_by_the_network_alone() {
+    for delay in [1_000, 50_000, 2_000_000] {
+        let network = Conditions { delay, ..Conditions::CABLE };
+        let scenario = Scenario { network, ..Scenario::short(1) };
+        let report = run(&scenario);
+        let timed = client(&report, Count::RttCount);
+        assert!(timed > 1900, "{timed} timed");
+        let units = client(&report, Count::RttUnits) / timed;
+        let mean_us = TickRate::NANOSECONDS.us_from_units(units);
+        let (least_us, turn_us) = (2.0 * delay as f64 / 1e3, scenario.turn as f64 / 1e3);
+        // A unit is cut off at either end; each machine looks once a turn.
+        let most_us = least_us + 4.0 * turn_us + 1.1;
+        assert!((least_us - 1.1..=most_us).contains(&mean_us), "{mean_us} us, {delay} ns away");
+    }
 }
 
 #[test]

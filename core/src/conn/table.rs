@@ -315,7 +315,7 @@ mod tests {
         let key: [u8; 16] = core::array::from_fn(|at| (at * 89 + 17) as u8);
         let hash = Hash::toeplitz(&key, false, true);
         let queues: Vec<u16> = (0..64).map(|entry| entry % 3).collect();
-        let rss = Rss::new(&hash, &queues).unwrap();
+        let rss = Rss::new(&hash, &queues);
         let of_core = |queue| CorePlan {
             clients: AddressList::new(&client_blocks, &clients),
             servers: AddressList::new(&server_blocks, &servers),

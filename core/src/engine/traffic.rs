@@ -3,9 +3,8 @@
 
 use core::net::IpAddr;
 
-use super::{Engine, arm, count_sent, place_in, turned};
-use crate::conn::timers::Wheel;
-use crate::conn::{Ready, Slot, SlotFlags, SlotId, Timer};
+use super::{Engine, arm, count_sent, place_in, queue, turned};
+use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::Verdict;
 use crate::parse::Parsed;
@@ -98,11 +97,10 @@ impl Engine<'_> {
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         if event == Event::Open && slot.tuple_sum == 0 {
             slot.tuple_sum = Endpoints::of(&self.plan, slot).computed().sum();
-        }
-        match event {
-            Event::Ready => slot.flags.remove(SlotFlags::READY),
-            Event::Wheel(wheel) => slot.flags.remove(place_in(wheel)),
-            _ => {}
+        } else if event == Event::Ready {
+            slot.flags.remove(SlotFlags::READY);
+        } else if let Event::Wheel(wheel) = event {
+            slot.flags.remove(place_in(wheel));
         }
         if let Traffic::Udp(udp) = &mut self.traffic {
             udp.draining = self.tcp.draining;
@@ -115,9 +113,10 @@ impl Engine<'_> {
                 Event::Ready => udp.ready(slot, stats),
                 Event::Drain => udp.drain(slot, stats, stamp),
             };
-            let more = udp.wants_more(slot);
-            arm(&mut self.timers, id, slot, stamp, now);
-            make_ready(&mut self.ready, id, slot, more);
+            arm(&mut self.timers, id, slot, (stamp, now));
+            if udp.wants_more(slot) {
+                queue(id, slot, &mut self.ready);
+            }
             let ends = Endpoints::of(&self.plan, slot);
             return goes && self.write_datagram(frame, &ends);
         }
@@ -129,9 +128,10 @@ impl Engine<'_> {
             Event::Drain => self.tcp.flood_drain(slot),
             _ => None,
         };
-        let more = rings(slot, stamp);
-        arm(&mut self.timers, id, slot, stamp, now);
-        make_ready(&mut self.ready, id, slot, more);
+        arm(&mut self.timers, id, slot, (stamp, now));
+        if rings(slot, stamp) {
+            queue(id, slot, &mut self.ready);
+        }
         let Some(syn) = syn else { return false };
         let ends = Endpoints::of(&self.plan, slot);
         let ends = self.redirected(ends);
@@ -180,14 +180,6 @@ impl Engine<'_> {
             }
             (ends, _) => ends,
         }
-    }
-}
-
-/// Puts a slot that has `more` to send into the ready list, unless it lies there already.
-#[inline]
-fn make_ready(ready: &mut Ready, id: SlotId, slot: &mut Slot, more: bool) {
-    if more && !slot.flags.contains(SlotFlags::READY) && ready.push(id) {
-        slot.flags.insert(SlotFlags::READY);
     }
 }
 

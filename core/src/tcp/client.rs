@@ -105,6 +105,7 @@ impl Tcp<'_> {
     }
 
     /// The pace timer rang: the next request, or the end.
+    #[inline(always)]
     pub(super) fn next_request(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
         if slot.state != State::Established {
             return None;

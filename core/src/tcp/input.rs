@@ -19,7 +19,7 @@ const OLDEST_ACK: u32 = 1 << 30;
 impl Tcp<'_> {
     /// One segment of a known tuple. `payload` are its bytes; they are read only where they are
     /// new and in order.
-    #[inline(always)]
+    #[inline]
     pub fn on_segment(
         &mut self,
         slot: &mut Slot,
@@ -37,7 +37,12 @@ impl Tcp<'_> {
     /// whole message as it came before, an ACK of everything sent, nothing else, on a connection
     /// that has not begun to close.
     #[inline(always)]
-    fn predicted(&self, slot: &Slot, segment: &Segment, payload: &[u8]) -> Option<Message> {
+    pub(crate) fn predicted(
+        &self,
+        slot: &Slot,
+        segment: &Segment,
+        payload: &[u8],
+    ) -> Option<Message> {
         let role = self.settings.role;
         let usual = segment.flags | TcpFlags::PSH == TcpFlags::PSH | TcpFlags::ACK
             && segment.seq == slot.rcv_nxt
@@ -59,7 +64,7 @@ impl Tcp<'_> {
 
     /// What [`Tcp::on_any`] would do with a predicted segment, in fewer steps.
     #[inline(always)]
-    fn on_predicted(
+    pub(crate) fn on_predicted(
         &mut self,
         slot: &mut Slot,
         segment: &Segment,
@@ -85,8 +90,8 @@ impl Tcp<'_> {
     }
 
     /// Any segment in any state.
-    #[inline(never)]
-    fn on_any(
+    #[inline]
+    pub(crate) fn on_any(
         &mut self,
         slot: &mut Slot,
         segment: &Segment,

@@ -47,6 +47,13 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// The payload, in the packet that the segment was read from.
+    #[inline(always)]
+    pub fn payload<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
+        let at = usize::from(self.payload_at);
+        packet.get(at..at + usize::from(self.payload_bytes)).unwrap_or_default()
+    }
+
     /// Sequence numbers the segment takes: payload, SYN and FIN.
     #[inline]
     pub fn len(&self) -> u32 {

@@ -219,13 +219,22 @@ impl Tcp<'_> {
     }
 
     /// The slot's timer rang.
+    #[inline(always)]
     pub fn on_timer(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
         match core::mem::take(&mut slot.timer) {
-            Timer::None => None,
+            Timer::Pace => self.next_request(slot, now),
+            trouble => self.on_trouble(trouble, slot, now),
+        }
+    }
+
+    /// A timer rang that is to ring only if something goes wrong.
+    #[inline(never)]
+    fn on_trouble(&mut self, timer: Timer, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+        match timer {
+            Timer::None | Timer::Pace => None,
             Timer::Retransmit => self.retransmit(slot, now),
             Timer::Persist => self.probe(slot, now),
             Timer::Idle => Some(self.give_up(slot)),
-            Timer::Pace => self.next_request(slot, now),
         }
     }
 

@@ -65,6 +65,9 @@ fn gateway_mac(word: Option<&Word>, notes: &mut Vec<Note>) -> Result<Option<MacA
         notes.push(word.note("a MAC address of zeros is none: the gateway is asked for its own"));
         return Ok(None);
     }
+    if address.is_multicast() {
+        notes.push(word.note("this MAC address is a group's: more than one station gets the load"));
+    }
     Ok(Some(address))
 }
 

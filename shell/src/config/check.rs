@@ -210,10 +210,13 @@ fn steering(config: &Config, notes: &mut Vec<Note>) -> Done {
     if config.rss && !config.vxlans.is_empty() {
         return Err(config.refuse("rss", "it cannot be combined with vxlan", ""));
     }
-    if config.rss || config.ports.iter().all(|port| port.name.pairs_queues()) {
+    if config.rss {
         return Ok(());
     }
-    for servers in &config.servers {
+    for (port, servers) in config.ports.iter().zip(&config.servers) {
+        if !port.name.is_dperfs() {
+            continue;
+        }
         let count = servers.list.len();
         if count != queues {
             let why = format!("{count} server addresses do not match {queues} workers of the port");
@@ -263,6 +266,14 @@ fn flow_isolate(config: &Config) -> Done {
     if config.rss {
         return Err(config.refuse("flow_isolate", "it cannot be combined with rss", ""));
     }
+    if config.queues() > 1 && (0..config.ports.len()).any(|port| !config.has_server_each(port)) {
+        let why = "it needs as many server addresses as workers on each port";
+        return Err(config.refuse(
+            "flow_isolate",
+            why,
+            "change the server lines, or one core each",
+        ));
+    }
     match config.ports.iter().find(|port| port.gateway_mac.is_none()) {
         None => Ok(()),
         Some(port) => {
@@ -275,7 +286,7 @@ fn flow_isolate(config: &Config) -> Done {
 
 fn without_dpdk(config: &Config, notes: &mut Vec<Note>) {
     if !config.ports.iter().any(|port| port.name.is_dpdk()) {
-        for name in ["eal", "socket_mem", "simd512"] {
+        for name in ["eal", "flow_isolate", "socket_mem", "simd512"] {
             note(config, notes, name, format!("{name} is ignored: no port is driven by DPDK"));
         }
     }

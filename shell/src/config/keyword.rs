@@ -289,9 +289,11 @@ const ADDRESSES: &[Keyword] = &[
         name: "rss",
         form: "[WORD]...",
         repeats: true,
-        brief: "a port's workers share its flows by client port, not by server address",
-        help: "Works where queue i talks to the peer's queue i (link, memif). The words of older \
-               dperf versions are ignored with a note.",
+        brief: "a port's workers share its flows by a hash, not by server address",
+        help: "A client's worker then opens only connections whose answers the device brings to \
+               its queue; where queue i talks to the peer's queue i (memif), workers share the \
+               client ports. A PCI device with several workers needs it unless it has as many \
+               server addresses. The words of older dperf versions are ignored with a note.",
         example: "rss",
         reads: Words(arguments::rss),
         ..KEYWORD
@@ -299,9 +301,10 @@ const ADDRESSES: &[Keyword] = &[
     Keyword {
         name: "flow_isolate",
         brief: "the device passes on nothing but the load",
+        help: "By rules for the server addresses, on a device of DPDK's that takes them; ARP and \
+               everything else is shut out, so every port needs its gateway's MAC.",
         example: "flow_isolate",
-        built: false,
-        reads: Flag(|_| ()),
+        reads: Flag(|c| c.flow_isolate = true),
         ..KEYWORD
     },
     Keyword {

@@ -27,7 +27,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use dperf_core::plan::{PortRange, Role, Vlan, number};
+use dperf_core::plan::{PortRange, Role, Vlan};
 use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
 pub use convert::convert;
@@ -81,11 +81,6 @@ fn complete((mut config, mut notes): (Config, Vec<Note>)) -> Result<Read, Config
     check::all(&mut config, &mut notes)?;
     unsupported::refuse(&config)?;
     Ok(Read { config, notes })
-}
-
-/// The queue of a port that steers by address on which frames of `address` arrive.
-pub fn queue_of(address: IpAddr, queues: usize) -> usize {
-    number(address) as u32 as usize % queues.max(1)
 }
 
 /// A port: one network device and our address on it.
@@ -214,6 +209,8 @@ pub struct Config {
     pub exception_up: Option<String>,
     /// Workers of a port share its flows by their hash.
     pub rss: bool,
+    /// The device passes on nothing but the load.
+    pub flow_isolate: bool,
     /// Do not answer for the addresses of the load.
     pub neigh_ignore: bool,
     /// DPDK's memory per NUMA node, as DPDK reads it; empty: DPDK's default.
@@ -272,6 +269,13 @@ impl Config {
     /// Workers of each port.
     pub fn queues(&self) -> usize {
         self.cpus.len() / self.ports.len().max(1)
+    }
+
+    /// Each worker of the port of that index has a server address to itself, if the port can tell
+    /// them apart.
+    pub fn has_server_each(&self, port: usize) -> bool {
+        let servers = self.servers.get(port).map_or(0, |line| line.list.len());
+        !self.rss && servers == self.queues()
     }
 
     /// The addresses of our side of the load on the port of that index.
@@ -351,6 +355,7 @@ impl Config {
             exception: None,
             exception_up: None,
             rss: false,
+            flow_isolate: false,
             neigh_ignore: false,
             socket_mem: String::new(),
             simd512: false,

@@ -68,9 +68,9 @@ impl PortName {
         }
     }
 
-    /// Such a port brings each frame to the queue that its server's address names.
-    pub fn steers_by_address(&self) -> bool {
-        matches!(self, PortName::AfPacket(_))
+    /// dperf knows such a port, and wants to be told by `rss` how its workers share it.
+    pub fn is_dperfs(&self) -> bool {
+        matches!(self, PortName::Pci(_) | PortName::Bond { .. })
     }
 
     /// DPDK drives such a port.
@@ -118,7 +118,10 @@ fn named(
 ) -> Result<String, Complaint> {
     if name.is_empty() || name.len() > longest || !name.chars().all(sound) {
         let why = format!("'{text}' has no proper name behind the colon");
-        return Err(Complaint::new(why, format!("1 to {longest} letters, digits, '-' or '_'")));
+        return Err(Complaint::new(
+            why,
+            format!("1 to {longest} letters, digits, '-', '_' or '.'"),
+        ));
     }
     Ok(name.to_owned())
 }

@@ -2,11 +2,11 @@
 
 use super::error::{Complaint, ConfigError, Place};
 use super::keyword;
-use super::{Config, Port, PortName, queue_of};
+use super::{Config, PortName};
 
 /// Refuses the first thing that is not built yet.
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
-    let missing = keywords(config).or_else(|| encapsulation(config)).or_else(|| steering(config));
+    let missing = keywords(config).or_else(|| encapsulation(config));
     missing.map_or(Ok(()), Err)
 }
 
@@ -34,35 +34,11 @@ fn encapsulation(config: &Config) -> Option<ConfigError> {
         let hint = "use af_packet:INTERFACE";
         return Some(at(&port.place, "port", &format!("{what} on {}", port.name), hint));
     }
+    // Rules look at a tunnel's ends; nothing looks behind two tags.
+    let told_apart =
+        |name: &PortName| name.pairs_queues() || name.is_dpdk() && !config.vxlans.is_empty();
     let deep = config.taken_from_mtu() > 0 && config.queues() > 1 && !config.flood;
-    let port = config.ports.iter().find(|port| deep && !port.name.pairs_queues())?;
+    let port = config.ports.iter().find(|port| deep && !told_apart(&port.name))?;
     let what = format!("{what} with several workers on {}", port.name);
     Some(at(&port.place, "port", &what, "one core per port works"))
-}
-
-/// Several workers on one port need a device that brings each flow to its worker; but for a flood,
-/// which hears nothing.
-fn steering(config: &Config) -> Option<ConfigError> {
-    if config.queues() == 1 || config.flood {
-        return None;
-    }
-    let steered = |(index, port): &(usize, &Port)| {
-        port.name.pairs_queues() || port.name.steers_by_address() && by_address(config, *index)
-    };
-    let (_, port) = config.ports.iter().enumerate().find(|port| !steered(port))?;
-    let (method, hint) = match config.rss {
-        true => ("rss with several workers", "one core per port works"),
-        false => ("FDIR with several workers", "one core per port works"),
-    };
-    Some(at(&port.place, "port", &format!("{method} on {}", port.name), hint))
-}
-
-/// Each worker has one server address, and the port can tell them apart: by their low bits.
-fn by_address(config: &Config, port: usize) -> bool {
-    let (servers, queues) = (&config.servers[port].list, config.queues());
-    let mut queues_used: Vec<usize> =
-        servers.iter().map(|server| queue_of(*server, queues)).collect();
-    queues_used.sort_unstable();
-    queues_used.dedup();
-    !config.rss && servers.len() == queues && queues_used.len() == queues
 }

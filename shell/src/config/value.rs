@@ -31,11 +31,21 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Complaint> {
 /// The address of a host that takes part in the load.
 pub(super) fn host_address(text: &str) -> Result<IpAddr, Complaint> {
     let address = address(text)?;
-    if number(address) & LOW_BITS == 0 {
-        let why = format!("'{text}' is no host's address: its low 32 bits are zero");
-        return Err(Complaint::new(why, ""));
+    if let Some(kind) = no_hosts(address) {
+        return Err(Complaint::new(format!("'{text}' is no host's address: {kind}"), ""));
     }
     Ok(address)
+}
+
+/// Why no host on a network has this address.
+fn no_hosts(address: IpAddr) -> Option<&'static str> {
+    match address {
+        _ if number(address) & LOW_BITS == 0 => Some("its low 32 bits are zero"),
+        _ if address.is_multicast() => Some("it is a multicast group's"),
+        _ if address.is_loopback() => Some("it is the loopback's"),
+        IpAddr::V4(Ipv4Addr::BROADCAST) => Some("it is everybody's"),
+        _ => None,
+    }
 }
 
 /// `ADDRESS COUNT`, a network or a range; then any number of single addresses, networks and ranges.
@@ -145,6 +155,12 @@ fn consecutive(text: &str, first: IpAddr, count: u128) -> Result<Vec<IpAddr>, Co
     if low == 0 || low + count - 1 > LOW_BITS {
         let why = format!("{count} addresses from {first} on contain one that is no host's");
         return Err(Complaint::new(why, "the low 32 bits of a host's address are not zero"));
+    }
+    let last = nth(first, (count - 1) as u32);
+    if let Some(kind) = no_hosts(first).or_else(|| no_hosts(last)) {
+        let why =
+            format!("{count} addresses from {first} on contain one that is no host's: {kind}");
+        return Err(Complaint::new(why, ""));
     }
     Ok((0..count).map(|place| nth(first, place as u32)).collect())
 }

@@ -7,27 +7,37 @@ use dperf_core::port::{BURST, PacketQueue};
 
 /// One worker's queue of the second device. No frame stays here between two calls: a path may move
 /// to another thread, a frame may not.
-pub(super) struct DevicePath(pub(super) Box<dyn PacketQueue>);
+pub(super) struct DevicePath {
+    queue: Box<dyn PacketQueue>,
+    /// Packets that found no frame long enough.
+    oversized: u64,
+}
+
+impl DevicePath {
+    pub(super) fn new(queue: Box<dyn PacketQueue>) -> DevicePath {
+        DevicePath { queue, oversized: 0 }
+    }
+}
 
 impl ExceptionPath for DevicePath {
     fn deliver(&mut self, packets: &[Frame]) -> Delivered {
-        let longest = usize::from(self.0.capabilities().frame_bytes);
+        let longest = usize::from(self.queue.capabilities().frame_bytes);
         let fitting = packets.iter().take_while(|packet| packet.len() <= longest).count();
         if fitting == 0 {
             let refused = packets.len().min(1);
             return Delivered { done: refused, refused };
         }
         let mut copies = Tray::new();
-        let taken = self.0.take(fitting, &mut copies);
+        let taken = self.queue.take(fitting, &mut copies);
         for (copy, packet) in copies.frames_mut().iter_mut().zip(packets) {
             let fits = copy.set_len(packet.len());
             debug_assert!(fits);
             copy.bytes_mut().copy_from_slice(packet.bytes());
         }
-        let done = self.0.transmit(&mut copies);
+        let done = self.queue.transmit(&mut copies);
         debug_assert_eq!(done + copies.len(), taken);
         // What found no room is copied again when it is offered again.
-        self.0.give_back(&mut copies);
+        self.queue.give_back(&mut copies);
         Delivered { done, refused: 0 }
     }
 
@@ -36,18 +46,24 @@ impl ExceptionPath for DevicePath {
         // Fillers leave as many places free as there are blanks, so that no more comes in.
         let fillers = tray.room() - blanks.len().min(BURST);
         let mut filled = 0;
-        if self.0.take(fillers, &mut tray) == fillers {
-            self.0.receive(&mut tray);
+        if self.queue.take(fillers, &mut tray) == fillers {
+            self.queue.receive(&mut tray);
             for packet in &tray.frames()[fillers..] {
                 // The interface has the port's MTU: only a user who raised it sends longer ones.
                 if blanks[filled].set_len(packet.len()) {
                     blanks[filled].bytes_mut().copy_from_slice(packet.bytes());
                     filled += 1;
+                } else {
+                    self.oversized += 1;
                 }
             }
         }
-        self.0.give_back(&mut tray);
+        self.queue.give_back(&mut tray);
         filled
+    }
+
+    fn oversized(&mut self) -> u64 {
+        std::mem::take(&mut self.oversized)
     }
 }
 
@@ -63,7 +79,7 @@ mod tests {
     fn ways() -> (DevicePath, link::LinkQueue, link::LinkQueue) {
         let (near, kernel) = link::pair(1514, OWN as u16);
         let (port, _) = link::pair(1514, 256);
-        (DevicePath(Box::new(near)), kernel, port)
+        (DevicePath::new(Box::new(near)), kernel, port)
     }
 
     /// Packets numbered from `first` on, each with a length of its own.
@@ -112,7 +128,7 @@ mod tests {
         }
         kernel.give_back(&mut got);
         port.give_back(&mut sent);
-        assert_all_home(&mut *path.0);
+        assert_all_home(&mut *path.queue);
         assert_all_home(&mut kernel);
     }
 
@@ -129,7 +145,7 @@ mod tests {
                 break;
             }
         }
-        assert_all_home(&mut *path.0);
+        assert_all_home(&mut *path.queue);
         let (mut got, mut seen) = (Tray::new(), 0);
         loop {
             kernel.receive(&mut got);
@@ -164,7 +180,7 @@ mod tests {
             port.give_back(&mut blanks);
         }
         assert_eq!(seen, 40);
-        assert_all_home(&mut *path.0);
+        assert_all_home(&mut *path.queue);
         assert_all_home(&mut kernel);
     }
 
@@ -172,7 +188,7 @@ mod tests {
     fn a_frame_that_fits_nowhere_stops_nothing() {
         let (narrow, mut kernel) = link::pair(600, OWN as u16);
         let (mut port, _) = link::pair(1514, 256);
-        let mut path = DevicePath(Box::new(narrow));
+        let mut path = DevicePath::new(Box::new(narrow));
         let mut offered = packets(&mut port, 0, 3);
         assert!(offered.frames_mut()[1].set_len(1500));
         let mut from = 0;

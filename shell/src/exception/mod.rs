@@ -12,8 +12,9 @@ mod vhost;
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use dperf_core::exception::{Delivered, ExceptionPath, Shared};
 use dperf_core::frame::Frame;
 use dperf_core::plan::Role;
@@ -25,6 +26,9 @@ use crate::port::Facts;
 pub use tap::TapQueue;
 #[cfg(feature = "dpdk")]
 pub use vhost::memory_mb as vhost_memory_mb;
+
+/// How often a command that runs is looked at.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// The way to the kernel of one port.
 pub struct Opened {
@@ -65,7 +69,7 @@ pub fn open(
         #[cfg(feature = "dpdk")]
         ExceptionKind::VhostNet => vhost::open(&interfaces[0], facts, workers, &mut notes)?,
         #[cfg(not(feature = "dpdk"))]
-        ExceptionKind::VhostNet => anyhow::bail!(
+        ExceptionKind::VhostNet => bail!(
             "vhost-net needs DPDK, and this program was built without it: build with `cargo build \
              --release --features dpdk`, or write 'exception tap'"
         ),
@@ -124,24 +128,47 @@ impl<X: ExceptionPath> ExceptionPath for Share<X> {
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         (&*self.0).collect(blanks)
     }
+    fn oversized(&mut self) -> u64 {
+        (&*self.0).oversized()
+    }
     fn state(&mut self) -> PortState {
         (&*self.0).state()
     }
 }
 
-/// Runs the user's own set-up for an interface that has just come up.
+/// Runs the user's own set-up for an interface that has just come up. What it prints goes to
+/// stderr: stdout is for the reports.
 ///
 /// # Errors
-/// The command fails; what it printed is on the screen already.
-pub fn bring_up(command: &str, role: Role, port: &Port, facts: &Facts, name: &str) -> Result<()> {
-    let status = Command::new("sh")
+/// The command fails, and what it printed is on the screen already; or `stopped` became true while
+/// it ran, and it was killed.
+pub fn bring_up(
+    command: &str,
+    (role, port, facts): (Role, &Port, &Facts),
+    name: &str,
+    stopped: &dyn Fn() -> bool,
+) -> Result<()> {
+    let mut shell = Command::new("sh")
         .args(["-c", command])
         .env("INTERFACE", name)
         .env("ADDRESS", port.local.to_string())
         .env("GATEWAY", port.gateway.to_string())
         .env("MAC", facts.mac.to_string())
         .env("ROLE", role.name())
-        .status()?;
+        .stdout(std::io::stderr())
+        .spawn()
+        .context("--exception-up: there is no sh")?;
+    let status = loop {
+        if let Some(status) = shell.try_wait()? {
+            break status;
+        }
+        if stopped() {
+            shell.kill()?;
+            shell.wait()?;
+            bail!("stopped while --exception-up '{command}' ran for {name}");
+        }
+        std::thread::sleep(LOOK);
+    };
     ensure!(
         status.success(),
         "--exception-up '{command}' failed for {name} ({status}): try it by hand with \

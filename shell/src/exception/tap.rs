@@ -47,7 +47,7 @@
 #[cfg(feature = "dpdk")]
 use std::fs::DirEntry;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Write};
+use std::io::{Error, ErrorKind, IoSliceMut, Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
 #[cfg(feature = "dpdk")]
@@ -58,7 +58,7 @@ use anyhow::{Context, Result, bail};
 use dperf_core::exception::{Delivered, ExceptionPath};
 use dperf_core::frame::Frame;
 use dperf_core::port::PortState;
-use dperf_core::wire::ethernet::ETHERNET_BYTES;
+use dperf_core::wire::ethernet::{ETHERNET_BYTES, VLAN_BYTES};
 #[cfg(feature = "dpdk")]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -73,6 +73,10 @@ const SEND_BYTES: libc::c_int = 4 << 20;
 pub struct TapQueue {
     file: File,
     state: PortState,
+    /// The longest packet that the port can send, in bytes.
+    longest: usize,
+    /// Longer ones that the kernel gave us, after a user raised the interface's MTU.
+    oversized: u64,
 }
 
 /// Makes the interface `name`, with one queue, and brings it up with the MAC address and the MTU of
@@ -81,9 +85,9 @@ pub struct TapQueue {
 /// # Errors
 /// One sentence that says what is missing and how to provide it.
 pub(super) fn open(name: &str, facts: &Facts) -> Result<TapQueue> {
-    let queue = attach(name, libc::IFF_TUN_EXCL).map_err(|why| refused(name, &why))?;
+    let file = attach(name, libc::IFF_TUN_EXCL).map_err(|why| refused(name, &why))?;
     set_up(name, facts)?;
-    Ok(queue)
+    Ok(TapQueue::new(file, facts))
 }
 
 /// Makes the interface `name` with `count` queues; none if the kernel has no TAP with several.
@@ -95,21 +99,19 @@ pub(super) fn open_queues(
     facts: &Facts,
     count: usize,
 ) -> Result<Option<Vec<TapQueue>>> {
-    let queues = attach_all(name, count)?;
-    if queues.is_some() {
-        set_up(name, facts)?;
-    }
-    Ok(queues)
+    let Some(files) = attach_all(name, count)? else { return Ok(None) };
+    set_up(name, facts)?;
+    Ok(Some(files.into_iter().map(|file| TapQueue::new(file, facts)).collect()))
 }
 
 /// As many files, tied to a new interface `name`; none if the kernel has no TAP with so many.
-fn attach_all(name: &str, count: usize) -> Result<Option<Vec<TapQueue>>> {
+fn attach_all(name: &str, count: usize) -> Result<Option<Vec<File>>> {
     let several = if count > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
-    let mut queues = Vec::with_capacity(count);
+    let mut files = Vec::with_capacity(count);
     for _ in 0..count {
-        let first = if queues.is_empty() { libc::IFF_TUN_EXCL } else { 0 };
+        let first = if files.is_empty() { libc::IFF_TUN_EXCL } else { 0 };
         match attach(name, several | first) {
-            Ok(queue) => queues.push(queue),
+            Ok(file) => files.push(file),
             // No such flag, or no more queues than this.
             Err(why)
                 if several != 0
@@ -120,7 +122,7 @@ fn attach_all(name: &str, count: usize) -> Result<Option<Vec<TapQueue>>> {
             Err(why) => return Err(refused(name, &why)),
         }
     }
-    Ok(Some(queues))
+    Ok(Some(files))
 }
 
 /// The kernel makes an interface `name` with `count` queues for whoever asks next; none is left
@@ -172,13 +174,13 @@ impl Hold {
 }
 
 /// A new file, tied to the interface `name`.
-fn attach(name: &str, flags: libc::c_int) -> Result<TapQueue, Error> {
+fn attach(name: &str, flags: libc::c_int) -> Result<File, Error> {
     let file = open_device()?;
     let mut asked = request(name).ok_or(Error::from_raw_os_error(libc::ENAMETOOLONG))?;
     asked.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | flags) as libc::c_short;
     ioctl(file.as_fd(), libc::TUNSETIFF, &mut asked)?;
     limit(&file)?;
-    Ok(TapQueue { file, state: PortState::Up })
+    Ok(file)
 }
 
 fn open_device() -> Result<File, Error> {
@@ -231,13 +233,21 @@ pub(super) fn set_up(name: &str, facts: &Facts) -> Result<()> {
     asked.ifr_ifru.ifru_mtu = i32::from(facts.frame_bytes) - ETHERNET_BYTES as i32;
     ioctl(socket.as_fd(), libc::SIOCSIFMTU, &mut asked)
         .with_context(failed("it does not take the port's MTU"))?;
-    asked.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    ioctl(socket.as_fd(), libc::SIOCGIFFLAGS, &mut asked).with_context(failed("its flags"))?;
+    // SAFETY: SIOCGIFFLAGS has filled in the flags.
+    asked.ifr_ifru.ifru_flags =
+        unsafe { asked.ifr_ifru.ifru_flags } | libc::IFF_UP as libc::c_short;
     ioctl(socket.as_fd(), libc::SIOCSIFFLAGS, &mut asked)
         .with_context(failed("it does not come up"))?;
     Ok(())
 }
 
 impl TapQueue {
+    fn new(file: File, facts: &Facts) -> TapQueue {
+        let longest = usize::from(facts.frame_bytes) + VLAN_BYTES;
+        TapQueue { file, state: PortState::Up, longest, oversized: 0 }
+    }
+
     /// What an error says about the interface.
     fn learn(&mut self, why: &Error) {
         self.state = match why.raw_os_error() {
@@ -267,9 +277,14 @@ impl ExceptionPath for TapQueue {
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         let mut filled = 0;
         while let Some(blank) = blanks.get_mut(filled) {
-            match self.file.read(blank.buffer_mut()) {
-                Ok(len) if blank.set_len(len) => filled += 1,
-                Ok(_) => {}
+            let buffer = blank.buffer_mut();
+            let room = self.longest.min(buffer.len());
+            let mut behind = [0];
+            // The kernel cuts off what has no place; it needs one byte more to be seen.
+            let places = &mut [IoSliceMut::new(&mut buffer[..room]), IoSliceMut::new(&mut behind)];
+            match self.file.read_vectored(places) {
+                Ok(len) if len <= room && blank.set_len(len) => filled += 1,
+                Ok(_) => self.oversized += 1,
                 Err(why) if why.raw_os_error() == Some(libc::EBADFD) => {
                     self.learn(&why);
                     break;
@@ -278,6 +293,10 @@ impl ExceptionPath for TapQueue {
             }
         }
         filled
+    }
+
+    fn oversized(&mut self) -> u64 {
+        std::mem::take(&mut self.oversized)
     }
 
     fn state(&mut self) -> PortState {

@@ -16,7 +16,7 @@ use dperf_core::wire::ethernet::MacAddr;
 use super::device_path::DevicePath;
 use super::tap::{self, Hold};
 use crate::port::Facts;
-use crate::port::dpdk::{self, PortWish};
+use crate::port::dpdk::{self, PortWish, SteerWish};
 
 /// Where the kernel takes vhost's requests.
 const VHOST_NET: &str = "/dev/vhost-net";
@@ -50,6 +50,7 @@ fn wish(name: &str, mac: MacAddr, frame_bytes: u16, queues: usize) -> PortWish {
         descriptors: RING,
         frame_bytes,
         offloads: Offloads::empty(),
+        steer: SteerWish::default(),
         peer_wait: std::time::Duration::ZERO,
     }
 }
@@ -86,7 +87,7 @@ fn open_queues(name: &str, facts: &Facts, count: usize) -> Result<Vec<VhostQueue
     tap::set_up(name, facts)?;
     let interface = Arc::new(tap::hold(name)?);
     let queue = |queue| VhostQueue {
-        path: DevicePath(queue),
+        path: DevicePath::new(queue),
         interface: Arc::clone(&interface),
         state: PortState::Up,
     };
@@ -115,6 +116,10 @@ impl ExceptionPath for VhostQueue {
 
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         self.path.collect(blanks)
+    }
+
+    fn oversized(&mut self) -> u64 {
+        self.path.oversized()
     }
 
     /// DPDK does not notice that the interface was deleted.

@@ -5,7 +5,7 @@ use dperf_core::wire::ethernet::MacAddr;
 
 use super::ETHERNET_BYTES;
 use crate::config::{Config, PortName};
-use crate::port::{Facts, KernelSees};
+use crate::port::{Delivery, Facts, KernelSees, rss};
 
 impl Facts {
     /// What the `port`-th port of `config` is like if nothing is amiss with its device.
@@ -27,7 +27,25 @@ impl Facts {
             frame_bytes: config.mtu + ETHERNET_BYTES,
             offloads,
             kernel_sees,
-            paired_queues: name.pairs_queues(),
+            delivery: delivery(config, port),
         }
+    }
+}
+
+/// A network card knows rules where dperf asks it for them, and the usual hash otherwise.
+fn delivery(config: &Config, port: usize) -> Delivery {
+    let (name, queues) = (&config.ports[port].name, config.queues());
+    match name {
+        _ if queues == 1 => Delivery::Unknown,
+        PortName::Link(_) if config.rss => {
+            Delivery::Hashed(rss::even(config.is_ipv6(), queues as u16))
+        }
+        _ if name.pairs_queues() => Delivery::Paired,
+        PortName::Pci(_) | PortName::Bond { .. } | PortName::Vdev(_)
+            if config.has_server_each(port) =>
+        {
+            Delivery::ByServer
+        }
+        _ => Delivery::Hashed(rss::even(config.is_ipv6(), queues as u16)),
     }
 }

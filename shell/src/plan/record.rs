@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::load::{LoadRecord, load};
 use super::message::is_plain;
-use super::{OwnedList, Plan, Split, Worker, settings, split};
+use super::{OwnedList, Plan, Split, Worker, settings};
 use crate::config::{Config, Note};
 
 /// A plan in plain numbers.
@@ -170,9 +170,9 @@ fn tuples(config: &Config, plan: &Plan) -> u64 {
     let shared = |worker: &Worker| {
         config.role == Role::Server
             && worker.queue > 0
-            && split(config, worker.port) == Split::ByClientPort
+            && matches!(worker.split, Split::ByClientPort | Split::ByHash)
     };
-    plan.workers.iter().filter(|worker| !shared(worker)).map(Worker::slots).sum()
+    plan.workers.iter().filter(|worker| !shared(worker)).map(|worker| worker.tuples).sum()
 }
 
 fn message(config: &Config, plan: &Plan) -> MessageRecord {
@@ -207,10 +207,11 @@ fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
         address: port.local.to_string(),
         gateway: port.gateway.to_string(),
         gateway_mac: port.gateway_mac.map(|mac| mac.to_string()),
-        split: match split(config, index) {
+        split: match worker.map_or(Split::Whole, |worker| worker.split) {
             Split::Whole => "one worker",
             Split::ByServer => "by server address",
             Split::ByClientPort => "by client port",
+            Split::ByHash => "by hash",
         },
         encap: encap(config, index),
     }
@@ -244,7 +245,7 @@ fn worker(worker: &Worker) -> WorkerRecord {
         servers: worker.servers.ranges(),
         listen: ends(worker.core.listen),
         destinations: OwnedList::new(worker.destinations.clone()).ranges(),
-        tuples: worker.slots(),
+        tuples: worker.tuples,
         cps: worker.core.pace.cps,
         cc: worker.core.pace.cc,
         launch: worker.core.pace.launch,

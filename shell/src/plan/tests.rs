@@ -1,18 +1,20 @@
 //! Plans are exact: every connection has one owner, every share of the load adds up.
 
 mod dperf_files;
+mod encap;
 mod golden;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
 use dperf_core::plan::{Messages, number};
+use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 
 use super::share::{Shares, scramble};
-use super::{OwnedList, Plan, PlanRecord, WorkerPlan};
+use super::{OwnedList, Plan, PlanRecord, Split, WorkerPlan};
 use crate::config::{Config, Read, Source, read};
-use crate::port::Facts;
+use crate::port::{Delivery, Facts};
 
 fn config(text: &str) -> Read {
     read(&[Source { name: "p.conf".to_owned(), bytes: text.into() }]).unwrap()
@@ -43,7 +45,9 @@ fn tuples(worker: &WorkerPlan) -> Vec<(IpAddr, u16, IpAddr, u16)> {
         for client_port in (0..core.client_ports.count).map(|place| core.client_ports.at(place)) {
             for port in (0..core.listen.count).map(|place| core.listen.at(place)) {
                 for server in (0..core.servers.count()).map(|index| core.servers.at(index)) {
-                    all.push((client, client_port, server, port));
+                    if is_own(&core.steering, (client, client_port), (server, port)) {
+                        all.push((client, client_port, server, port));
+                    }
                 }
             }
         }
@@ -51,13 +55,26 @@ fn tuples(worker: &WorkerPlan) -> Vec<(IpAddr, u16, IpAddr, u16)> {
     all
 }
 
+fn is_own(steering: &Steering<'_>, client: (IpAddr, u16), server: (IpAddr, u16)) -> bool {
+    let Steering::Hashed { rss, queue } = steering else { return true };
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let (client, server) = ((octets(client.0), client.1), (octets(server.0), server.1));
+    rss.queue_of((&server.0, server.1), (&client.0, client.1)) == *queue
+}
+
 #[test]
 fn every_tuple_has_one_client_and_the_server_of_the_same_queue_knows_it() {
     let ports = "client_port_range 65000 65100\nlisten 80 2\nrss";
     for (cpus, servers) in [("0", 1), ("0", 3), ("0-2", 1), ("0-2", 2), ("0-2", 3), ("0-6", 2)] {
         for extra in [ports, &ports.replace("\nrss", "")] {
-            let clients =
-                plan(&client(cpus, servers, &format!("cps 100\n{extra}"))).unwrap().lend();
+            let clients = plan(&client(cpus, servers, &format!("cps 100\n{extra}"))).unwrap();
+            let counted: Vec<u64> = clients.workers.iter().map(|worker| worker.tuples).collect();
+            let clients = clients.lend();
+            let exactly = |client: &WorkerPlan| tuples(client).len() as u64;
+            assert_eq!(counted, clients.iter().map(exactly).collect::<Vec<_>>());
             let serving = plan(&server(cpus, servers, extra)).unwrap().lend();
             let mut seen = HashSet::new();
             for (client, server) in clients.iter().zip(&serving) {
@@ -80,10 +97,46 @@ fn as_many_servers_as_workers_are_divided_by_server() {
     let by_server = plan(&client("0 1", 2, "cps 1k")).unwrap();
     let servers: Vec<String> = by_server.workers.iter().map(|w| w.servers.ranges()).collect();
     assert_eq!(servers, ["10.0.2.1", "10.0.2.2"]);
-    let by_port = plan(&client("0 1", 2, "cps 1k\nrss")).unwrap();
+    let by_port = client("0 1", 2, "cps 1k\nrss").replace("link:a", "net_memif0");
+    let by_port = plan(&by_port).unwrap();
     let ports: Vec<_> = by_port.workers.iter().map(|w| w.core.client_ports).collect();
     assert_eq!((ports[0].first, ports[0].count), (1, 32767));
     assert_eq!((ports[1].first, ports[1].count), (32768, 32768));
+}
+
+#[test]
+fn any_number_of_workers_shares_what_a_card_hashes() {
+    let on = |port: &str, cpus: &str, servers, lines: &str| {
+        plan(&client(cpus, servers, lines).replace("link:a", port))
+    };
+    for (port, lines) in [
+        ("0000:03:00.0", "cps 100\nrss"),
+        ("af_packet:eth0", "cps 100"),
+        ("af_xdp:eth0", "cps 100"),
+        ("net_tap0", "cps 100\nrss"),
+    ] {
+        for (cpus, servers) in [("0 1", 1), ("0 1", 2), ("0-3", 3), ("0-15", 5)] {
+            let plan = on(port, cpus, servers, lines).unwrap();
+            let record = serde_json::to_value(PlanRecord::new(
+                &config(&client(cpus, servers, lines)).config,
+                &plan,
+                &[],
+            ));
+            let all = 4 * 65535 * u64::from(servers);
+            assert_eq!(record.unwrap()["tuples"], all, "{port} {cpus} {servers}");
+            for worker in &plan.workers {
+                let fair = all / plan.workers.len() as u64;
+                assert!(worker.tuples.abs_diff(fair) < fair / 8, "{}: {fair}", worker.tuples);
+                assert_eq!(worker.split, Split::ByHash);
+            }
+        }
+    }
+    let rules = on("0000:03:00.0", "0 1", 2, "cps 100").unwrap();
+    assert!(rules.workers.iter().all(|worker| worker.split == Split::ByServer));
+    let few = on("af_packet:eth0", "0-3", 1, "cps 100\nclient_port_range 7 7").unwrap_err();
+    assert!(few.starts_with("p.conf:6:1: cps: client-0."), "{few}");
+    let alone = on("0000:03:00.0", "0", 3, "cps 100").unwrap();
+    assert_eq!((alone.workers[0].split, alone.workers[0].tuples), (Split::Whole, 786_420));
 }
 
 #[test]
@@ -149,26 +202,29 @@ fn a_worker_needs_tuples_for_its_share() {
 fn ports_decide_what_fits() {
     let lines = "cps 1\njumbo 9000\npayload_size 8960";
     let config: Config = config(&client("0", 1, lines)).config;
-    let with = |frame_bytes: u16, paired_queues: bool| {
-        let facts = Facts { frame_bytes, paired_queues, ..Facts::assumed(&config, 0) };
+    let with = |frame_bytes: u16, delivery: Delivery| {
+        let facts = Facts { frame_bytes, delivery, ..Facts::assumed(&config, 0) };
         Plan::new(&config, &[facts], TickRate::NANOSECONDS).map_err(|error| error.to_string())
     };
-    assert_eq!(with(9014, true).unwrap().workers[0].core.mss, 8960);
-    let small = with(1514, true).unwrap_err();
+    assert_eq!(with(9014, Delivery::Paired).unwrap().workers[0].core.mss, 8960);
+    let small = with(1514, Delivery::Paired).unwrap_err();
     assert!(small.starts_with("p.conf:7:1: jumbo: link:a sends packets of 1500 bytes"), "{small}");
     assert!(Plan::new(&config, &[], TickRate::NANOSECONDS).is_err());
 
     let config: Config = super::tests::config(&client("0 1", 1, "cps 2\npayload_size 1400")).config;
-    let with = |frame_bytes: u16, paired_queues: bool| {
-        let facts = Facts { frame_bytes, paired_queues, ..Facts::assumed(&config, 0) };
+    let with = |frame_bytes: u16, delivery: Delivery| {
+        let facts = Facts { frame_bytes, delivery, ..Facts::assumed(&config, 0) };
         Plan::new(&config, &[facts], TickRate::NANOSECONDS).map_err(|error| error.to_string())
     };
-    assert_eq!(with(1464, true).unwrap().workers[0].core.mss, 1410);
-    let size = with(1414, true).unwrap_err();
+    assert_eq!(with(1464, Delivery::Paired).unwrap().workers[0].core.mss, 1410);
+    let size = with(1414, Delivery::Paired).unwrap_err();
     assert!(size.starts_with("p.conf:7:1: payload_size: a request of 1400 bytes"), "{size}");
-    let queues = with(1514, false).unwrap_err();
-    assert!(queues.starts_with("p.conf:3:1: port: link:a does not pair its queues"), "{queues}");
-    assert!(with(54, true).unwrap_err().contains("no room for a segment"));
+    let queues = with(1514, Delivery::Unknown).unwrap_err();
+    assert!(
+        queues.starts_with("p.conf:3:1: port: link:a does not say which of its queues"),
+        "{queues}"
+    );
+    assert!(with(54, Delivery::Paired).unwrap_err().contains("no room for a segment"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use dperf_core::wire::ethernet::VLAN_BYTES;
 
 use self::socket::{CHUNKS, Chunks, Copying, HEADROOM, Socket};
 use super::interface::{self, Interface};
-use super::{Facts, KernelSees, Opened, bpf, packet_socket};
+use super::{Delivery, Facts, KernelSees, Opened, bpf, ethtool, packet_socket};
 
 pub mod program;
 mod ring;
@@ -51,7 +51,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
     );
     let probe = UdpSocket::bind(("0.0.0.0", 0)).context("no socket to ask with")?;
     let found = Interface::find(probe.as_fd(), name)?;
-    let has = interface::rx_queues(probe.as_fd(), name);
+    let has = ethtool::rx_queues(probe.as_fd(), name);
     ensure!(
         has == u32::from(queues),
         "interface '{name}' has {has} receive queues for {queues} workers: 'ethtool -L {name} \
@@ -84,7 +84,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         frame_bytes: found.frame_bytes,
         offloads: Offloads::empty(),
         kernel_sees: KernelSees::Rest,
-        paired_queues: false,
+        delivery: delivery(name, queues, traffic, &probe, &mut notes),
     };
     let queue = |(socket, chunks)| {
         let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&held), &probe);
@@ -92,6 +92,36 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
     };
     let queues = sockets.into_iter().map(queue).collect::<Result<_>>()?;
     Ok(Opened { facts, queues, notes })
+}
+
+/// How frames find one of several queues: over a virtual cable on that which the peer sent them on,
+/// else as the device says.
+fn delivery(
+    name: &str,
+    queues: u16,
+    traffic: &Traffic,
+    probe: &UdpSocket,
+    notes: &mut Vec<String>,
+) -> Delivery {
+    if queues == 1 {
+        return Delivery::Unknown;
+    }
+    if ethtool::driver(probe.as_fd(), name).as_deref() == Some("veth") {
+        notes.push(format!(
+            "{name}: a frame comes to the queue that its sender used: the peer's XDP sockets must \
+             be as many"
+        ));
+        return Delivery::Paired;
+    }
+    let ipv6 = traffic.own.first().is_some_and(|range| range.first.is_ipv6());
+    let flows = ethtool::Flows { ipv6, udp: traffic.udp };
+    match ethtool::hash(probe.as_fd(), name, queues.into(), flows) {
+        Ok(rss) => Delivery::Hashed(rss),
+        Err(why) => {
+            notes.push(format!("{name}: {why}"));
+            Delivery::Unknown
+        }
+    }
 }
 
 /// Attaches the program: in the driver where it can, else before the kernel's stack.

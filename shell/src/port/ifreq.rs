@@ -28,8 +28,8 @@ pub fn ioctl(
     code: libc::c_ulong,
     request: &mut libc::ifreq,
 ) -> IoResult<()> {
-    // SAFETY: all codes used here read and write one `ifreq`, and SIOCETHTOOL two words behind its
-    // pointer. (musl's codes are `c_int`.)
+    // SAFETY: all codes used here read and write one `ifreq`, and SIOCETHTOOL the words behind its
+    // pointer, which are as many as their command needs. (musl's codes are `c_int`.)
     let rc = unsafe { libc::ioctl(socket.as_raw_fd(), code as _, core::ptr::from_mut(request)) };
     if rc < 0 { Err(Error::last_os_error()) } else { Ok(()) }
 }

@@ -94,37 +94,6 @@ pub(super) fn state_of(socket: BorrowedFd<'_>, index: i32) -> PortState {
     if flags & carries == carries { PortState::Up } else { PortState::Down }
 }
 
-/// Whether the kernel or the device joins received TCP segments before they come to the socket.
-pub(super) fn joins_segments(socket: BorrowedFd<'_>, name: &str) -> bool {
-    // linux/ethtool.h: "struct ethtool_value", and what it is asked for.
-    const RECEIVE_OFFLOAD: u32 = 0x2b;
-    const FLAGS: u32 = 0x25;
-    const LARGE_RECEIVE_OFFLOAD: u32 = 1 << 15;
-    let ask = |command: u32| {
-        let mut value = [command, 0];
-        let mut asked = request(name)?;
-        asked.ifr_ifru.ifru_data = (&raw mut value).cast();
-        ioctl(socket, libc::SIOCETHTOOL, &mut asked).ok()?;
-        Some(value[1])
-    };
-    ask(RECEIVE_OFFLOAD).is_some_and(|on| on != 0)
-        || ask(FLAGS).is_some_and(|flags| flags & LARGE_RECEIVE_OFFLOAD != 0)
-}
-
-/// Receive queues of `name`; one if its driver does not say.
-pub(super) fn rx_queues(socket: BorrowedFd<'_>, name: &str) -> u32 {
-    // linux/ethtool.h: "struct ethtool_channels": the command, four limits, then rx, tx, other,
-    // combined.
-    const CHANNELS: u32 = 0x3c;
-    let mut value = [CHANNELS, 0, 0, 0, 0, 0, 0, 0, 0];
-    let Some(mut asked) = request(name) else { return 1 };
-    asked.ifr_ifru.ifru_data = (&raw mut value).cast();
-    match ioctl(socket, libc::SIOCETHTOOL, &mut asked) {
-        Ok(()) => (value[5] + value[8]).max(1),
-        Err(_) => 1,
-    }
-}
-
 /// The names of all interfaces, for a sentence.
 fn names() -> String {
     let mut names = Vec::new();

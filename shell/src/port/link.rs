@@ -1,9 +1,12 @@
-//! The in-process link: two ends in one process, joined queue by queue, and no frame is copied.
+//! The in-process link: two ends in one process, and no frame is copied. Its queues are joined in
+//! pairs, or each with every queue of the other end: then a hash of addresses and ports chooses the
+//! queue, as in a network card.
 //!
-//! Every buffer is reachable by exactly one holder: a frame, an end's free list, or one place of a
-//! ring. Each direction is a single-producer single-consumer ring whose every place always holds a
-//! buffer. Transmit swaps a full one for the empty one lying there, receive swaps it back; so each
-//! end keeps the number of buffers it began with, without a way back and without allocating.
+//! Every buffer is reachable by exactly one holder: a frame, a queue's free list, or one place of a
+//! ring. From queue to queue leads a single-producer single-consumer ring whose every place always
+//! holds a buffer. Transmit swaps a full one for the empty one lying there, receive swaps it back;
+//! so each queue keeps the number of buffers it began with, without a way back and without
+//! allocating.
 //!
 //! A queue belongs to one thread:
 //!
@@ -62,23 +65,26 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use std::sync::Arc;
 
-use dperf_core::frame::{Frame, Tray};
+use dperf_core::frame::{Frame, TRAY_PLACES, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
-use dperf_core::sync::atomic::{Acquire, AtomicBool, AtomicU32, AtomicU64, Relaxed, Release};
+use dperf_core::steer::Rss;
+use dperf_core::sync::atomic::{Acquire, AtomicU32, Release};
 use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
 use self::buffers::Buffers;
-use super::{Facts, KernelSees, Opened};
+use self::ring::{Consumer, Producer, Ring};
+use super::rss;
+use super::{Delivery, Facts, KernelSees, Opened};
 
 pub(in crate::port) mod buffers;
+mod ring;
 #[cfg(test)]
 mod tests;
 
+pub use self::ring::PLACES;
+
 /// The MAC addresses of the two ends: locally administered.
 pub const MACS: [MacAddr; 2] = [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2])];
-
-/// Places of one ring. All of them are visited in turn, so more of them cost cache.
-pub const PLACES: usize = 256;
 
 /// Buffers per queue and end that suit a worker: a few full trays.
 pub const FRAMES: u16 = 256;
@@ -86,16 +92,7 @@ pub const FRAMES: u16 = 256;
 /// Two ends with `queues` queues each; queue i of one talks to queue i of the other. Every queue
 /// owns `frames` buffers that hold `frame_bytes`.
 pub fn open(queues: u16, frame_bytes: u16, frames: u16) -> (Opened, Opened) {
-    let mut ends = MACS.map(|mac| {
-        let facts = Facts {
-            mac,
-            frame_bytes,
-            offloads: Offloads::empty(),
-            kernel_sees: KernelSees::Nothing,
-            paired_queues: true,
-        };
-        Opened { facts, queues: Vec::with_capacity(usize::from(queues)), notes: Vec::new() }
-    });
+    let mut ends = MACS.map(|mac| opened(mac, frame_bytes, Delivery::Paired));
     for _ in 0..queues {
         let (a, b) = pair(frame_bytes, frames);
         ends[0].queues.push(Box::new(a));
@@ -105,52 +102,58 @@ pub fn open(queues: u16, frame_bytes: u16, frames: u16) -> (Opened, Opened) {
     (a, b)
 }
 
-/// One queue of each end, joined.
-pub fn pair(frame_bytes: u16, frames: u16) -> (LinkQueue, LinkQueue) {
-    let own = u32::from(frames);
-    let in_rings = 2 * PLACES as u32;
-    let cable = Arc::new(Cable {
-        // A VLAN tag comes on top.
-        buffers: Buffers::new(frame_bytes + VLAN_BYTES as u16, in_rings + 2 * own),
-        rings: [Ring::new(0), Ring::new(PLACES as u32)],
-        alive: [AtomicBool::new(true), AtomicBool::new(true)],
-    });
-    let end = |side: usize| LinkQueue {
-        cable: Arc::clone(&cable),
-        side,
-        free: (in_rings + side as u32 * own..).take(usize::from(frames)).collect(),
-        frames: usize::from(frames),
-        frame_bytes,
-        tail: 0,
-        peer_head: 0,
-        head: 0,
-        peer_tail: 0,
-        foreign: 0,
-        #[cfg(debug_assertions)]
-        lent: vec![false; (in_rings + 2 * own) as usize],
-        one_thread: PhantomData,
+/// Two ends, each of which receives a frame on the queue that its choice says. Otherwise as
+/// [`open`].
+pub fn open_hashed(choices: [Rss<'static>; 2], frame_bytes: u16, frames: u16) -> (Opened, Opened) {
+    let queues = choices.map(|rss| rss::queues(&rss));
+    let cable = Cable::new(queues, frame_bytes, frames);
+    let end = |side: usize| {
+        let mut end = opened(MACS[side], frame_bytes, Delivery::Hashed(choices[side]));
+        // What one end sends, the other's choice divides.
+        let mint = |queue| cable.mint(side, queue, Some(choices[1 - side]));
+        end.queues.extend((0..queues[side]).map(|queue| Box::new(mint(queue)) as _));
+        end
     };
     (end(0), end(1))
 }
 
-/// One end of one joined pair of queues. Minted only by [`open`] and [`pair`].
+fn opened(mac: MacAddr, frame_bytes: u16, delivery: Delivery) -> Opened {
+    let facts = Facts {
+        mac,
+        frame_bytes,
+        offloads: Offloads::empty(),
+        kernel_sees: KernelSees::Nothing,
+        delivery,
+    };
+    Opened { facts, queues: Vec::new(), notes: Vec::new() }
+}
+
+/// One queue of each end, joined.
+pub fn pair(frame_bytes: u16, frames: u16) -> (LinkQueue, LinkQueue) {
+    let cable = Cable::new([1, 1], frame_bytes, frames);
+    (cable.mint(0, 0, None), cable.mint(1, 0, None))
+}
+
+/// One queue of one end. Minted only by [`open`], [`open_hashed`] and [`pair`].
 pub struct LinkQueue {
     cable: Arc<Cable>,
     side: usize,
     /// Empty buffers, the hottest last.
     free: Vec<u32>,
-    /// Buffers this end owns, in `free` or in frames: constant.
+    /// Buffers this queue owns, in `free` or in frames: constant.
     frames: usize,
     frame_bytes: u16,
-    /// Where the next frame is sent, and the peer's receive position as last seen.
-    tail: u32,
-    peer_head: u32,
-    /// Where the next frame is received, and the peer's send position as last seen.
-    head: u32,
-    peer_tail: u32,
+    /// One to each queue of the other end.
+    producers: Box<[Producer]>,
+    /// One from each queue of the other end.
+    consumers: Box<[Consumer]>,
+    /// The one that is asked next.
+    turn: usize,
+    /// Which of the other end's queues a frame goes to; there is one if it does not say.
+    choice: Option<Rss<'static>>,
     /// Frames that came back and were not ours.
     foreign: u64,
-    /// Which buffers are out as frames of this end.
+    /// Which buffers are out as frames of this queue.
     #[cfg(debug_assertions)]
     lent: Vec<bool>,
     /// Not `Sync`.
@@ -176,8 +179,47 @@ impl LinkQueue {
             return None;
         };
         #[cfg(debug_assertions)]
-        assert!(core::mem::take(&mut self.lent[index as usize]), "a frame of the other end");
+        assert!(core::mem::take(&mut self.lent[index as usize]), "a frame of another queue");
         Some((index, frame.len() as u16))
+    }
+
+    /// Receives at most `want` frames from queue `from` of the other end.
+    #[inline]
+    fn receive_from(&mut self, from: usize, want: u32, into: &mut Tray) -> u32 {
+        let ring = self.consumers[from].ring;
+        let count = self.consumers[from].ready(&self.cable.rings[1 - self.side][ring], want);
+        for _ in 0..count {
+            let Some(empty) = self.free.pop() else { break };
+            let rings = &self.cable.rings[1 - self.side];
+            let (full, len) = self.consumers[from].swap(&rings[ring], empty);
+            let frame = self.lend(full, len);
+            let pushed = into.push(frame);
+            debug_assert!(pushed.is_ok(), "the tray has room for `want`");
+        }
+        if count > 0 {
+            self.consumers[from].publish(&self.cable.rings[1 - self.side][ring]);
+        }
+        count
+    }
+
+    /// Where each frame from the front on goes, as long as there is room there; how many those are.
+    #[inline]
+    fn claim(&mut self, from: &Tray, to: &mut [u16; TRAY_PLACES]) -> usize {
+        let rings = &self.cable.rings[self.side];
+        let Some(rss) = &self.choice else {
+            let only = &mut self.producers[0];
+            return only.claim(&rings[only.ring], from.len() as u32) as usize;
+        };
+        let mut count = 0;
+        for (frame, to) in from.frames().iter().zip(to) {
+            *to = rss.queue_of_frame(frame.bytes());
+            let Some(producer) = self.producers.get_mut(usize::from(*to)) else { break };
+            if producer.claim(&rings[producer.ring], 1) == 0 {
+                break;
+            }
+            count += 1;
+        }
+        count
     }
 }
 
@@ -190,28 +232,15 @@ unsafe impl PacketQueue for LinkQueue {
 
     #[inline]
     fn receive(&mut self, into: &mut Tray) {
-        let want = BURST.min(into.room()).min(self.free.len()) as u32;
-        let mut ready = self.peer_tail.wrapping_sub(self.head);
-        if ready < want {
-            self.peer_tail = self.cable.rings[1 - self.side].tail.0.load(Acquire);
-            ready = self.peer_tail.wrapping_sub(self.head);
+        let mut want = BURST.min(into.room()).min(self.free.len()) as u32;
+        for _ in 0..self.consumers.len() {
+            if want == 0 {
+                break;
+            }
+            let from = self.turn;
+            self.turn = if from + 1 == self.consumers.len() { 0 } else { from + 1 };
+            want -= self.receive_from(from, want, into);
         }
-        let count = ready.min(want);
-        if count == 0 {
-            return;
-        }
-        for _ in 0..count {
-            let Some(empty) = self.free.pop() else { break };
-            let place = self.cable.rings[1 - self.side].place(self.head);
-            let full = place.load(Relaxed);
-            place.store(u64::from(empty), Relaxed);
-            self.head = self.head.wrapping_add(1);
-            let frame = self.lend(full as u32, (full >> 32) as u16);
-            let pushed = into.push(frame);
-            debug_assert!(pushed.is_ok(), "the tray has room for `want`");
-        }
-        // Release: the empty buffers are in their places before the peer may take them.
-        self.cable.rings[1 - self.side].head.0.store(self.head, Release);
     }
 
     #[inline]
@@ -228,24 +257,22 @@ unsafe impl PacketQueue for LinkQueue {
 
     #[inline]
     fn transmit(&mut self, from: &mut Tray) -> usize {
-        let want = from.len() as u32;
-        let mut room = PLACES as u32 - self.tail.wrapping_sub(self.peer_head);
-        if room < want {
-            self.peer_head = self.cable.rings[self.side].head.0.load(Acquire);
-            room = PLACES as u32 - self.tail.wrapping_sub(self.peer_head);
-        }
-        let before = self.tail;
-        from.drain_front(room.min(want) as usize, |frame| {
+        let mut to = [0; TRAY_PLACES];
+        let count = self.claim(from, &mut to);
+        let (mut at, mut sent) = (0, 0);
+        from.drain_front(count, |frame| {
+            let to = usize::from(to[at]);
+            at += 1;
             let Some((full, len)) = self.reclaim(frame) else { return };
-            let place = self.cable.rings[self.side].place(self.tail);
-            let empty = place.load(Relaxed) as u32;
-            place.store(u64::from(full) | u64::from(len) << 32, Relaxed);
-            self.free.push(empty);
-            self.tail = self.tail.wrapping_add(1);
+            let producer = &mut self.producers[to];
+            let ring = &self.cable.rings[self.side][producer.ring];
+            self.free.push(producer.swap(ring, full, len));
+            sent += 1;
         });
-        // Release: the frames' bytes and places are written before the peer may read them.
-        self.cable.rings[self.side].tail.0.store(self.tail, Release);
-        self.tail.wrapping_sub(before) as usize
+        for producer in &mut self.producers {
+            producer.publish(&self.cable.rings[self.side][producer.ring]);
+        }
+        sent
     }
 
     #[inline]
@@ -259,7 +286,7 @@ unsafe impl PacketQueue for LinkQueue {
 
     fn state(&mut self) -> PortState {
         let alive = self.cable.alive[1 - self.side].load(Acquire);
-        if alive { PortState::Up } else { PortState::Gone }
+        if alive > 0 { PortState::Up } else { PortState::Gone }
     }
 
     fn faults(&mut self) -> Faults {
@@ -269,7 +296,7 @@ unsafe impl PacketQueue for LinkQueue {
 
 impl Drop for LinkQueue {
     fn drop(&mut self) {
-        self.cable.alive[self.side].store(false, Release);
+        self.cable.alive[self.side].fetch_sub(1, Release);
         if self.free.len() != self.frames {
             // Somebody still holds frames: their memory must stay.
             core::mem::forget(Arc::clone(&self.cable));
@@ -280,44 +307,57 @@ impl Drop for LinkQueue {
 /// What both ends share.
 struct Cable {
     buffers: Buffers,
-    /// `rings[side]` carries what `side` sends.
-    rings: [Ring; 2],
-    alive: [AtomicBool; 2],
+    /// `rings[side]` carry what `side` sends: from its first queue to each of the other end's, from
+    /// its second and so on.
+    rings: [Box<[Ring]>; 2],
+    /// Queues of each end that are still there.
+    alive: [AtomicU32; 2],
+    /// Queues of each end.
+    queues: [u16; 2],
+    frame_bytes: u16,
+    frames: u16,
 }
 
-/// One direction. The indices count frames and wrap; each has one writer and its own cache line
-/// pair, since processors fetch lines two by two.
-struct Ring {
-    /// Next frame to be sent; written by the sender.
-    tail: Line,
-    /// Next frame to be received; written by the receiver.
-    head: Line,
-    /// Buffer index (32 bits) and frame length (16 bits). Between `head` and `tail` the buffers are
-    /// full and the receiver's to swap, all others are empty and the sender's.
-    places: Places,
-}
-
-#[repr(align(128))]
-struct Line(AtomicU32);
-
-#[repr(align(128))]
-struct Places([AtomicU64; PLACES]);
-
-const _: () = assert!(PLACES.is_power_of_two());
-
-impl Ring {
-    /// A ring whose places hold the empty buffers `first..first + PLACES`.
-    fn new(first: u32) -> Ring {
-        let places = core::array::from_fn(|i| AtomicU64::new(u64::from(first) + i as u64));
-        Ring {
-            tail: Line(AtomicU32::new(0)),
-            head: Line(AtomicU32::new(0)),
-            places: Places(places),
-        }
+impl Cable {
+    fn new(queues: [u16; 2], frame_bytes: u16, frames: u16) -> Arc<Cable> {
+        let [a, b] = queues.map(u32::from);
+        let (joined, places) = (a * b, PLACES as u32);
+        let rings = |first: u32| (0..joined).map(|ring| Ring::new(first + ring * places)).collect();
+        let own = (a + b) * u32::from(frames);
+        Arc::new(Cable {
+            // A VLAN tag comes on top.
+            buffers: Buffers::new(frame_bytes + VLAN_BYTES as u16, 2 * joined * places + own),
+            rings: [rings(0), rings(joined * places)],
+            alive: queues.map(|count| AtomicU32::new(count.into())),
+            queues,
+            frame_bytes,
+            frames,
+        })
     }
 
-    #[inline]
-    fn place(&self, position: u32) -> &AtomicU64 {
-        &self.places.0[position as usize % PLACES]
+    /// A queue of one end; each is minted once.
+    fn mint(self: &Arc<Cable>, side: usize, queue: u16, choice: Option<Rss<'static>>) -> LinkQueue {
+        let [own, peers] = [self.queues[side], self.queues[1 - side]].map(usize::from);
+        let (queue, frames) = (usize::from(queue), usize::from(self.frames));
+        let in_rings = 2 * own * peers * PLACES;
+        let before = if side == 0 { queue } else { peers + queue };
+        let first = (in_rings + before * frames) as u32;
+        let producer = |peer| Producer::new(queue * peers + peer);
+        let consumer = |peer| Consumer::new(peer * own + queue);
+        LinkQueue {
+            cable: Arc::clone(self),
+            side,
+            free: (first..).take(frames).collect(),
+            frames,
+            frame_bytes: self.frame_bytes,
+            producers: (0..peers).map(producer).collect(),
+            consumers: (0..peers).map(consumer).collect(),
+            turn: 0,
+            choice,
+            foreign: 0,
+            #[cfg(debug_assertions)]
+            lent: vec![false; in_rings + (own + peers) * frames],
+            one_thread: PhantomData,
+        }
     }
 }

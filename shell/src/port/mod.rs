@@ -4,14 +4,17 @@ pub mod af_xdp;
 pub mod bpf;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+mod ethtool;
 pub mod ifreq;
 mod interface;
 pub mod kernel_silence;
 pub mod link;
 pub mod packet_socket;
+pub mod rss;
 mod socket_option;
 
 use dperf_core::port::{Offloads, PacketQueue};
+use dperf_core::steer::Rss;
 use dperf_core::wire::ethernet::MacAddr;
 
 /// What the kernel gets to see of the frames that reach a port.
@@ -25,8 +28,21 @@ pub enum KernelSees {
     Rest,
 }
 
+/// How a frame finds its queue, where a port has several.
+#[derive(Clone, Copy, Debug)]
+pub enum Delivery {
+    /// Queue i talks to the peer's queue i and to no other (in-process links, memif).
+    Paired,
+    /// By rules: the frames of worker q's server address come to queue q.
+    ByServer,
+    /// By a hash of addresses and ports.
+    Hashed(Rss<'static>),
+    /// Nobody knows.
+    Unknown,
+}
+
 /// What an opened port turned out to be; the second half of every plan.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// The port's MAC address.
     pub mac: MacAddr,
@@ -36,8 +52,8 @@ pub struct Facts {
     pub offloads: Offloads,
     /// What the kernel sees.
     pub kernel_sees: KernelSees,
-    /// Queue i talks to the peer's queue i and to no other (in-process links, memif).
-    pub paired_queues: bool,
+    /// How a frame finds its queue.
+    pub delivery: Delivery,
 }
 
 /// An opened port: its facts and one queue per worker.

@@ -20,11 +20,10 @@ use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortS
 use dperf_core::wire::ethernet::{VLAN_BYTES, ethertype};
 
 use self::ring::{Arrived, RxRing};
-pub use self::spread::Spread;
 use super::interface::{self, Interface};
 use super::link::buffers::Buffers;
 use super::socket_option::{get, set};
-use super::{Facts, KernelSees, Opened};
+use super::{Delivery, Facts, KernelSees, Opened, ethtool};
 
 mod ring;
 mod spread;
@@ -40,12 +39,12 @@ const BEFORE_TAG: usize = 12;
 /// What the kernel may say: the checksums of a received frame, frame by frame.
 const OFFLOADS: Offloads = Offloads::RX_CHECKSUM;
 
-/// Opens `queues` sockets on `interface`, which stays as it is; `spread` says which frames each
-/// receives.
+/// Opens `queues` sockets on `interface`, which stays as it is; several of them are chosen from by
+/// a hash, of the packets of one family.
 ///
 /// # Errors
 /// One sentence that says what is missing and how to provide it.
-pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
+pub fn open(interface: &str, queues: u16, ipv6: bool) -> Result<Opened> {
     let mut group = None;
     let mut opened = Vec::with_capacity(usize::from(queues));
     let mut facts = None;
@@ -58,7 +57,7 @@ pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
         tune(socket.as_fd(), found.index).with_context(failed("cannot set up the socket"))?;
         bind(socket.as_fd(), found.index).with_context(failed("cannot bind the socket"))?;
         if queues > 1 {
-            let joined = spread::join(socket.as_fd(), group, spread)
+            let joined = spread::join(socket.as_fd(), group)
                 .with_context(failed("cannot spread frames over several sockets"))?;
             group = Some(joined);
         }
@@ -67,7 +66,7 @@ pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
             frame_bytes: found.frame_bytes,
             offloads: OFFLOADS,
             kernel_sees: KernelSees::Copy,
-            paired_queues: false,
+            delivery: Delivery::Hashed(spread::choice(ipv6, queues)),
         });
         let queue = PacketSocket::new(socket, ring, found.frame_bytes);
         opened.push(Box::new(queue) as Box<dyn PacketQueue>);
@@ -85,7 +84,7 @@ pub fn open(interface: &str, queues: u16, spread: Spread) -> Result<Opened> {
 /// errors).
 fn advice(interface: &str) -> Option<String> {
     let socket = socket().ok()?;
-    interface::joins_segments(socket.as_fd(), interface).then(|| {
+    ethtool::joins_segments(socket.as_fd(), interface).then(|| {
         format!(
             "'{interface}' joins received segments, which are dropped here if they get longer than \
              a frame: 'ethtool -K {interface} gro off lro off'; a peer on the same machine also \

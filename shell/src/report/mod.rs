@@ -63,6 +63,11 @@ impl Report {
         Report { style, color: output.is_terminal(), output, start: Instant::default() }
     }
 
+    /// What of the output was lost, and why, in one sentence.
+    pub(crate) fn missing(&self) -> Option<String> {
+        self.output.missing()
+    }
+
     /// Says one line to people.
     pub fn note(&self, text: &str) {
         self.output.say(None, &format!("{text}\n"));

@@ -1,7 +1,7 @@
 //! Where text goes: to stdout, to stderr when records have stdout, or, in the background, to
 //! dperf's log files. Nobody who stops listening and no full disk stops a run; what is lost is said.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
@@ -33,15 +33,17 @@ enum Sink {
 pub(super) struct Output {
     people: Vec<Sink>,
     records: bool,
-    /// Bytes that nobody took, and that this was said.
+    /// Bytes that nobody took.
     lost: Cell<u64>,
+    /// Why they were not taken, the first time; it was said then.
+    why: OnceCell<String>,
 }
 
 impl Output {
     /// On a terminal, or wherever stdout leads; `json` adds records on stdout.
     pub(super) fn new(json: bool) -> Output {
         let people = vec![if json { Sink::Stderr } else { Sink::Stdout }];
-        Output { people, records: json, lost: Cell::new(0) }
+        Output { people, records: json, lost: Cell::new(0), why: OnceCell::new() }
     }
 
     /// In the log files of `roles`.
@@ -66,7 +68,7 @@ impl Output {
             })?;
             people.push(Sink::Log(role, file));
         }
-        Ok(Output { people, records: json, lost: Cell::new(0) })
+        Ok(Output { people, records: json, lost: Cell::new(0), why: OnceCell::new() })
     }
 
     /// People look at it on a terminal.
@@ -87,12 +89,12 @@ impl Output {
     pub(super) fn say(&self, role: Option<Role>, text: &str) {
         for sink in &self.people {
             match sink {
-                Sink::Stdout => self.put(&mut io::stdout().lock(), text),
-                Sink::Stderr => self.put(&mut io::stderr().lock(), text),
+                Sink::Stdout => self.put("stdout", &mut io::stdout().lock(), text),
+                Sink::Stderr => self.put("stderr", &mut io::stderr().lock(), text),
                 Sink::Log(of, _) if role.is_some_and(|role| role != *of) => {}
                 Sink::Log(_, file) => {
                     let mut file = file;
-                    self.put(&mut file, text);
+                    self.put("the log", &mut file, text);
                 }
             }
         }
@@ -100,26 +102,33 @@ impl Output {
 
     /// A record for programs.
     pub(super) fn record(&self, text: &str) {
-        self.put(&mut io::stdout().lock(), text);
+        self.put("stdout", &mut io::stdout().lock(), text);
     }
 
     /// Writes at once; whoever has gone is not missed, but a full disk is told once.
-    fn put(&self, to: &mut dyn Write, text: &str) {
+    fn put(&self, name: &str, to: &mut dyn Write, text: &str) {
         let Err(error) = to.write_all(text.as_bytes()).and_then(|()| to.flush()) else { return };
         if error.kind() == ErrorKind::BrokenPipe {
             return;
         }
-        if self.lost.replace(self.lost.get() + text.len() as u64) == 0 {
-            let line = format!("dperf-shell: output is being lost, the run goes on: {error}\n");
+        self.lost.set(self.lost.get() + text.len() as u64);
+        let why = format!("{name}: {error}");
+        let line = format!("dperf-shell: output is being lost, the run goes on: {why}\n");
+        if self.why.set(why).is_ok() {
             let _ = io::stderr().write_all(line.as_bytes());
         }
     }
 
+    /// What was lost, and why, in one sentence.
+    pub(super) fn missing(&self) -> Option<String> {
+        let why = self.why.get()?;
+        Some(format!("{} bytes of output were lost: {why}", self.lost.get()))
+    }
+
     /// Says how much was lost in the end.
     pub(super) fn end(&self) {
-        if self.lost.get() > 0 {
-            let line = format!("dperf-shell: {} bytes of output were lost\n", self.lost.get());
-            let _ = io::stderr().write_all(line.as_bytes());
+        if let Some(sentence) = self.missing() {
+            let _ = writeln!(io::stderr(), "dperf-shell: {sentence}");
         }
     }
 }

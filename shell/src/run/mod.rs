@@ -66,7 +66,8 @@ fn run_on(
     }
     join(threads)?;
     led?;
-    let verdict = Verdict::of(&roles, clock.rate(), limits);
+    let mut verdict = Verdict::of(&roles, clock.rate(), limits);
+    verdict.faults.extend(report.missing());
     report.end(&roles, clock, &verdict)?;
     Ok(verdict)
 }

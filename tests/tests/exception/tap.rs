@@ -95,6 +95,7 @@ fn an_interface_is_the_ports_twin() {
     assert_eq!(both.interfaces(), ["netc0", "nets0"]);
     let link = both.space.run("ip -oneline link show dev nets0");
     assert!(link.contains("mtu 9000") && link.contains(",UP"), "{link}");
+    assert!(link.contains("MULTICAST"), "OSPF and neighbour discovery need it: {link}");
     let plan = std::fs::read_to_string(both.folder.file("both.out")).expect("records");
     let plan = plan.lines().next().expect("a plan").to_owned();
     let plan: serde_json::Value = serde_json::from_str(&plan).expect("a record");
@@ -104,6 +105,32 @@ fn an_interface_is_the_ports_twin() {
     assert_eq!(queues.matches("rx-").count(), 2, "one queue per worker: {queues}");
     assert_passed(&program.end(SECONDS));
     both.assert_nothing_left();
+}
+
+/// The kernel would send what the port cannot, and nobody would miss the end of it.
+#[test]
+fn a_packet_that_is_longer_than_the_ports_is_an_error() {
+    let Some(_alone) = alone("a_packet_that_is_longer_than_the_ports_is_an_error", &["ping"])
+    else {
+        return;
+    };
+    for kind in ["tap", "tap-per-core"] {
+        let both = Both::new(&format!("exception {kind} net"));
+        let program = both.start(&[]);
+        let name = if kind == "tap" { "nets0" } else { "nets0.0" };
+        both.space.address(name, "10.77.0.1/24");
+        let ping =
+            |bytes: u32| both.space.line(&format!("ping -q -c 1 -W 0.3 -s {bytes} 10.77.0.2"));
+        assert!(ping(1472).output().is_ok_and(|ended| ended.status.success()), "the longest");
+        both.space.run(&format!("ip link set {name} mtu 9000"));
+        for bytes in [1473 + 4, 4000, 8972] {
+            assert!(ping(bytes).output().is_ok_and(|ended| !ended.status.success()), "{bytes}");
+        }
+        let outcome = program.end(SECONDS + 4);
+        assert_passed(&outcome);
+        assert_eq!(outcome.record_of("server")["kniErrors"], 3);
+        assert_eq!(outcome.record_of("client")["badRx"], 0);
+    }
 }
 
 /// The kernels at both ends find each other by neighbour discovery and ping each other, through the
@@ -229,6 +256,24 @@ fn the_hook_knows_the_interface_and_its_failure_is_a_refusal() {
     assert_passed(&program.end(SECONDS));
     let ended = both.refusal(&[], &["--exception-up", "exit 7"]);
     assert!(ended.err.contains("--exception-up 'exit 7' failed for dperfs0"), "{}", ended.err);
+}
+
+#[test]
+fn the_hook_speaks_on_stderr_and_stops_with_us() {
+    let Some(_alone) = alone("the_hook_speaks_on_stderr_and_stops_with_us", &[]) else { return };
+    let both = Both::new("exception tap");
+    let mut command = both.space.command(&program::path().display().to_string());
+    command.arg("run").args(&both.files).args(["--exception-up", "echo here; exec sleep 60"]);
+    let mut process = Process::start(command, "hook", &both.folder);
+    let speaks = |process: &Process| process.err().contains("here");
+    process.wait_until("the hook", REFUSAL, speaks);
+    let ended = process.end_by(Signal::TERM, REFUSAL);
+    assert_eq!((ended.status.code(), ended.out.as_str()), (Some(2), ""), "{}", ended.err);
+    assert!(ended.err.contains("stopped while --exception-up"), "{}", ended.err);
+    both.assert_nothing_left();
+    let both = Both::new("");
+    let outcome = both.start(&["--exception-up", "true"]).end(SECONDS);
+    assert!(outcome.0.err.contains("--exception-up is not run"), "{}", outcome.0.err);
 }
 
 #[test]

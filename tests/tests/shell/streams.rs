@@ -1,8 +1,10 @@
 //! Readers come and go; the program goes on and keeps its streams apart.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
+use dperf_tests::namespace::skip;
 use dperf_tests::process::Folder;
 use serde_json::Value;
 
@@ -37,6 +39,28 @@ fn a_reader_that_goes_away_stops_nothing() {
     ] {
         let (line, code) = cut_off(words);
         assert!(!line.is_empty() && code == Some(0), "{words:?}: {code:?} after {line}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 1s", "", "cps 1k");
+    let example = root().join("configs/link-cps-client.conf").display().to_string();
+    let full = || File::options().write(true).open("/dev/full").expect("a device");
+    for (words, status) in [
+        (&["run", &server, &client, "--target", "50"][..], 1),
+        (&["run", &server, &client, "--target", "50", "--json"], 1),
+        (&["check", "--json", &example], 2),
+        (&["keywords"], 2),
+    ] {
+        let mut program = command(words);
+        program.stdin(Stdio::null()).stdout(full()).stderr(Stdio::piped());
+        let ended = program.output().expect("it starts");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(status), "{words:?} {said}");
+        assert!(said.contains("stdout: No space left on device"), "{words:?} {said}");
     }
 }
 
@@ -110,4 +134,31 @@ fn quiet_prints_no_seconds() {
     assert_eq!(code(&ended), Some(0), "{}", ended.err);
     assert!(!ended.out.contains("\nseconds "), "{}", ended.out);
     assert_eq!(ended.out.matches("Total Numbers:").count(), 2, "{}", ended.out);
+}
+
+/// On a terminal, as `script` makes one.
+#[test]
+fn a_terminal_is_cleared_before_each_block() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    for (lines, clears) in [("clear_screen", true), ("", false)] {
+        let [server, client] = pair(&folder, &format!("duration 2s\n{lines}"), "", "cps 1k");
+        let program = dperf_tests::program::path();
+        let line = format!("{} run {server} {client} --target 90", program.display());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let Ok(output) = script.stdin(Stdio::null()).output() else {
+            return skip("a_terminal_is_cleared_before_each_block", "script (Debian: bsdutils)");
+        };
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{out}");
+        let blocks = out.matches("\nseconds ").count();
+        assert!(blocks >= 4, "{out}");
+        let cleared = out.matches("\x1b[H\x1b[J\r\nseconds ").count();
+        assert_eq!(cleared, if clears { blocks } else { 0 }, "{out:?}");
+    }
+    // Anywhere else nothing is cleared.
+    let [server, client] = pair(&folder, "duration 1s\nclear_screen", "", "cps 1k");
+    let ended = run(&["run", &server, &client, "--target", "90"]);
+    assert!(!ended.out.contains('\x1b'), "{}", ended.out);
 }

@@ -159,16 +159,33 @@ fn tunnels_have_their_own_rules() {
 }
 
 #[test]
+fn tags_and_tunnels_are_refused_where_nobody_looks_behind_them() {
+    let on = |port: &str, cpu: &str, lines: &str| {
+        let client = CLIENT.replace("link:a", port).replace("cpu 0", cpu);
+        let client = client.replace("server 10.0.2.1 1", "server 10.0.2.1 2");
+        let said = refusal(text(&format!("{client}{lines}")));
+        said.strip_prefix("t.conf:3:1: port: ").map(str::to_owned).unwrap_or(said)
+    };
+    let tunnel = TUNNEL.replace(" 1 10.0.2.1 1", " 2 10.0.2.1 2");
+    for (port, cpu, lines, expected) in [
+        ("af_xdp:eth0", "cpu 0", "vlan 5", "vlan on af_xdp:eth0 is not supported yet"),
+        ("af_xdp:eth0", "cpu 0", TUNNEL, "vxlan on af_xdp:eth0 is not supported yet"),
+        ("af_packet:eth0", "cpu 0", "vlan 5 6", "accepted"),
+        ("link:a", "cpu 0 1", &tunnel, "accepted"),
+        (
+            "af_packet:eth0",
+            "cpu 0 1",
+            "vlan 5 6",
+            "vlan with several workers on af_packet:eth0 is not supported yet",
+        ),
+    ] {
+        assert_eq!(on(port, cpu, lines), expected, "{port} {lines}");
+    }
+}
+
+#[test]
 fn what_is_not_built_is_refused_by_name() {
     let workers = CLIENT.replace("cpu 0", "cpu 0 1").replace("10.0.2.1 1", "10.0.2.1 2");
-    let fdir = refusal(text(&workers.replace("link:a", "0000:01:00.0")));
-    let expected =
-        "t.conf:3:1: port: FDIR with several workers on 0000:01:00.0 is not supported yet";
-    assert_eq!(fdir, expected);
-    let rss = refusal(text(&format!("{}rss", workers.replace("link:a", "af_packet:eth0"))));
-    let expected =
-        "t.conf:3:1: port: rss with several workers on af_packet:eth0 is not supported yet";
-    assert_eq!(rss, expected);
     // A flood hears nothing, so nothing need be brought to a worker.
     let flood = workers.replace("link:a", "0000:01:00.0");
     assert_eq!(refusal(text(&format!("{flood}flood"))), "accepted");
@@ -205,6 +222,21 @@ fn loads_that_are_not_connections_say_what_they_ignore() {
     assert!(far.contains("is more than 31536000000000, the most possible"), "{far}");
     let sizes = SERVER.replace("cpu 0", "cpu 0 1").replace("10.0.2.1 1", "10.0.2.1 2");
     assert_eq!(refusal(text(&format!("{sizes}payload_size 100 200"))), "accepted");
+}
+
+#[test]
+fn cards_that_dperf_knows_want_rss_where_dperf_does() {
+    let with = |port: &str, servers: &str, lines: &str| {
+        let config = CLIENT.replace("cpu 0", "cpu 0 1").replace("link:a", port);
+        text(&format!("{}{lines}", config.replace("10.0.2.1 1", &format!("10.0.2.1 {servers}"))))
+    };
+    let card = "0000:01:00.0";
+    let expected = "t.conf:5:1: server: 3 server addresses do not match 2 workers of the port";
+    assert_eq!(refusal(with(card, "3", "")), expected);
+    assert!(with(card, "2", "").is_ok() && with(card, "3", "rss").is_ok());
+    for other in ["link:a", "af_packet:eth0", "af_xdp:eth0", "net_memif0"] {
+        assert!(with(other, "3", "").is_ok() && with(other, "3", "rss").is_ok(), "{other}");
+    }
 }
 
 #[test]

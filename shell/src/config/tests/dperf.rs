@@ -105,7 +105,9 @@ fn lines_that_dperf_ignores_are_ignored_and_said() {
     assert_eq!(read.config.ports[0].gateway_mac, None);
     assert!(read.notes[0].text.contains("the gateway is asked for its own"), "{:?}", read.notes);
     let group = CLIENT.replace("10.0.2.1\n", "10.0.2.1 01:00:5e:00:00:01\n");
-    assert!(text(&group).unwrap().config.ports[0].gateway_mac.is_some());
+    let read = text(&group).unwrap();
+    assert!(read.config.ports[0].gateway_mac.is_some());
+    assert!(read.notes[0].text.contains("is a group's"), "{:?}", read.notes);
 }
 
 #[test]

@@ -132,8 +132,9 @@ fn addresses_are_whole() {
     for wrong in ["10.0.1", "10.0.1.256", "10.0.1.1/24", "010.0.0.1", "::1%eth0", "host", ""] {
         assert!(address(wrong).is_err(), "{wrong}");
     }
-    for wrong in ["0.0.0.0", "::", "2001:db8::"] {
-        assert!(host_address(wrong).is_err(), "{wrong}");
+    let nobodys = ["224.0.0.1", "255.255.255.255", "127.0.0.1", "ff02::1", "::1"];
+    for wrong in ["0.0.0.0", "::", "2001:db8::"].iter().chain(&nobodys) {
+        assert!(address(wrong).is_ok() && host_address(wrong).is_err(), "{wrong}");
     }
     assert!(address("10.0.0.0/8").unwrap_err().hint.contains("without the bits"));
     assert!(mac("b4:a9:fc:ab:7a:85").is_ok());

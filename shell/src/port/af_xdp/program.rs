@@ -31,6 +31,8 @@ pub struct Traffic {
     pub listen: PortRange,
     /// Client ports.
     pub client_ports: PortRange,
+    /// It is UDP.
+    pub udp: bool,
 }
 
 // Loads of a packet's bytes into r0, from where r6 points to, as the processor reads them.

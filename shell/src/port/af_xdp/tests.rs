@@ -8,8 +8,8 @@ use dperf_core::plan::{PortRange, Role};
 
 use super::*;
 use crate::port::bpf::IpRange;
+use crate::port::packet_socket;
 use crate::port::packet_socket::tests::namespace::{alone, cable, sh};
-use crate::port::packet_socket::{self, Spread};
 
 type Queue = Box<dyn PacketQueue>;
 
@@ -26,6 +26,7 @@ fn traffic() -> Traffic {
         ours_alone: vec![range("192.0.2.11", "192.0.2.19"), range("2001:db8::10", "2001:db8::19")],
         listen: PortRange { first: 80, count: 2 },
         client_ports: PortRange { first: 1, count: 65535 },
+        udp: false,
     }
 }
 
@@ -35,7 +36,7 @@ fn xdp(traffic: &Traffic) -> Queue {
 
 /// The other end of the cable.
 fn raw() -> Queue {
-    packet_socket::open("vb", 1, Spread::Source).unwrap().queues.pop().unwrap()
+    packet_socket::open("vb", 1, false).unwrap().queues.pop().unwrap()
 }
 
 fn mac_of(interface: &str) -> [u8; 6] {

@@ -22,6 +22,9 @@ const MEMBERS_WAIT: Duration = Duration::from_secs(16);
 const SETTLE: Duration = Duration::from_millis(500);
 /// How often both are looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// From a bond's stop until its driver looks at it no more: it looks every 10 ms from a thread of
+/// DPDK's, at memory that a bond that is closed has no more, and ends when it finds it stopped.
+pub(super) const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// A type for one's own experiments (IEEE 802 local experimental ethertype 1).
 const EXPERIMENT: [u8; 2] = [0x88, 0xb5];

@@ -17,8 +17,8 @@ use dperf_core::wire::ethernet::MacAddr;
 use super::args::pci_address;
 use super::eal::{Overheard, check_running, error_text};
 use super::pool::{self, Pool};
-use super::{Bond, PortWish, bond, describe, queue};
-use crate::port::Facts;
+use super::{Bond, PortWish, bond, describe, queue, steer};
+use crate::port::{Delivery, Facts};
 
 /// How long a peer that was called may take to answer, and how often the link is looked at.
 const ANSWER_WAIT: Duration = Duration::from_millis(500);
@@ -74,6 +74,8 @@ pub(super) struct Port {
     /// [`PortState`] as its number: queue 0 asks the device, the others read this.
     state: AtomicU8,
     before: Faults,
+    /// What the user should know, one line each.
+    pub(super) notes: Vec<String>,
     /// The transmit ring frees whole bursts into its own pool.
     pub(super) fast_free: bool,
     pub(super) device_does_ip: bool,
@@ -127,7 +129,7 @@ impl Device {
                 if rc != 0 && describe::calls_peer(device) {
                     return Err(NoPeer.into());
                 }
-                ensure!(rc == 0, "no such device, or not with these arguments");
+                ensure!(rc == 0, describe::refused(device));
                 probed = true;
                 port_named(&name)?.context("the device has no Ethernet port")?
             }
@@ -178,6 +180,7 @@ impl Port {
             pools: Vec::new(),
             state: AtomicU8::new(PortState::Down as u8),
             before: Faults::default(),
+            notes: Vec::new(),
             fast_free: false,
             device_does_ip: false,
         })
@@ -194,6 +197,9 @@ impl Port {
         let info = info(self.id)?;
         let offloads = self.configure(wish, &info)?;
         self.set_up_queues(wish, &info)?;
+        if wish.steer.isolate {
+            steer::isolate(self.id)?;
+        }
         self.start(wish)?;
         let mut mac = MaybeUninit::<dpdk_sys::rte_ether_addr>::zeroed();
         // SAFETY: the port is there, `mac` has room for the address, and zeros are one.
@@ -209,7 +215,10 @@ impl Port {
             frame_bytes: wish.frame_bytes,
             offloads,
             kernel_sees: describe::kernel_sees(&driver),
-            paired_queues: describe::paired(&driver, &wish.device),
+            delivery: match describe::paired(&driver, &wish.device) {
+                true if !wish.steer.isolate => Delivery::Paired,
+                _ => steer::settle(self.id, wish, &info, &mut self.notes)?,
+            },
         })
     }
 
@@ -264,9 +273,10 @@ impl Port {
                 offloads |= Offloads::RX_CHECKSUM;
             }
         }
-        let mut key: Vec<u8> = [0x6d, 0x5a].repeat(usize::from(info.hash_key_size).div_ceil(2));
-        key.truncate(usize::from(info.hash_key_size));
-        let mut conf = configuration(wish.queues, info, &mut key);
+        let mut key = steer::key(info);
+        // SAFETY: plain C data for which zeros mean: nothing asked for.
+        let mut conf: dpdk_sys::rte_eth_conf = unsafe { std::mem::zeroed() };
+        steer::configure(&mut conf, wish.queues, info, &mut key);
         // Never below the standard: short test frames do not keep longer ones from coming in.
         conf.rxmode.mtu = u32::from(mtu.max(most.min(1500)));
         conf.rxmode.offloads = rx;
@@ -424,6 +434,9 @@ impl Drop for Port {
             // SAFETY: no queue is left to use the port; the pools are dropped after this, when the
             // rings have given their buffers back.
             unsafe { dpdk_sys::rte_eth_dev_stop(self.id) };
+            if !self.members.is_empty() {
+                std::thread::sleep(bond::LAST_LOOK);
+            }
         }
         // A bond lets go of its members as it closes.
         self.device.close();
@@ -456,25 +469,4 @@ fn info(id: u16) -> Result<dpdk_sys::rte_eth_dev_info> {
         ensure!(rc == 0, "the device does not describe itself: {}", error_text(-rc));
         Ok(info.assume_init())
     }
-}
-
-/// RSS over addresses and ports where a port has several queues, with a key under which both
-/// directions of a flow come to the same queue.
-fn configuration(
-    queues: u16,
-    info: &dpdk_sys::rte_eth_dev_info,
-    key: &mut [u8],
-) -> dpdk_sys::rte_eth_conf {
-    // SAFETY: plain C data for which zeros mean: nothing asked for.
-    let mut conf: dpdk_sys::rte_eth_conf = unsafe { std::mem::zeroed() };
-    let wished = info.flow_type_rss_offloads & dpdk_sys::SHIM_RSS_WISHED;
-    if queues > 1 && wished != 0 {
-        conf.rxmode.mq_mode = dpdk_sys::SHIM_MQ_RX_RSS;
-        conf.rx_adv_conf.rss_conf.rss_hf = wished;
-        if !key.is_empty() {
-            conf.rx_adv_conf.rss_conf.rss_key = key.as_mut_ptr();
-            conf.rx_adv_conf.rss_conf.rss_key_len = key.len() as u8;
-        }
-    }
-    conf
 }

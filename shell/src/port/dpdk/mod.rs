@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use dperf_core::port::{Offloads, PacketQueue, PortState};
+use dperf_core::port::{Offloads, PortState};
 
 use super::Opened;
 
@@ -18,6 +18,7 @@ mod device;
 mod eal;
 mod pool;
 mod queue;
+mod steer;
 mod thread;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use args::{EalArgs, Memory, pci_address};
 pub use bond::{Bond, agree};
 pub use eal::{start, stop};
 pub use queue::DpdkQueue;
+pub use steer::SteerWish;
 pub use thread::{Registered, register};
 
 /// What a port shall be.
@@ -45,6 +47,8 @@ pub struct PortWish {
     pub frame_bytes: u16,
     /// Work the device shall take over if it offers to.
     pub offloads: Offloads,
+    /// How frames shall find their queue.
+    pub steer: SteerWish,
     /// How long to wait for a peer that is to answer at a socket.
     pub peer_wait: Duration,
 }
@@ -70,9 +74,9 @@ pub fn memory_mb(wish: &PortWish) -> u32 {
 /// within `peer_wait`, or `stopped` said so.
 pub fn open(wish: &PortWish, stopped: &dyn Fn() -> bool) -> Result<Opened> {
     let begun = Instant::now();
-    let (facts, queues) = loop {
+    loop {
         match queue::open(wish) {
-            Ok(opened) => break opened,
+            Ok(opened) => return Ok(opened),
             Err(error) if error.is::<device::NoPeer>() => {
                 if stopped() || begun.elapsed() >= wish.peer_wait {
                     return Err(error);
@@ -81,9 +85,7 @@ pub fn open(wish: &PortWish, stopped: &dyn Fn() -> bool) -> Result<Opened> {
             }
             Err(error) => return Err(error),
         }
-    };
-    let queues = queues.into_iter().map(|queue| Box::new(queue) as Box<dyn PacketQueue>);
-    Ok(Opened { facts, queues: queues.collect(), notes: Vec::new() })
+    }
 }
 
 /// Waits until the port's link is up. With several ports in one process: open all, then wait.

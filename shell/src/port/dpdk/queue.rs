@@ -16,7 +16,7 @@ use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortS
 use super::PortWish;
 use super::device::{self, Port};
 use super::pool::{self, ANYWHERE, Chunk, lies_in};
-use crate::port::Facts;
+use crate::port::{Facts, Opened};
 
 const _: () = assert!(size_of::<shim_frame>() == size_of::<Frame>());
 const _: () = assert!(align_of::<shim_frame>() == align_of::<Frame>());
@@ -56,11 +56,12 @@ pub struct DpdkQueue {
 unsafe impl Send for DpdkQueue {}
 
 /// Opens a port and mints its queues.
-pub(super) fn open(wish: &PortWish) -> Result<(Facts, Vec<DpdkQueue>)> {
-    let (facts, port) = device::open(wish)?;
+pub(super) fn open(wish: &PortWish) -> Result<Opened> {
+    let (facts, mut port) = device::open(wish)?;
+    let notes = std::mem::take(&mut port.notes);
     let port = Arc::new(port);
-    let queues = (0..wish.queues).map(|queue| DpdkQueue::mint(&port, queue, &facts));
-    Ok((facts, queues.collect::<Result<_>>()?))
+    let mint = |queue| DpdkQueue::mint(&port, queue, &facts).map(|queue| Box::new(queue) as _);
+    Ok(Opened { facts, queues: (0..wish.queues).map(mint).collect::<Result<_>>()?, notes })
 }
 
 /// Frames of closed queues that are still somewhere.

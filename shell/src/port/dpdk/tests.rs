@@ -1,12 +1,14 @@
 //! One process has one EAL, so one test starts it, tries the virtual devices in turn, and stops it.
 
+mod bonds;
+
 use std::time::Duration;
 
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Faults, Offloads, PortState};
 
 use super::*;
-use crate::port::KernelSees;
+use crate::port::{Delivery, KernelSees};
 
 fn wish(device: &str) -> PortWish {
     PortWish {
@@ -16,6 +18,7 @@ fn wish(device: &str) -> PortWish {
         descriptors: 256,
         frame_bytes: 1514,
         offloads: Offloads::all(),
+        steer: SteerWish::default(),
         peer_wait: Duration::ZERO,
     }
 }
@@ -57,8 +60,6 @@ fn dpdk_on_virtual_devices() {
     frames_of_other_back_ends_are_refused();
     frames_outlive_their_port();
     many_queues_on_many_threads();
-    bonds_carry_frames_in_every_mode();
-    bonds_that_cannot_be_are_explained();
 
     stop().unwrap();
     assert!(format!("{:#}", start(&args).unwrap_err()).contains("cannot start twice"));
@@ -78,7 +79,7 @@ fn refusals_name_the_fix() {
     assert!(said.contains("no such device"), "{said}");
     let said = refused(&wish("0000:fe:1f.7"));
     assert!(said.contains("no such PCI device"), "{said}");
-    let said = refused(&PortWish { frame_bytes: 9014, ..wish("net_memif9,role=server") });
+    let said = refused(&PortWish { frame_bytes: 9014, ..wish(&memif(9)) });
     assert!(said.contains("an MTU of 1500 at most"), "{said}");
     let said = refused(&wish("net_memif9,role=server,zero-copy=yes"));
     assert!(said.contains("peer could write"), "{said}");
@@ -97,6 +98,9 @@ fn refusals_name_the_fix() {
     assert!(waited(10_000, true).contains("stopped while waiting"));
     let said = refused(&PortWish { queues: 5000, ..wish("net_null1") });
     assert!(said.contains("use fewer CPUs"), "{said}");
+    let isolate = SteerWish { isolate: true, ..SteerWish::default() };
+    let said = refused(&PortWish { steer: isolate, ..wish("net_null4") });
+    assert!(said.contains("flow_isolate") && said.contains("leave the line out"), "{said}");
     let _open = opened("net_null1");
     let said = refused(&wish("net_null1"));
     assert!(said.contains("open already"), "{said}");
@@ -110,7 +114,8 @@ fn memif(id: u32) -> String {
 
 fn null_swallows_and_makes_frames() {
     let mut port = opened("net_null0");
-    assert_eq!((port.facts.frame_bytes, port.facts.paired_queues), (1514, true));
+    assert_eq!(port.facts.frame_bytes, 1514);
+    assert!(matches!(port.facts.delivery, Delivery::Paired));
     assert_eq!(port.facts.kernel_sees, KernelSees::Nothing);
     let queue = &mut port.queues[0];
     assert_eq!(queue.state(), PortState::Up);
@@ -234,58 +239,6 @@ fn many_queues_on_many_threads() {
             });
         }
     });
-}
-
-fn bond(mode: u8, members: [&str; 2]) -> PortWish {
-    let members = members.map(str::to_owned).to_vec();
-    let bond = Some(Bond { mode, policy: 2, members });
-    PortWish { bond, ..wish(&format!("bond{mode}:2(..)")) }
-}
-
-/// A bond takes frames in every mode but the one that waits for a switch, opens its members for
-/// itself alone, and leaves them free again.
-fn bonds_carry_frames_in_every_mode() {
-    for mode in 0..=6 {
-        let members = [format!("net_null{mode}0"), format!("net_null{mode}1,size=60")];
-        let wish = bond(mode, [&members[0], &members[1]]);
-        let mut port = open(&wish, &|| false).unwrap_or_else(|error| panic!("{error:#}"));
-        let missing = wish.bond.as_ref().unwrap().wait("bond", &|| false).unwrap();
-        assert_eq!(missing, None, "mode {mode}");
-        assert!(refused(&super::tests::wish(&members[0])).contains("open already"));
-        wait_for_link(&mut port, "bond", Duration::from_secs(5), &|| false).unwrap();
-        let queue = &mut port.queues[0];
-        let mut tray = Tray::new();
-        assert_eq!(queue.take(BURST, &mut tray), BURST);
-        tray.frames_mut().iter_mut().for_each(|frame| assert!(frame.set_len(60)));
-        let sent = queue.transmit(&mut tray);
-        assert_eq!(sent, if mode == 4 { 0 } else { BURST }, "mode {mode}");
-        queue.give_back(&mut tray);
-        queue.receive(&mut tray);
-        assert_eq!(tray.is_empty(), mode == 4, "mode {mode}");
-        queue.give_back(&mut tray);
-        drop(port);
-        drop(opened(&members[1]));
-    }
-}
-
-fn bonds_that_cannot_be_are_explained() {
-    let said = refused(&bond(1, ["net_null7", "0000:fe:1f.7"]));
-    assert!(said.contains("bond1:2(..)") && said.contains("member 0000:fe:1f.7"), "{said}");
-    assert!(said.contains("no such PCI device"), "{said}");
-    let said = refused(&bond(1, ["net_null7", "net_nonsense0"]));
-    assert!(said.contains("member net_nonsense0: no such device"), "{said}");
-    // What was there before the refusal is free again.
-    let mut alone = open(&bond(4, ["net_null9", "net_null10"]), &|| false).unwrap();
-    let mut said = |limit, stopped| {
-        let bonds = &mut [("alone".to_owned(), &mut alone)];
-        agree(bonds, limit, &|| stopped).unwrap_err().to_string()
-    };
-    let stopped = said(Duration::from_secs(9), true);
-    assert_eq!(stopped, "port alone: stopped while waiting for the switch");
-    assert!(said(Duration::ZERO, false).contains("set LACP (802.3ad) up there"));
-    let _open = opened("net_null7");
-    let said = refused(&bond(0, ["net_null7", "net_null8"]));
-    assert!(said.contains("member net_null7: it is open already"), "{said}");
 }
 
 #[test]

@@ -1,25 +1,30 @@
 //! Several sockets on one interface: every received frame goes to exactly one of them, and all
 //! frames of a connection to the same one.
+//!
+//! The kernel asks a program of ours. It adds up the bytes of addresses and ports by exclusive or:
+//! a hash that the plan can reckon with, as with a network card's.
 
 use std::io::Result;
 use std::os::fd::BorrowedFd;
 
+use dperf_core::steer::{Hash, Rss};
 use dperf_core::wire::ethernet::ethertype;
 
 use super::{get_option, set_option};
+use crate::port::rss;
 
-/// Which of several queues a received frame goes to. An address counts by its low 32 bits as a
-/// number, modulo the number of queues; what is not IP goes to queue 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Spread {
-    /// The source address: on the client's side, the server's.
-    Source,
-    /// The destination address: on the server's side, the server's.
-    Destination,
+/// Values of a hash of one byte.
+const ENTRIES: u16 = 256;
+
+/// The choice among `queues` sockets that were joined.
+pub(super) fn choice(ipv6: bool, queues: u16) -> Rss<'static> {
+    let hash = Hash::new(ipv6, |bit| 0x80 >> (bit % 8));
+    // The kernel takes the remainder.
+    rss::lend(hash, (0..ENTRIES).map(|sum| sum % queues.max(1)).collect())
 }
 
 /// Joins the sockets of one port; the first one founds the group. Returns its number.
-pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>, spread: Spread) -> Result<u16> {
+pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>) -> Result<u16> {
     let how = libc::PACKET_FANOUT_CBPF;
     let unique = if group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
     let ask = |flags: u32| u32::from(group.unwrap_or(0)) | (how | unique | flags) << 16;
@@ -29,35 +34,75 @@ pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>, spread: Spread) -
     let mut joined = 0u32;
     get_option(socket, libc::PACKET_FANOUT, &mut joined)?;
     if group.is_none() {
-        match spread {
-            Spread::Source => choose_by(socket, 12, 8 + 12)?,
-            Spread::Destination => choose_by(socket, 16, 24 + 12)?,
-        }
+        let mut program = program();
+        let data = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        set_option(socket, libc::PACKET_FANOUT_DATA, &data)?;
     }
     Ok(joined as u16)
 }
 
-/// Lets the group choose by the word at these offsets of the IPv4 and the IPv6 header.
-fn choose_by(socket: BorrowedFd<'_>, v4: u32, v6: u32) -> Result<()> {
-    // Offsets below zero: from the network header on, and the kernel's word on the protocol.
-    let network = libc::SKF_NET_OFF as u32;
-    let protocol = (libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL) as u32;
-    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    let if_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const fn step(code: u32, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+/// Past the next `steps` unless A is `value`.
+const fn unless_equal(value: u16, steps: u8) -> libc::sock_filter {
+    let code = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    libc::sock_filter { code, jt: 0, jf: steps, k: value as u32 }
+}
+
+/// The sum of the bytes of addresses and ports; of what is not IP, 0.
+fn program() -> Vec<libc::sock_filter> {
+    const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    const LOAD_WORD_AT_X: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_IND;
+    /// X = four times the low half of a byte: the length of an IPv4 header.
+    const X_IS_HEADER_BYTES: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
+    const X_IS_MEMORY: u32 = libc::BPF_LDX | libc::BPF_W | libc::BPF_MEM;
+    const X_IS_A: u32 = libc::BPF_MISC;
+    const ADD_X: u32 = libc::BPF_ALU | libc::BPF_XOR | libc::BPF_X;
+    const SHIFT_RIGHT: u32 = libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K;
+    const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
     // BPF_A is in no version of libc's list.
-    let return_loaded = libc::BPF_RET as u16 | 0x10;
-    let return_value = (libc::BPF_RET | libc::BPF_K) as u16;
-    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let mut program = [
-        step(load, 0, 0, protocol),
-        step(if_equal, 0, 2, u32::from(ethertype::IPV4)),
-        step(load, 0, 0, network.wrapping_add(v4)),
-        step(return_loaded, 0, 0, 0),
-        step(if_equal, 0, 2, u32::from(ethertype::IPV6)),
-        step(load, 0, 0, network.wrapping_add(v6)),
-        step(return_loaded, 0, 0, 0),
-        step(return_value, 0, 0, 0),
+    const RETURN_A: u32 = libc::BPF_RET | 0x10;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    // Offsets below zero: from the network header on, and the kernel's word on the protocol.
+    let network = |at: u32| (libc::SKF_NET_OFF as u32).wrapping_add(at);
+    let protocol = (libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL) as u32;
+
+    // Bytes 0 to 3 of A, added up.
+    let end = [
+        step(X_IS_A, 0),
+        step(SHIFT_RIGHT, 16),
+        step(ADD_X, 0),
+        step(X_IS_A, 0),
+        step(SHIFT_RIGHT, 8),
+        step(ADD_X, 0),
+        step(AND, 0xff),
+        step(RETURN_A, 0),
     ];
-    let data = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    set_option(socket, libc::PACKET_FANOUT_DATA, &data)
+    let mut v4 = vec![
+        step(LOAD_WORD, network(12)),
+        step(X_IS_A, 0),
+        step(LOAD_WORD, network(16)),
+        step(ADD_X, 0),
+        step(libc::BPF_ST, 0),
+        step(X_IS_HEADER_BYTES, network(0)),
+        step(LOAD_WORD_AT_X, network(0)),
+        step(X_IS_MEMORY, 0),
+        step(ADD_X, 0),
+    ];
+    v4.extend(end);
+    // Both addresses and the ports lie in a row.
+    let mut v6 = vec![step(LOAD_WORD, network(8))];
+    for at in (12..44).step_by(4) {
+        v6.extend([step(X_IS_A, 0), step(LOAD_WORD, network(at)), step(ADD_X, 0)]);
+    }
+    v6.extend(end);
+    let mut program = vec![step(LOAD_WORD, protocol)];
+    for (kind, steps) in [(ethertype::IPV4, v4), (ethertype::IPV6, v6)] {
+        program.push(unless_equal(kind, steps.len() as u8));
+        program.extend(steps);
+    }
+    program.push(step(RETURN, 0));
+    program
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use self::namespace::{alone, cable, sh};
 use super::*;
+use crate::port::rss;
 
 pub(in crate::port) mod namespace;
 
@@ -16,7 +17,7 @@ const B: [u8; 6] = [2, 0, 0, 0, 0, 0x0b];
 type Queue = Box<dyn PacketQueue>;
 
 fn one(interface: &str) -> Queue {
-    open(interface, 1, Spread::Source).unwrap().queues.pop().unwrap()
+    open(interface, 1, false).unwrap().queues.pop().unwrap()
 }
 
 fn to_a(frame: &mut Frame, len: usize, behind: &[u8]) {
@@ -184,62 +185,94 @@ fn the_ring_counts_what_it_had_no_room_for() {
     });
 }
 
-/// Sends 64 flows twice, which differ in the last byte of the source address, and counts what
-/// arrives of each on both queues.
-fn spread_flows(spread: Spread) -> [[i32; 64]; 2] {
-    cable("va", "vb");
-    let opened = open("va", 2, spread).unwrap();
-    assert!(!opened.facts.paired_queues && opened.queues.len() == 2);
-    let (mut queues, mut b) = (opened.queues, one("vb"));
-    for flow in (0..64u8).chain(0..64) {
-        let mut packet = [0; 44];
-        packet[..24].copy_from_slice(&[
-            8, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, flow, 192, 0, 2, 9, 9, 9,
-        ]);
-        packet[24..28].copy_from_slice(&[0, 80, 0, 20]);
-        assert_eq!(send(&mut b, 60, &packet), 1);
-    }
-    let (mut on, mut tray) = ([[0; 64]; 2], Tray::new());
-    let end = Instant::now() + Duration::from_secs(2);
-    while on.as_flattened().iter().sum::<i32>() < 128 && Instant::now() < end {
-        for (queue, on) in queues.iter_mut().zip(&mut on) {
-            queue.receive(&mut tray);
-            for frame in tray.frames().iter().filter(|frame| is_udp(frame.bytes())) {
-                on[usize::from(frame.bytes()[29])] += 1;
-            }
-            queue.give_back(&mut tray);
+/// A flow's tuple: addresses and ports, the source first.
+type Flow = ([u8; 32], usize, [u8; 4]);
+
+/// Flows of every kind: addresses and ports vary, headers are of several lengths.
+fn flows(ipv6: bool, count: u32) -> Vec<Flow> {
+    let address_bytes = if ipv6 { 16 } else { 4 };
+    let flow = |number: u32| {
+        let chance = number.wrapping_mul(2_654_435_761).to_be_bytes();
+        let mut addresses = [0; 32];
+        for side in [0, 1] {
+            // Of no group, and nobody's.
+            let address = &mut addresses[side * address_bytes..][..address_bytes];
+            address[0] = if ipv6 { 0x20 } else { 192 };
+            address[address_bytes - 1] = chance[side];
+            address[address_bytes - 2] = chance[side + 1];
         }
+        (addresses, number as usize % 3, [chance[3], number as u8, chance[2], 80])
+    };
+    (0..count).map(flow).collect()
+}
+
+/// A datagram of that flow, `words` of options in an IPv4 header.
+fn datagram(ipv6: bool, (addresses, words, ports): &Flow) -> Vec<u8> {
+    let mut packet = Vec::new();
+    if ipv6 {
+        packet.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 17, 64]);
+        packet.extend(addresses);
+    } else {
+        let version = 0x45 + *words as u8;
+        packet.extend([8, 0, version, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0]);
+        packet.extend(&addresses[..8]);
+        packet.extend(vec![1; 4 * words]);
     }
-    on
+    packet.extend(ports);
+    packet.extend([0, 8, 0, 0]);
+    packet
+}
+
+/// Sends each flow twice, and says on which queue both came.
+fn queues_of(ipv6: bool, count: u16, flows: &[Flow]) -> Vec<u16> {
+    cable("va", "vb");
+    let opened = open("va", count, ipv6).unwrap();
+    let Delivery::Hashed(rss) = opened.facts.delivery else { panic!("{:?}", opened.facts) };
+    let (mut queues, mut b) = (opened.queues, one("vb"));
+    assert_eq!((rss::queues(&rss), queues.len()), (count, usize::from(count)));
+    let mut came = Vec::new();
+    let mut tray = Tray::new();
+    for flow in flows {
+        let packet = datagram(ipv6, flow);
+        for _ in 0..2 {
+            assert_eq!(send(&mut b, 100, &packet), 1);
+        }
+        let mut seen = Vec::new();
+        let end = Instant::now() + Duration::from_secs(2);
+        while seen.len() < 2 && Instant::now() < end {
+            for (index, queue) in queues.iter_mut().enumerate() {
+                queue.receive(&mut tray);
+                let ours = |frame: &&Frame| frame.bytes()[12..].starts_with(&packet);
+                seen.extend(tray.frames().iter().filter(ours).map(|frame| {
+                    assert_eq!(rss.queue_of_frame(frame.bytes()), index as u16);
+                    index as u16
+                }));
+                queue.give_back(&mut tray);
+            }
+        }
+        assert!(seen.len() == 2 && seen[0] == seen[1], "{flow:?}: {seen:?}");
+        came.push(seen[0]);
+    }
+    came
 }
 
 #[test]
-fn an_address_chooses_the_queue() {
-    alone("an_address_chooses_the_queue", || {
-        let on = spread_flows(Spread::Source);
-        assert!((0..64).all(|flow| on[flow % 2][flow] == 2 && on[1 - flow % 2][flow] == 0));
-    });
-    alone("an_address_chooses_the_queue", || {
-        assert_eq!(spread_flows(Spread::Destination), [[0; 64], [2; 64]], "192.0.2.9 is odd");
-    });
-    alone("an_address_chooses_the_queue", || {
-        cable("va", "vb");
-        let mut queues = open("va", 2, Spread::Source).unwrap().queues;
-        let mut b = one("vb");
-        for last in [6, 7] {
-            let mut packet = [0; 50];
-            packet[..3].copy_from_slice(&[0x86, 0xdd, 0x60]);
-            // No next header, and a source that is no neighbour of the kernel's.
-            packet[8] = 59;
-            packet[10] = 0x20;
-            packet[25] = last;
-            packet[41] = 9;
-            assert_eq!(send(&mut b, 62, &packet), 1);
-            let ours = |bytes: &[u8]| bytes[12..15] == [0x86, 0xdd, 0x60] && bytes[53] == 9;
-            let queue = &mut queues[usize::from(last % 2)];
-            assert_eq!(await_frame(queue, ours).unwrap().0[37], last);
-        }
-    });
+fn the_kernel_spreads_flows_as_the_plan_reckons() {
+    for (ipv6, count) in [(false, 2), (false, 3), (true, 4)] {
+        alone("the_kernel_spreads_flows_as_the_plan_reckons", || {
+            let flows = flows(ipv6, 120);
+            let came = queues_of(ipv6, count, &flows);
+            let choice = spread::choice(ipv6, count);
+            for ((addresses, _, ports), queue) in flows.iter().zip(&came) {
+                let (source, rest) = addresses.split_at(if ipv6 { 16 } else { 4 });
+                let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
+                let to = (&rest[..source.len()], port(2));
+                assert_eq!(choice.queue_of((source, port(0)), to), *queue);
+            }
+            let on = |queue| came.iter().filter(|came| **came == queue).count();
+            assert!((0..count).all(|queue| on(queue) > 15), "{count} queues: {came:?}");
+        });
+    }
 }
 
 #[test]
@@ -284,7 +317,7 @@ fn what_cannot_be_opened_is_explained() {
     alone("what_cannot_be_opened_is_explained", || {
         cable("va", "vb");
         sh("ip link set va down; ip link set lo up");
-        let why = |name| format!("{:#}", open(name, 1, Spread::Source).err().unwrap());
+        let why = |name| format!("{:#}", open(name, 1, false).err().unwrap());
         let absent = why("eth7");
         assert!(absent.contains("no interface 'eth7'") && absent.contains("lo, "), "{absent}");
         assert!(why("va").contains("ip link set va up"));
