@@ -55,8 +55,6 @@ pub struct Parser<'m> {
     role: Role,
     ipv4: bool,
     transport: Transport,
-    /// The usual frame is IPv4 and TCP.
-    usual: bool,
     tos: u8,
     shape: Shape,
     locator: Locator,
@@ -121,7 +119,6 @@ impl<'m> Parser<'m> {
             role: plan.role,
             ipv4: plan.host.is_ipv4(),
             transport: plan.transport,
-            usual: plan.host.is_ipv4() && plan.transport == Transport::Tcp,
             tos: plan.tos,
             shape: Shape::of(plan.mac),
             locator: Locator::new(plan),
@@ -162,11 +159,12 @@ impl<'m> Parser<'m> {
 
     /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
+    /// Not to be asked where the load is UDP.
     #[inline(always)]
     pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment)> {
         let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
         let Headers { ip, tcp, .. } = headers;
-        if !(self.shape.fits(headers) & self.usual) {
+        if !self.shape.fits(headers) {
             return None;
         }
         // Options and payload; what lies behind them is the link's padding.
