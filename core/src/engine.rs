@@ -14,6 +14,7 @@ use crate::parse::{Parsed, Parser};
 use crate::plan::{CorePlan, Payload, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
+use crate::steer::Steering;
 use crate::sync::Gateway;
 use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
 use crate::template::{Endpoints, Pair, Template};
@@ -121,6 +122,9 @@ impl<'m> Engine<'m> {
     /// First pass over a burst: says what each frame is, counts it, brings its slot near.
     #[inline(never)]
     pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        if self.traffic.is_udp() {
+            return self.look_at_datagrams(frames, parsed);
+        }
         for (frame, parsed) in frames.iter().zip(parsed) {
             let Some((id, segment)) = self.parser.usual(frame, &self.table.space) else {
                 self.look_closer(frame, parsed);
@@ -211,8 +215,10 @@ impl<'m> Engine<'m> {
         now: Instant,
     ) -> bool {
         self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
-            if slot.tuple_sum == 0 {
-                describe(plan, frame, slot);
+            if slot.tuple_sum == 0 && !describe(plan, frame, slot) {
+                tcp.stats.inc(Count::TcpDrop);
+                tcp.stats.inc(Count::DropWrongQueue);
+                return None;
             }
             tcp.on_any(slot, segment, segment.payload(frame.bytes()), stamp)
         })
@@ -403,11 +409,16 @@ fn place_in(wheel: Wheel) -> SlotFlags {
 }
 
 /// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
-/// slot's number, so once is enough.
+/// slot's number, so once is enough. False if that tuple is another core's.
 #[cold]
 #[inline(never)]
-fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
-    let Some(ends) = turned(frame) else { return };
+fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) -> bool {
+    if let Steering::Hashed { rss, queue } = plan.steering
+        && rss.queue_of_frame(frame.bytes()) != queue
+    {
+        return false;
+    }
+    let Some(ends) = turned(frame) else { return true };
     let (local, remote) = ends.numbers();
     let (client, server) = match plan.role {
         Role::Client => (local, remote),
@@ -418,6 +429,7 @@ fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) {
     slot.client_port = client.1;
     slot.server_port = server.1;
     slot.tuple_sum = ends.sum();
+    true
 }
 
 /// The ends of the answer to a received segment or datagram, read from its headers.

@@ -3,7 +3,7 @@
 
 mod udp;
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -55,8 +55,6 @@ pub struct Parser<'m> {
     role: Role,
     ipv4: bool,
     transport: Transport,
-    /// The usual frame is IPv4 and TCP.
-    usual: bool,
     tos: u8,
     shape: Shape,
     locator: Locator,
@@ -121,7 +119,6 @@ impl<'m> Parser<'m> {
             role: plan.role,
             ipv4: plan.host.is_ipv4(),
             transport: plan.transport,
-            usual: plan.host.is_ipv4() && plan.transport == Transport::Tcp,
             tos: plan.tos,
             shape: Shape::of(plan.mac),
             locator: Locator::new(plan),
@@ -134,13 +131,17 @@ impl<'m> Parser<'m> {
         address == self.host || self.own.find(address).is_some()
     }
 
-    /// One station, which is not us, may send from this address and be answered (RFC 1122,
-    /// 3.2.1.3).
+    /// One station, which is not us, may send from this address and be answered (RFC 1122 3.2.1.3,
+    /// RFC 4291 2.5 and 2.7).
     fn is_station(&self, source: u128) -> bool {
-        let nobody = |v4: Ipv4Addr| {
+        let nobody = if self.ipv4 {
+            let v4 = Ipv4Addr::from(source as u32);
             v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_unspecified()
+        } else {
+            let v6 = Ipv6Addr::from_bits(source);
+            v6.is_multicast() || v6.is_loopback() || v6.is_unspecified()
         };
-        !(self.is_own(source) || self.ipv4 && nobody(Ipv4Addr::from(source as u32)))
+        !nobody && !self.is_own(source)
     }
 
     /// An IP packet to the port's own address, as far as its headers can be read at all.
@@ -158,11 +159,12 @@ impl<'m> Parser<'m> {
 
     /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
+    /// Not to be asked where the load is UDP.
     #[inline(always)]
     pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment)> {
         let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
         let Headers { ip, tcp, .. } = headers;
-        if !(self.shape.fits(headers) & self.usual) {
+        if !self.shape.fits(headers) {
             return None;
         }
         // Options and payload; what lies behind them is the link's padding.
@@ -270,7 +272,8 @@ impl<'m> Parser<'m> {
         let is_group = ip.destination >> 120 == 0xff;
         match ip.payload.first() {
             Some(&(NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT)) => Parsed::Neighbor,
-            _ if to_us && self.is_own(ip.destination) => Parsed::Icmp,
+            _ if to_us && self.is_own(ip.destination) && self.is_station(ip.source) => Parsed::Icmp,
+            _ if to_us && self.is_own(ip.destination) => Parsed::Drop(Count::DropValue),
             _ if is_group => Parsed::Icmpv6,
             _ => Parsed::Drop(Count::DropForeignAddress),
         }

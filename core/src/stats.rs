@@ -205,6 +205,9 @@ counters! {
     DropForeignAddress = "dropForeignAddress",
     /// Dropped: a TCP segment to our address without a connection.
     DropNoConnection = "dropNoConnection",
+    /// Dropped: a TCP segment of another worker's connection, brought to a queue other than the one
+    /// that the device's hash names.
+    DropWrongQueue = "dropWrongQueue",
     /// Dropped: a TCP flag combination that no state allows.
     DropFlags = "dropFlags",
     /// Dropped: sequence numbers outside the window.

@@ -2,7 +2,7 @@
 //!
 //! Worker i drives port i / n with n workers per port, on that port's queue i % n. Rates are
 //! divided without a remainder. A worker's part of the tuple space is told by one rule
-//! ([`Split`]) and by what the port says of itself, so client and server need not talk to each other.
+//! ([`Split`]) and by what the port says of itself: client and server need not talk to each other.
 
 mod assumed;
 mod encap;

@@ -1,5 +1,8 @@
 //! Opens the ports of every role: the one place that knows which back end a name stands for.
 
+#[cfg(feature = "dpdk")]
+mod rules;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -278,11 +281,10 @@ mod dpdk_ports {
 
     use std::time::Duration;
 
-    use super::{Config, Opened, PortName, Result};
-    use crate::config::{Exception, ExceptionKind, Protocol};
+    use super::{Config, Opened, PortName, Result, rules};
+    use crate::config::{Exception, ExceptionKind};
     use crate::exception::vhost_memory_mb;
     use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
-    use dperf_core::plan::Role;
     use dperf_core::port::Offloads;
 
     /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -373,28 +375,7 @@ mod dpdk_ports {
         stopped: &dyn Fn() -> bool,
     ) -> Result<Opened> {
         let wish = wish(config, &config.ports[index].name);
-        dpdk::open(&PortWish { steer: steer(config, index), ..wish }, stopped)
-    }
-
-    /// Rules by server address where each worker has one to itself, or for the only worker if
-    /// nothing else shall come; in a tunnel by its end here.
-    fn steer(config: &Config, port: usize) -> SteerWish {
-        let servers = &config.servers[port].list;
-        let tunnel = config.vxlans.get(port);
-        let ends = tunnel.map_or(servers, |tunnel| &tunnel.local);
-        let each = || ends.iter().map(|address| vec![*address]).collect();
-        let rules = match config.queues() {
-            1 if config.flow_isolate => vec![ends.clone()],
-            queues if queues > 1 && config.has_server_each(port) => each(),
-            _ => Vec::new(),
-        };
-        SteerWish {
-            rules,
-            by_source: config.role == Role::Client && tunnel.is_none(),
-            isolate: config.flow_isolate,
-            ipv6: config.is_ipv6(),
-            udp: config.protocol == Protocol::Udp,
-        }
+        dpdk::open(&PortWish { steer: rules::steer(config, index), ..wish }, stopped)
     }
 
     pub(super) fn wait_for_links(

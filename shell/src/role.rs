@@ -77,6 +77,8 @@ pub struct RoleRun {
     pub launch: u32,
     /// It was said that the kernel's interface has disappeared.
     pub exception_missed: bool,
+    /// It was said that answers come to queues other than expected.
+    pub answers_missed: bool,
     /// Each worker's counters when they were last reported.
     pub reported: Vec<Snapshot>,
 }
@@ -101,6 +103,7 @@ impl RoleRun {
             messages: Messages::HttpGet,
             launch: 0,
             exception_missed: false,
+            answers_missed: false,
             reported: Vec::new(),
         }
     }

@@ -30,7 +30,7 @@ struct Load<'a> {
     addresses: u8,
     /// What connections carry.
     protocol: &'a str,
-    /// What both sides are told.
+    /// What both sides are told; TUNNEL is a line that takes the load into one.
     words: &'a str,
     /// What the client is told.
     client: &'a str,
@@ -48,6 +48,7 @@ impl Load<'_> {
 
     fn server(&self) -> String {
         let Load { devices: [device, _], cpus: [cpus, _], addresses, words, protocol, .. } = self;
+        let words = words.replace("TUNNEL", &tunnel([SERVER, CLIENT], [2, 1]));
         format!(
             "mode server\ncpu {cpus}\nduration 600s\nprotocol {protocol}\n\
              port {device} {SERVER} {CLIENT}\nclient 10.77.0.100 {addresses}\n\
@@ -58,6 +59,7 @@ impl Load<'_> {
     fn client(&self) -> String {
         let Load { devices: [_, device], cpus: [_, cpus], addresses, words, .. } = self;
         let Load { protocol, client, .. } = self;
+        let words = words.replace("TUNNEL", &tunnel([CLIENT, SERVER], [1, 2]));
         format!(
             "mode client\ncpu {cpus}\nduration {SECONDS}s\nslow_start 0\nprotocol {protocol}\n\
              port {device} {CLIENT} {SERVER}\nclient 10.77.0.100 {addresses}\n\
@@ -77,6 +79,13 @@ impl Load<'_> {
         assert_agree(&client, &server);
         assert!(opened >= self.rate * SECONDS * 99 / 100, "{opened} connections");
     }
+}
+
+/// One side's end of a tunnel: addresses outside, and the last bytes of MAC addresses inside, our
+/// own first.
+fn tunnel([here, there]: [&str; 2], [ours, theirs]: [u8; 2]) -> String {
+    let mac = |last| format!("02:00:00:00:01:0{last}");
+    format!("vxlan 7 {} {} {here} 1 {there} 1", mac(ours), mac(theirs))
 }
 
 /// Nothing failed, and what one sent the other has received.
@@ -159,6 +168,22 @@ fn memif_loses_nothing_over_ipv6() {
     over_memif(&Load { ipv6: true, ..MEMIF });
     let words = "eal --no-huge\npayload_size 1440\ntos 0xb8";
     over_memif(&Load { ipv6: true, words, client: "cps 10k", rate: 10_000, ..MEMIF });
+}
+
+/// Frames of full length, which begin elsewhere in their buffers than the device let them begin.
+#[test]
+fn memif_loses_nothing_in_tags_and_tunnels() {
+    let test = "memif_loses_nothing_in_tags_and_tunnels";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    for words in ["vlan 100\npayload_size 1460", "vlan 200 100\npayload_size 1452"] {
+        let words = &format!("eal --no-huge\n{words}");
+        over_memif(&Load { words, client: "cps 5k", rate: 5_000, ..MEMIF });
+    }
+    let words = "eal --no-huge\nTUNNEL\npayload_size 1410";
+    over_memif(&Load { words, client: "cps 5k", rate: 5_000, ..MEMIF });
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use dperf_core::exception::Closed;
 use dperf_core::port::PacketQueue;
 use dperf_core::stats::{Count, Reader, Snapshot};
-use dperf_core::steer::Steering;
+use dperf_core::steer::Hash;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
@@ -14,7 +14,7 @@ use dperf_shell::config::{self, Config, Source};
 use dperf_shell::crew;
 use dperf_shell::memory::Arena;
 use dperf_shell::plan::Plan;
-use dperf_shell::port::{Opened, link, rss};
+use dperf_shell::port::{Delivery, Opened, link, rss};
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLI;
@@ -42,15 +42,12 @@ struct Side {
 }
 
 impl Side {
-    fn new(config: &Config, port: Opened, control: &'static Control, choose: bool) -> Side {
+    fn new(config: &Config, port: Opened, control: &'static Control) -> Side {
         let plan = Plan::new(config, &[port.facts], TickRate::NANOSECONDS);
         let plan = plan.unwrap_or_else(|why| panic!("{why}"));
         let gateway: &Gateway = Box::leak(Box::new(Gateway::new(config.ports[0].gateway_mac)));
         let mut side = Side { workers: Vec::new(), readers: Vec::new() };
-        for (mut worker, queue) in plan.lend().into_iter().zip(port.queues) {
-            if !choose {
-                worker.core.steering = Steering::Whole;
-            }
+        for (worker, queue) in plan.lend().into_iter().zip(port.queues) {
             let Arena { slots, chunks } = Arena::map(worker.slots).expect("memory");
             let (stats, reader) = crew::page();
             let lent = Lent { slots, chunks, stats, gateway, control };
@@ -88,42 +85,43 @@ struct Run {
 }
 
 impl Run {
-    fn new(crowd: [u16; 3], both: &str, client: &str) -> Run {
-        Run::made(crowd, both, client, true)
+    fn new(crowd: [u16; 3], lines: [&str; 2]) -> Run {
+        Run::told(crowd, lines, &rss::KEY, false)
     }
 
-    /// `choose`: the client's workers open only tuples of their own.
-    fn made(
-        [clients, servers, addresses]: [u16; 3],
-        both: &str,
-        client: &str,
-        choose: bool,
-    ) -> Run {
+    /// The client's end says that it hashes with the key `told`.
+    fn told(crowd: [u16; 3], [both, client]: [&str; 2], told: &[u8], ipv6: bool) -> Run {
+        let [clients, servers, addresses] = crowd;
         let control: &Control = Box::leak(Box::default());
-        let choices = [clients, servers].map(|queues| rss::even(false, queues));
-        let (near, far) = link::open_hashed(choices, 1514, link::FRAMES);
-        let [client_mac, server_mac] = link::MACS;
+        let choices = [clients, servers].map(|queues| rss::even(ipv6, queues));
+        let (mut near, far) = link::open_hashed(choices, 1514, link::FRAMES);
+        let hash = Hash::toeplitz(told, ipv6, true);
+        near.facts.delivery = Delivery::Hashed(rss::lend(hash, choices[0].table().to_vec()));
+        let (net, dot) = if ipv6 { ("fd00::", ":") } else { ("10.0.", ".") };
+        let address = |side: u8, host: u8| format!("{net}{side}{dot}{host}");
         let cpus = |count| (0..count).map(|cpu: u16| cpu.to_string()).collect::<Vec<_>>().join(" ");
-        let both = format!(
-            "duration 1h\nclient 10.0.1.2 3\nserver 10.0.2.2 {addresses}\nprotocol http\n\
-             neigh_ignore\n{both}\n"
-        );
+        let text = |mode, workers, [ours, theirs]: [u8; 2], mac, more: &str| {
+            format!(
+                "mode {mode}\ncpu {}\nport link:a {} {} {mac}\nduration 1h\nclient {} 3\n\
+                 server {} {addresses}\nprotocol http\nneigh_ignore\n{both}\n{more}\n",
+                cpus(workers),
+                address(ours, 1),
+                address(theirs, 1),
+                address(1, 2),
+                address(2, 2)
+            )
+        };
+        let [client_mac, server_mac] = link::MACS;
+        let client = format!("slow_start 0\n{client}");
         let texts = [
-            format!(
-                "mode client\ncpu {}\nport link:a 10.0.1.1 10.0.2.1 {server_mac}\n{both}\n\
-                 slow_start 0\n{client}\n",
-                cpus(clients)
-            ),
-            format!(
-                "mode server\ncpu {}\nport link:a 10.0.2.1 10.0.1.1 {client_mac}\n{both}\n",
-                cpus(servers)
-            ),
+            text("client", clients, [1, 2], server_mac, &client),
+            text("server", servers, [2, 1], client_mac, ""),
         ];
         let mut ends = [near, far].into_iter();
         let sides = texts.map(|text| {
             let source = Source { name: "test".to_owned(), bytes: text.into_bytes() };
             let config = config::read(&[source]).unwrap_or_else(|why| panic!("{why}")).config;
-            Side::new(&config, ends.next().expect("two ends"), control, choose)
+            Side::new(&config, ends.next().expect("two ends"), control)
         });
         control.advance(Phase::Run);
         Run { sides, control, now: 0 }
@@ -182,13 +180,15 @@ fn assert_spread(users: &[Option<usize>], workers: u16) {
 
 #[test]
 fn every_tuple_is_used_and_every_flow_stays_on_one_core() {
-    for &crowd in CROWDS {
+    let crowds = CROWDS.iter().map(|crowd| (crowd, false));
+    for (&crowd, ipv6) in crowds.chain([(&[2, 2, 1], true), (&[4, 2, 3], true)]) {
         let [clients, servers, addresses] = crowd;
         let tuples = 3 * u64::from(addresses) * 400;
         // So that each comes round at least twice.
         let (cps, seconds) = (tuples / 4, 9);
-        let mut run =
-            Run::new(crowd, "client_port_range 1000 1399", &format!("cps {cps}\nlaunch_num 1"));
+        let client = format!("cps {cps}\nlaunch_num 1");
+        let lines = ["client_port_range 1000 1399", &client];
+        let mut run = Run::told(crowd, lines, &rss::KEY, ipv6);
         run.until(seconds * SECOND + 1);
         let opened = run.sides[0].total().get(Count::SkOpen);
         let asked = cps * seconds;
@@ -208,7 +208,7 @@ fn every_tuple_is_used_and_every_flow_stays_on_one_core() {
 fn as_many_connections_are_open_as_are_asked_for() {
     for &crowd in CROWDS {
         let asked = 300;
-        let mut run = Run::new(crowd, "keepalive 1ms", &format!("cps 20k\ncc {asked}"));
+        let mut run = Run::new(crowd, ["keepalive 1ms", &format!("cps 20k\ncc {asked}")]);
         run.until(40 * MILLI);
         for _ in 0..10 {
             run.until(run.now + MILLI);
@@ -221,16 +221,21 @@ fn as_many_connections_are_open_as_are_asked_for() {
     }
 }
 
-/// Without the client's choice of tuples, answers come to workers that never asked.
+/// A device that hashes otherwise than it says: its answers come to workers that never asked. They
+/// are counted by that name, and nobody's connection is reset.
 #[test]
-fn workers_that_do_not_choose_get_in_each_others_way() {
-    let load = |choose| {
-        let mut run = Run::made([2, 2, 1], "", "cps 1k", choose);
+fn a_device_that_hashes_otherwise_is_found_out() {
+    let load = |key: u8| {
+        let mut told = rss::KEY;
+        // What the low bits of clients' ports add to the low bits of the hash.
+        told[14] ^= key;
+        let mut run = Run::told([2, 2, 1], ["", "cps 1k"], &told, false);
         run.until(SECOND);
         run.sides[0].total()
     };
-    let (chosen, blind) = (load(true), load(false));
-    let answered = chosen.get(Count::Http2xx);
-    assert!(chosen.get(Count::TcpDrop) == 0 && answered >= 990, "{chosen:?}");
-    assert!(blind.get(Count::TcpDrop) > 100 && blind.get(Count::Http2xx) < 900, "{blind:?}");
+    let (honest, lying) = (load(0), load(0x55));
+    assert!(honest.get(Count::TcpDrop) == 0 && honest.get(Count::Http2xx) >= 990, "{honest:?}");
+    let wrong = lying.get(Count::DropWrongQueue);
+    assert!(wrong > 100 && wrong == lying.get(Count::TcpDrop), "{lying:?}");
+    assert_eq!(lying.get(Count::RstTx), 0);
 }

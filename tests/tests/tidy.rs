@@ -71,8 +71,8 @@ const CORE: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "conn", "frame", "host", "http", "parse", "plan", "port", "stats", "sync", "tcp",
-            "template", "time", "udp", "wire",
+            "conn", "frame", "host", "http", "parse", "plan", "port", "stats", "steer", "sync",
+            "tcp", "template", "time", "udp", "wire",
         ],
     ),
     (

@@ -7,6 +7,7 @@ use super::{Engine, arm, count_sent, place_in, queue, turned};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::Verdict;
+use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role, Transport};
 use crate::stats::Count;
 use crate::template::{Endpoints, Pair};
@@ -55,11 +56,25 @@ impl Traffic {
     pub(super) fn is_tcp(&self) -> bool {
         matches!(self, Traffic::Tcp)
     }
+
+    /// Datagrams.
+    #[inline]
+    pub(super) fn is_udp(&self) -> bool {
+        matches!(self, Traffic::Udp(_))
+    }
 }
 
 impl Engine<'_> {
+    /// First pass over a burst where the load is UDP.
+    #[inline(never)]
+    pub(super) fn look_at_datagrams(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        for (frame, parsed) in frames.iter().zip(parsed) {
+            self.look_closer(frame, parsed);
+        }
+    }
+
     /// A datagram of a known tuple. A server keeps nothing of it: the answer is written over it.
-    #[inline]
+    #[inline(never)]
     pub(super) fn on_udp(&mut self, frame: &mut Frame, id: SlotId, now: Instant) -> Verdict {
         self.tcp.stats.inc(Count::UdpRx);
         let answered = match self.plan.role {
@@ -70,7 +85,7 @@ impl Engine<'_> {
     }
 
     /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.
-    #[inline]
+    #[inline(never)]
     pub(super) fn happen(
         &mut self,
         id: SlotId,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::keyword::{GROUPS, Keyword, Otherwise, Reads, Side};
 use super::number::span;
 
-/// Every keyword with its form and a few words, for a terminal.
+/// Every keyword with its form, its default and a few words, for a terminal.
 pub fn manual() -> String {
     let mut text = String::new();
     for group in GROUPS {
@@ -21,6 +21,9 @@ pub fn manual() -> String {
                 0..32 => format!("  {usage:<32}{brief}\n"),
                 _ => format!("  {usage}\n  {:<32}{brief}\n", ""),
             };
+            if !keyword.default.is_empty() {
+                text += &format!("  {:<32}default: {}\n", "", keyword.default);
+            }
         }
         text += "\n";
     }

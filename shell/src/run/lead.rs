@@ -54,6 +54,7 @@ pub(super) fn lead(
             let among_others = roles.len() > 1;
             for role in roles.iter_mut() {
                 miss_exception(role, report);
+                miss_answers(role, report);
                 if role.stage == Stage::Full {
                     role.gauge.0 += role.total().open_connections();
                     role.gauge.1 += 1;
@@ -70,6 +71,19 @@ pub(super) fn lead(
         report.note(&format!("port {}: the device is gone; the run ended early", port.name));
     }
     Ok(())
+}
+
+/// Says once that answers come to workers that did not ask.
+fn miss_answers(role: &mut RoleRun, report: &Report) {
+    let count = role.total().get(Count::DropWrongQueue);
+    if count > 0 && !role.answers_missed {
+        role.answers_missed = true;
+        report.note(&format!(
+            "{}: {count} answers came to other queues than the device's hash says, so it hashes \
+             otherwise: give its port one core",
+            role.name()
+        ));
+    }
 }
 
 /// Says once that the kernel's interface has gone.
