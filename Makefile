@@ -15,10 +15,10 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packages bench fmt lint doc no-std race tsan fuzz clean
+.PHONY: help demo test lab packages bench instructions fmt lint doc no-std race tsan fuzz clean
 
 help: # Lists what can be made
-	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
 
 demo: # Builds and runs client and server in one process; needs no device and installs nothing
 	@$(if $(dpdk),,echo "libdpdk is not here: built without DPDK, which the demo does not need")
@@ -39,6 +39,9 @@ packages: # Installs missing Debian packages, nothing else
 bench: # Measures cycles and instructions per packet
 	$(CARGO) build --release $(shell)
 	$(CARGO) bench -p dperf-tests
+
+instructions: # Counts instructions per packet and fails if they grew by over 2 % (valgrind)
+	$(CARGO) bench -p dperf-tests --bench core -- --gate
 
 fmt: # Formats every source file
 	$(CARGO) fmt --all

@@ -5,6 +5,7 @@
 //! of our own: timers, waiting data, new connections, host chores.
 
 pub(crate) mod rare;
+mod traffic;
 
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
 use crate::frame::{Frame, Tray};
@@ -20,6 +21,7 @@ use crate::template::{Endpoints, Pair, Template};
 use crate::time::{Instant, Stamp};
 use crate::wire::checksum::sum;
 use crate::wire::tcp::TcpFlags;
+use traffic::{Event, Traffic};
 
 /// Everything of one core but its queue and its frames.
 #[derive(Debug)]
@@ -34,6 +36,11 @@ pub(crate) struct Engine<'m> {
     pub(crate) host: Host<'m>,
     gateway: &'m Gateway,
     pub(crate) gateway_known: bool,
+    traffic: Traffic,
+    /// Segments are followed: there is TCP, and somebody to answer to.
+    follows_tcp: bool,
+    /// The next of a flood's destinations.
+    destination: usize,
     /// The kernel takes what is not load.
     pub(crate) kernel_listens: bool,
     /// The first pass has met ARP or neighbour discovery.
@@ -58,7 +65,7 @@ pub(crate) struct Ways<'t> {
 impl<'m> Engine<'m> {
     /// `None` if the lent memory is too small for the plan.
     pub(crate) fn new(
-        plan: CorePlan<'m>,
+        mut plan: CorePlan<'m>,
         slots: &'m mut [Slot],
         chunks: &'m mut [Chunk],
         stats: Writer<'m>,
@@ -66,11 +73,12 @@ impl<'m> Engine<'m> {
         offloads: Offloads,
         now: Instant,
     ) -> Option<Engine<'m>> {
+        plan.rate = plan.rate.reaching(plan.longest_wait_us());
         let tick_shift = plan.rate.shift();
-        let units = |us: u32| plan.rate.units_from_us(u64::from(us));
+        let units = |us: u64| plan.rate.units_from_us(us);
         let pace_units = plan.keepalive.map_or(0, |kept| units(kept.interval_us));
-        let timeout_units =
-            units(plan.retransmit_timeout_us.min(plan.idle_timeout_us)).min(LONGEST_WAIT);
+        let timeout_us = u64::from(plan.retransmit_timeout_us).min(plan.idle_timeout_us);
+        let timeout_units = units(timeout_us).min(LONGEST_WAIT);
         let table = Table::new(&plan, slots)?;
         if (chunks.len() as u64) < crate::conn::timers::chunks_for(table.len() as u64) {
             return None;
@@ -85,6 +93,9 @@ impl<'m> Engine<'m> {
             host: Host::new(&plan, gateway),
             gateway,
             gateway_known: false,
+            traffic: Traffic::of(&plan),
+            follows_tcp: false,
+            destination: 0,
             kernel_listens: false,
             neighbor_seen: false,
             message_sum: sum(plan.payload.head),
@@ -103,6 +114,7 @@ impl<'m> Engine<'m> {
         if let Some(mac) = self.gateway.load() {
             self.template.set_gateway(self.plan.destination(mac));
             self.gateway_known = true;
+            self.follows_tcp = self.traffic.is_tcp();
         }
         self.gateway_known
     }
@@ -110,6 +122,9 @@ impl<'m> Engine<'m> {
     /// First pass over a burst: says what each frame is, counts it, brings its slot near.
     #[inline(never)]
     pub(crate) fn look(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        if self.traffic.is_udp() {
+            return self.look_at_datagrams(frames, parsed);
+        }
         for (frame, parsed) in frames.iter().zip(parsed) {
             let Some((id, segment)) = self.parser.usual(frame, &self.table.space) else {
                 self.look_closer(frame, parsed);
@@ -130,6 +145,7 @@ impl<'m> Engine<'m> {
         self.tcp.stats.add(Count::TosRx, u64::from(tos));
         match any {
             Parsed::Tcp(id, _) => self.table.hint(id),
+            Parsed::Udp(id) if self.plan.role == Role::Client => self.table.hint(id),
             Parsed::Arp | Parsed::Neighbor => self.neighbor_seen = true,
             _ => {}
         }
@@ -142,16 +158,18 @@ impl<'m> Engine<'m> {
     pub(crate) fn step(&mut self, burst: &mut Tray, parsed: &[Parsed], to: Ways<'_>, now: Instant) {
         let Ways { tx, done, kernel, stock } = to;
         let (mut kernel_room, mut stock_room) = (kernel.room(), stock.room());
-        let (gateway_known, mut segments) = (self.gateway_known, 0);
+        let (follows_tcp, gateway_known) = (self.follows_tcp, self.gateway_known);
+        let mut segments = 0;
         burst.sort([tx, done, kernel, stock], |index, frame| {
             let verdict = match parsed.get(index) {
-                Some(Parsed::Tcp(id, segment)) if gateway_known => {
+                Some(Parsed::Tcp(id, segment)) if follows_tcp => {
                     segments += 1;
                     match self.on_tcp(frame, *id, segment, now) {
                         true => Verdict::Send,
                         false => Verdict::Done,
                     }
                 }
+                Some(Parsed::Udp(id)) if gateway_known => self.on_udp(frame, *id, now),
                 rare => self.on_rare(frame, rare.unwrap_or(&Parsed::Other)),
             };
             match verdict {
@@ -219,12 +237,7 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
-        let wheel = if slot.timer == Timer::Pace { Wheel::Fine } else { Wheel::Coarse };
-        let place = place_in(wheel);
-        if slot.timer != Timer::None && !slot.flags.contains(place) {
-            slot.flags.insert(place);
-            self.timers.arm(wheel, id, slot.due.since(stamp), now);
-        }
+        arm(&mut self.timers, id, slot, (stamp, now));
         if slot.flags.contains(SlotFlags::ACK_OWED) || slot.snd_nxt != slot.snd_last() {
             make_ready(id, slot, &self.tcp, &mut self.ready);
         }
@@ -244,6 +257,10 @@ impl<'m> Engine<'m> {
     #[cold]
     #[inline(never)]
     fn on_rare(&mut self, frame: &mut Frame, parsed: &Parsed) -> Verdict {
+        if let (Parsed::Tcp(_, segment), true) = (parsed, self.gateway_known) {
+            self.tcp.flood_hear(segment.flags);
+            return Verdict::Done;
+        }
         let both = (&self.parser, &mut self.host);
         let verdict = rare::step(both, self.kernel_listens, frame, parsed, &mut self.tcp.stats);
         match parsed {
@@ -290,6 +307,9 @@ impl<'m> Engine<'m> {
     ) {
         for id in due {
             stock.offer(tx, |frame| {
+                if !self.traffic.is_tcp() {
+                    return self.happen(*id, Event::Wheel(wheel), frame, now);
+                }
                 self.act(*id, frame, now, |_, tcp, slot, _, stamp| {
                     slot.flags.remove(place_in(wheel));
                     let rings = slot.timer != Timer::None && stamp.reached(slot.due);
@@ -314,6 +334,9 @@ impl<'m> Engine<'m> {
     /// The next connection of the ready list sends one segment. True if `frame` holds it.
     pub(crate) fn serve_ready(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let Some(id) = self.ready.pop() else { return false };
+        if !self.traffic.is_tcp() {
+            return self.happen(id, Event::Ready, frame, now);
+        }
         self.act(id, frame, now, |_, tcp, slot, _, stamp| {
             slot.flags.remove(SlotFlags::READY);
             tcp.ready(slot, stamp)
@@ -324,6 +347,9 @@ impl<'m> Engine<'m> {
     #[inline]
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let Some(id) = self.table.open_next() else { return false };
+        if !self.traffic.is_tcp() {
+            return self.happen(id, Event::Open, frame, now);
+        }
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
             if slot.tuple_sum == 0 {
                 slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
@@ -334,7 +360,11 @@ impl<'m> Engine<'m> {
 
     /// The run ends: closes the connection in slot `index` if it only waits for its next request.
     pub(crate) fn drain(&mut self, index: usize, frame: &mut Frame, now: Instant) -> bool {
-        self.act(SlotId(index as u32), frame, now, |_, tcp, slot, _, stamp| tcp.drain(slot, stamp))
+        let id = SlotId(index as u32);
+        if !self.traffic.is_tcp() {
+            return self.happen(id, Event::Drain, frame, now);
+        }
+        self.act(id, frame, now, |_, tcp, slot, _, stamp| tcp.drain(slot, stamp))
     }
 
     /// When the next timer rings at the latest.
@@ -343,12 +373,29 @@ impl<'m> Engine<'m> {
     }
 }
 
+/// Puts a slot's timer into its wheel.
+#[inline(always)]
+fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, (stamp, now): (Stamp, Instant)) {
+    let wheel = if slot.timer == Timer::Pace { Wheel::Fine } else { Wheel::Coarse };
+    let place = place_in(wheel);
+    if slot.timer != Timer::None && !slot.flags.contains(place) {
+        slot.flags.insert(place);
+        timers.arm(wheel, id, stamp.until(slot.due), now);
+    }
+}
+
+/// Puts a slot into the ready list, once.
+fn queue(id: SlotId, slot: &mut Slot, ready: &mut Ready) {
+    if !slot.flags.contains(SlotFlags::READY) && ready.push(id) {
+        slot.flags.insert(SlotFlags::READY);
+    }
+}
+
 /// Puts a slot that may have more to say into the ready list.
 #[inline(never)]
 fn make_ready(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>, ready: &mut Ready) {
-    let waits = slot.flags.contains(SlotFlags::READY);
-    if !waits && tcp.wants_more(slot) && ready.push(id) {
-        slot.flags.insert(SlotFlags::READY);
+    if tcp.wants_more(slot) {
+        queue(id, slot, ready);
     }
 }
 
@@ -385,13 +432,14 @@ fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) -> bool {
     true
 }
 
-/// The ends of the answer to a received segment, read from its headers.
+/// The ends of the answer to a received segment or datagram, read from its headers.
 fn turned(frame: &Frame) -> Option<Endpoints> {
     use crate::wire::ethernet::{EthernetHeader, ethertype};
-    use crate::wire::{ipv4::Ipv4, ipv6::Ipv6, tcp};
-    let ports = |segment| {
-        let header = tcp::Tcp::parse(segment).ok()?.header;
-        Some((header.destination_port.get(), header.source_port.get()))
+    use crate::wire::{ipv4::Ipv4, ipv6::Ipv6};
+    // TCP and UDP both begin with the ports.
+    let ports = |bytes: &[u8]| {
+        let [s0, s1, d0, d1] = *bytes.first_chunk()?;
+        Some((u16::from_be_bytes([d0, d1]), u16::from_be_bytes([s0, s1])))
     };
     let (ethernet, ip) = EthernetHeader::split(frame.bytes()).ok()?;
     if ethernet.ethertype.get() == ethertype::IPV4 {

@@ -1,5 +1,5 @@
-//! The data plane of dperf-shell, for any packet I/O: TCP client and server on packet views,
-//! `no_std`, no allocation, no clock, no globals.
+//! The data plane of dperf-shell, for any packet I/O: TCP and UDP, client and server, on packet
+//! views, `no_std`, no allocation, no clock, no globals.
 //!
 //! Three sentences describe the house. *The shell brings frames and time; the core gives frames
 //! back.* *Every packet crosses five rooms in one direction: [`port`] → [`parse`] → [`conn`] →
@@ -15,6 +15,7 @@
 //! | [`parse`], [`wire`] | what a frame is; views of headers |
 //! | [`conn`] | connections: slots, the table that finds them, the wheels that wake them |
 //! | [`tcp`], [`http`] | what a segment does to a connection; what its bytes say |
+//! | [`udp`] | when the next datagram goes, and which were lost |
 //! | [`template`] | headers built once, stamped per packet |
 //! | [`host`] | ARP, ping, the gateway |
 //! | [`exception`] | the way to the kernel, for what is not load |
@@ -44,5 +45,6 @@ pub mod sync;
 pub mod tcp;
 pub mod template;
 pub mod time;
+pub mod udp;
 pub mod wire;
 pub mod worker;

@@ -1,13 +1,15 @@
 //! One pass over a received frame: every length checked once, and at the end one word on what it
 //! is.
 
-use core::net::{IpAddr, Ipv4Addr};
+mod udp;
+
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::conn::{Locator, SlotId, table::Space, table::Tuple};
 use crate::frame::{Frame, RxChecksum};
-use crate::plan::{AddressList, CorePlan, Role, number};
+use crate::plan::{AddressList, CorePlan, Role, Transport, number};
 use crate::stats::Count;
 use crate::tcp::Segment;
 use crate::wire::Malformed;
@@ -34,8 +36,10 @@ pub enum Parsed {
     Icmp,
     /// Any other ICMPv6 to a group.
     Icmpv6,
-    /// UDP to one of our addresses.
-    Udp,
+    /// A datagram of a tuple in the table.
+    Udp(SlotId),
+    /// A datagram to one of our addresses that no tuple fits.
+    UdpStranger,
     /// A protocol nobody here speaks.
     Other,
     /// Not for us, or not what it says it is.
@@ -50,6 +54,7 @@ pub struct Parser<'m> {
     own: AddressList<'m>,
     role: Role,
     ipv4: bool,
+    transport: Transport,
     tos: u8,
     shape: Shape,
     locator: Locator,
@@ -112,7 +117,8 @@ impl<'m> Parser<'m> {
             host: number(plan.host),
             own: plan.own(),
             role: plan.role,
-            ipv4: matches!(plan.host, IpAddr::V4(_)),
+            ipv4: plan.host.is_ipv4(),
+            transport: plan.transport,
             tos: plan.tos,
             shape: Shape::of(plan.mac),
             locator: Locator::new(plan),
@@ -125,13 +131,17 @@ impl<'m> Parser<'m> {
         address == self.host || self.own.find(address).is_some()
     }
 
-    /// One station, which is not us, may send from this address and be answered (RFC 1122,
-    /// 3.2.1.3).
+    /// One station, which is not us, may send from this address and be answered (RFC 1122 3.2.1.3,
+    /// RFC 4291 2.5 and 2.7).
     fn is_station(&self, source: u128) -> bool {
-        let nobody = |v4: Ipv4Addr| {
+        let nobody = if self.ipv4 {
+            let v4 = Ipv4Addr::from(source as u32);
             v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_unspecified()
+        } else {
+            let v6 = Ipv6Addr::from_bits(source);
+            v6.is_multicast() || v6.is_loopback() || v6.is_unspecified()
         };
-        !self.is_own(source) && !(self.ipv4 && nobody(Ipv4Addr::from(source as u32)))
+        !nobody && !self.is_own(source)
     }
 
     /// An IP packet to the port's own address, as far as its headers can be read at all.
@@ -149,6 +159,7 @@ impl<'m> Parser<'m> {
 
     /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
+    /// Not to be asked where the load is UDP.
     #[inline(always)]
     pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment)> {
         let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
@@ -247,11 +258,11 @@ impl<'m> Parser<'m> {
         let tos = self.tos != 0 && ip.tos == self.tos;
         let parsed = match ip.protocol {
             protocol::TCP if to_us => self.tcp(&ip, unknown, space),
+            protocol::UDP if to_us => self.udp(&ip, unknown, space),
             protocol::ICMPV6 if !self.ipv4 => self.icmpv6(&ip, to_us),
             _ if !to_us || !self.is_own(ip.destination) => Parsed::Drop(Count::DropForeignAddress),
             protocol::ICMP if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
             protocol::ICMP if self.ipv4 => Parsed::Icmp,
-            protocol::UDP => Parsed::Udp,
             _ => Parsed::Other,
         };
         (parsed, tos)
@@ -261,7 +272,8 @@ impl<'m> Parser<'m> {
         let is_group = ip.destination >> 120 == 0xff;
         match ip.payload.first() {
             Some(&(NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT)) => Parsed::Neighbor,
-            _ if to_us && self.is_own(ip.destination) => Parsed::Icmp,
+            _ if to_us && self.is_own(ip.destination) && self.is_station(ip.source) => Parsed::Icmp,
+            _ if to_us && self.is_own(ip.destination) => Parsed::Drop(Count::DropValue),
             _ if is_group => Parsed::Icmpv6,
             _ => Parsed::Drop(Count::DropForeignAddress),
         }
@@ -276,9 +288,23 @@ impl<'m> Parser<'m> {
         if verify && !is_valid(ip.pseudo_sum + sum(ip.payload)) {
             return Parsed::Drop(Count::DropChecksum);
         }
-        let (source_port, destination_port) =
-            (tcp.header.source_port.get(), tcp.header.destination_port.get());
-        let tuple = match self.role {
+        let ports = (tcp.header.source_port.get(), tcp.header.destination_port.get());
+        let segment = match segment(&tcp, ip.payload_at) {
+            Ok(segment) => segment,
+            Err(why) => return Parsed::Drop(reason(why)),
+        };
+        match space.find(&self.tuple(ip, ports)) {
+            Some(id) if self.transport == Transport::Tcp => Parsed::Tcp(id, segment),
+            _ if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
+            _ if self.is_own(ip.destination) => Parsed::Stranger(segment),
+            _ => Parsed::Drop(Count::DropForeignAddress),
+        }
+    }
+
+    /// The tuple of a packet with these ports, source and destination.
+    #[inline]
+    fn tuple(&self, ip: &Ip<'_>, (source_port, destination_port): (u16, u16)) -> Tuple {
+        match self.role {
             Role::Client => Tuple {
                 client: ip.destination,
                 server: ip.source,
@@ -291,16 +317,6 @@ impl<'m> Parser<'m> {
                 client_port: source_port,
                 server_port: destination_port,
             },
-        };
-        let segment = match segment(&tcp, ip.payload_at) {
-            Ok(segment) => segment,
-            Err(why) => return Parsed::Drop(reason(why)),
-        };
-        match space.find(&tuple) {
-            Some(id) => Parsed::Tcp(id, segment),
-            None if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
-            None if self.is_own(ip.destination) => Parsed::Stranger(segment),
-            None => Parsed::Drop(Count::DropForeignAddress),
         }
     }
 }

@@ -159,6 +159,16 @@ pub struct Payload<'m> {
     pub total_bytes: u32,
 }
 
+/// What carries the messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Transport {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP: a message is one datagram.
+    Udp,
+}
+
 /// What the messages are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Messages {
@@ -174,7 +184,7 @@ pub enum Messages {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Keepalive {
     /// From one request to the next, in microseconds; 0: as soon as the answer is complete.
-    pub interval_us: u32,
+    pub interval_us: u64,
     /// Requests on one connection; 0: no end.
     pub requests: u16,
 }
@@ -277,6 +287,8 @@ pub struct CorePlan<'m> {
     pub mss: u16,
     /// Segments in flight at most, towards one peer.
     pub send_window: u16,
+    /// What carries the messages.
+    pub transport: Transport,
     /// What we send: requests (client) or responses (server).
     pub payload: Payload<'m>,
     /// What the messages are.
@@ -285,19 +297,37 @@ pub struct CorePlan<'m> {
     pub keepalive: Option<Keepalive>,
     /// Pace of opening (client).
     pub pace: PacePlan,
+    /// Client: sends and never looks at what comes back. TCP sends nothing but SYN.
+    pub flood: bool,
+    /// Client, UDP: datagrams sent at one instant, at least 1.
+    pub pipeline: u8,
+    /// Client: its address and port change with every connection.
+    pub client_hop: bool,
+    /// Client, flood: where packets go, one after the other; empty: to the server addresses.
+    pub destinations: &'m [IpAddr],
     /// First retransmission time-out, in microseconds; it doubles with each retransmission.
     pub retransmit_timeout_us: u32,
     /// Time-out of an answer (client) or of a silent connection (server), in microseconds.
-    pub idle_timeout_us: u32,
+    pub idle_timeout_us: u64,
     /// Segments to our addresses without a connection are answered with RST.
     pub tcp_rst: bool,
     /// Client: closes with RST instead of FIN.
     pub fast_close: bool,
+    /// Client: an answer's ACK waits for the next request, however far away that is.
+    pub disable_ack: bool,
     /// Start of the pseudo-random sequence numbers; same seed, same packets.
     pub seed: u64,
 }
 
 impl<'m> CorePlan<'m> {
+    /// The longest span that a connection measures, in microseconds.
+    pub fn longest_wait_us(&self) -> u64 {
+        // A retransmission time-out doubles three times.
+        let retransmit_us = 8 * u64::from(self.retransmit_timeout_us);
+        let interval_us = self.keepalive.map_or(0, |kept| kept.interval_us);
+        retransmit_us.max(self.idle_timeout_us).max(interval_us)
+    }
+
     /// The addresses of our side.
     pub const fn own(&self) -> AddressList<'m> {
         match self.role {

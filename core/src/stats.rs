@@ -147,9 +147,9 @@ counters! {
     TcpReq = "tcpReq",
     /// Raw (not HTTP) responses.
     TcpRsp = "tcpRsp",
-    /// Handshakes timed.
+    /// Handshakes (UDP: answers) timed.
     RttCount = "rttCount",
-    /// Sum of the handshake times, in stamp units.
+    /// Sum of those times, in the finest stamp units of the clock.
     RttUnits = "rttUnits",
     /// Turns in which due opens were put off, because no tuple was free.
     Deferred = "deferred",

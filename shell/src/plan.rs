@@ -8,6 +8,7 @@ mod assumed;
 mod encap;
 mod explain;
 mod list;
+mod load;
 mod message;
 mod own;
 mod record;
@@ -21,11 +22,12 @@ use std::net::IpAddr;
 
 use dperf_core::plan::{
     AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange, Role,
+    Transport,
 };
 use dperf_core::steer::Steering;
 use dperf_core::time::TickRate;
 
-use crate::config::{Complaint, Config, ConfigError, Note, Port, Protocol};
+use crate::config::{self, Complaint, Config, ConfigError, Note, Port, Protocol};
 use crate::port::{Delivery, Facts, KernelSees};
 
 pub use explain::explain;
@@ -37,6 +39,8 @@ pub use record::PlanRecord;
 const ETHERNET_BYTES: u16 = 14;
 /// Bytes of a TCP header without options.
 const TCP_BYTES: u16 = 20;
+/// Bytes of a UDP header.
+const UDP_BYTES: u16 = 8;
 /// Connections one worker can number: ids are 32 bits, and 0 is none.
 const MAX_SLOTS: u64 = u32::MAX as u64 - 1;
 
@@ -45,8 +49,8 @@ const MAX_SLOTS: u64 = u32::MAX as u64 - 1;
 pub struct Plan {
     /// In the order of the configuration's cores.
     pub workers: Vec<Worker>,
-    /// What we send, the same on every worker.
-    pub message: Message,
+    /// What we send: one message for all workers, or one for each.
+    pub messages: Vec<Message>,
     /// No port was opened: facts are assumed.
     pub assumed: bool,
     /// What planning found worth saying.
@@ -72,6 +76,8 @@ pub struct Worker {
     pub split: Split,
     /// Different connections it may have.
     pub tuples: u64,
+    /// Where its packets go, if not there.
+    pub destinations: Vec<IpAddr>,
     /// Our ends of the port's tunnel.
     pub ends: OwnedList,
     /// Everything else; its address lists and payload are empty until they are lent.
@@ -120,7 +126,7 @@ impl Plan {
             let why = format!("{} of {} ports are open", facts.len(), config.ports.len());
             return Err(config.refuse("port", why, ""));
         }
-        let message = message::build(config)?;
+        let messages = message::build(config)?;
         let shares = share::Shares::new(config);
         let mut workers = Vec::with_capacity(config.cpus.len());
         for (index, cpu) in config.cpus.iter().enumerate() {
@@ -128,15 +134,16 @@ impl Plan {
             let split = split(config, &facts[port], port)?;
             let queue = index % config.queues();
             let draft = Draft { config, facts: &facts[port], port, queue, split };
-            let mut core = draft.core(&message, rate)?;
+            let message = &messages[index.min(messages.len() - 1)];
+            let mut core = draft.core(message, rate)?;
             core.pace = shares.pace(config, index);
             core.seed = share::scramble(config.seed, index as u64);
-            let worker = draft.worker(*cpu, core);
+            let worker = draft.worker(*cpu, core, destinations(config, index));
             enough_tuples(config, &worker)?;
             workers.push(worker);
         }
         let notes = shares.notes(config);
-        Ok(Plan { workers, message, assumed: false, notes })
+        Ok(Plan { workers, messages, assumed: false, notes })
     }
 
     /// The plan without opening a port: facts are assumed.
@@ -150,16 +157,17 @@ impl Plan {
         Ok(Plan { assumed: true, ..plan })
     }
 
-    /// Lends the lists and the message for ever, and hands out one plan per worker.
+    /// Lends the lists and the messages for ever, and hands out one plan per worker.
     pub fn lend(self) -> Vec<WorkerPlan> {
-        let Message { head, total_bytes } = self.message;
-        let payload = Payload { head: Vec::leak(head), total_bytes };
-        let lend = |worker: Worker| WorkerPlan {
+        let lend = |Message { head, total_bytes }| Payload { head: Vec::leak(head), total_bytes };
+        let payloads: Vec<_> = self.messages.into_iter().map(lend).collect();
+        let lend = |(index, worker): (usize, Worker)| WorkerPlan {
             slots: worker.slots(),
             core: CorePlan {
                 clients: worker.clients.lend(),
                 servers: worker.servers.lend(),
-                payload,
+                destinations: Vec::leak(worker.destinations),
+                payload: payloads[index.min(payloads.len() - 1)],
                 encap: encap::lend(worker.core.encap, worker.ends),
                 ..worker.core
             },
@@ -168,7 +176,7 @@ impl Plan {
             port: worker.port,
             queue: worker.queue,
         };
-        self.workers.into_iter().map(lend).collect()
+        self.workers.into_iter().enumerate().map(lend).collect()
     }
 }
 
@@ -199,7 +207,7 @@ impl Draft<'_> {
         ConfigError::new(&self.configured().place, "port", Complaint::new(why, hint))
     }
 
-    fn worker(&self, cpu: u16, core: CorePlan<'static>) -> Worker {
+    fn worker(&self, cpu: u16, core: CorePlan<'static>, destinations: Vec<IpAddr>) -> Worker {
         let config = self.config;
         let clients = match config.role {
             Role::Client => config.clients[self.port].list.clone(),
@@ -220,6 +228,7 @@ impl Draft<'_> {
             core: CorePlan { encap: self.encap(&clients, &servers), ..core },
             clients: OwnedList::new(clients),
             servers: OwnedList::new(servers),
+            destinations,
             split: self.split,
             tuples: 0,
         };
@@ -256,14 +265,20 @@ impl Draft<'_> {
             tos: config.tos,
             mss: self.mss(message)?,
             send_window: config.send_window,
+            transport: if config.is_udp() { Transport::Udp } else { Transport::Tcp },
             payload: Payload { head: &[], total_bytes: message.total_bytes },
             messages: messages(config),
             keepalive: keepalive(config),
             pace: PacePlan { cps: 0, cc: 0, launch: 0, slow_start_s: 0, wait_s: 0 },
+            flood: config.flood,
+            pipeline: config.pipeline.max(1),
+            client_hop: config.client_hop,
+            destinations: &[],
             retransmit_timeout_us: config.retransmit_timeout_s * 1_000_000,
             idle_timeout_us: idle_timeout_us(config),
             tcp_rst: config.tcp_rst,
             fast_close: config.fast_close,
+            disable_ack: config.disable_ack,
             seed: 0,
         })
     }
@@ -299,8 +314,15 @@ impl Draft<'_> {
             return Err(self.refuse_port(why, "raise the device's MTU"));
         }
         let size = message.total_bytes;
-        if config.role == Role::Client && size > u32::from(mss) {
-            let why = format!("a request of {size} bytes does not fit one segment, {mss}");
+        let most_of_datagram = u32::from(most + TCP_BYTES - UDP_BYTES);
+        let (most, what) = match config.is_udp() {
+            true => (most_of_datagram, "datagram"),
+            false if config.role == Role::Client => (u32::from(mss), "segment"),
+            false => (u32::MAX, ""),
+        };
+        if size > most {
+            let role = if config.role == Role::Client { "request" } else { "response" };
+            let why = format!("a {role} of {size} bytes does not fit one {what}, {most}");
             let keyword = if config.given("payload_file").is_some() {
                 "payload_file"
             } else if config.given("payload_size").is_some() {
@@ -308,7 +330,7 @@ impl Draft<'_> {
             } else {
                 "mss"
             };
-            return Err(config.refuse(keyword, why, "shorten the request or raise mss"));
+            return Err(config.refuse(keyword, why, format!("shorten the {role} or raise mss")));
         }
         Ok(mss)
     }
@@ -344,6 +366,11 @@ fn split(config: &Config, facts: &Facts, port: usize) -> Result<Split, ConfigErr
     if config.queues() == 1 {
         return Ok(Split::Whole);
     }
+    if config.flood {
+        // It hears nothing: nothing need be brought to its workers.
+        let each = config.has_server_each(port);
+        return Ok(if each { Split::ByServer } else { Split::ByClientPort });
+    }
     let (place, name) = (&config.ports[port].place, &config.ports[port].name);
     let refuse = |why: &str| {
         let complaint = Complaint::new(format!("{name} {why}"), "give it one core");
@@ -367,24 +394,29 @@ fn split(config: &Config, facts: &Facts, port: usize) -> Result<Split, ConfigErr
 /// still takes what does not look like HTTP for a request, as dperf's does.)
 fn messages(config: &Config) -> Messages {
     match (config.protocol, config.role, config.http_post) {
-        (Protocol::Tcp | Protocol::Udp, ..) if message::is_plain(config) => Messages::Raw,
+        (Protocol::Udp, ..) => Messages::Raw,
+        (Protocol::Tcp, ..) if message::is_plain(config) => Messages::Raw,
         (_, Role::Client, true) => Messages::HttpPost,
         (_, _, _) => Messages::HttpGet,
     }
 }
 
 fn keepalive(config: &Config) -> Option<Keepalive> {
-    let keepalive = config.keepalive?;
-    // Intervals above 900 s are refused with the configuration.
-    let interval_us = u32::try_from(keepalive.interval_us).unwrap_or(u32::MAX);
-    Some(Keepalive { interval_us, requests: keepalive.requests })
+    let config::Keepalive { interval_us, requests } = config.keepalive?;
+    Some(Keepalive { interval_us, requests })
+}
+
+/// Where the packets of the worker of that index go: the addresses are dealt in turn.
+fn destinations(config: &Config, index: usize) -> Vec<IpAddr> {
+    let all = config.change_dips.iter().flat_map(|dips| &dips.list);
+    all.skip(index).step_by(config.cpus.len()).copied().collect()
 }
 
 /// Four retransmission time-outs and a keepalive interval: a client's patience with an answer, a
 /// server's with a silent connection.
-fn idle_timeout_us(config: &Config) -> u32 {
-    let interval_us = keepalive(config).map_or(0, |keepalive| keepalive.interval_us);
-    interval_us.saturating_add(config.retransmit_timeout_s.saturating_mul(4_000_000))
+fn idle_timeout_us(config: &Config) -> u64 {
+    let interval_us = config.keepalive.map_or(0, |keepalive| keepalive.interval_us);
+    interval_us + 4_000_000 * u64::from(config.retransmit_timeout_s)
 }
 
 fn ip_bytes(config: &Config) -> u16 {

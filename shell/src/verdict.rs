@@ -161,12 +161,12 @@ fn faults(role: &RoleRun, limits: &Limits) -> Vec<String> {
 }
 
 /// Where all ports are links within this process nothing can get lost: what one side sent the
-/// other has received.
+/// other has received. A flood ends with packets under way.
 fn disagreement(roles: &[RoleRun]) -> Vec<String> {
     let linked = |role: &RoleRun| {
         role.config().ports.iter().all(|port| matches!(port.name, PortName::Link(_)))
     };
-    if !roles.iter().all(linked) {
+    if !roles.iter().all(linked) || roles.iter().any(|role| role.config().flood) {
         return Vec::new();
     }
     let side = |wanted: Role| {
@@ -174,12 +174,16 @@ fn disagreement(roles: &[RoleRun]) -> Vec<String> {
         roles.fold(Snapshot::default(), |sum, role| sum.plus(&role.total()))
     };
     let (client, server) = (side(Role::Client), side(Role::Server));
-    let pairs = [
+    let mut pairs = vec![
         (Count::TcpTx, Count::TcpRx),
         (Count::TcpRx, Count::TcpTx),
+        (Count::UdpTx, Count::UdpRx),
+        (Count::UdpRx, Count::UdpTx),
         (Count::Http2xx, Count::Http2xx),
-        (Count::SkOpen, Count::SkOpen),
     ];
+    if !roles.iter().any(|role| role.config().is_udp()) {
+        pairs.push((Count::SkOpen, Count::SkOpen));
+    }
     let differs = |(one, other): &(Count, Count)| client.get(*one) != server.get(*other);
     let say = |(one, other): &(Count, Count)| {
         let (ours, theirs) = (client.get(*one), server.get(*other));

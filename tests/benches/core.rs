@@ -6,28 +6,32 @@
 //! Checksums are computed and verified in software; the request has 85 bytes, the answer 99.
 //!
 //! `cargo bench -p dperf-tests --bench core` prints the table; `-- --scenario NAME --turns N` runs
-//! one scenario (what callgrind is pointed at), `-- --instructions` counts with callgrind; with
-//! `--exception` the workers have a way to a kernel that says nothing.
+//! one scenario (what callgrind is pointed at); with `--exception` the workers have a way to a
+//! kernel that says nothing. `-- --instructions` counts with callgrind, `-- --gate` holds the count
+//! against the record, `-- --record` records it.
 
 #![allow(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
+use std::process::ExitCode;
 
 use dperf_core::exception::{Closed, Delivered, ExceptionPath};
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
-    Role, number,
+    Role, Transport, number,
 };
 use dperf_core::port::{Capabilities, Faults, PacketQueue, PortState};
-use dperf_core::stats::{Count, Page, Reader, Snapshot};
+use dperf_core::stats::{Count as Counter, Page, Reader, Snapshot};
 use dperf_core::steer::Steering;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
 use dperf_shell::memory::Arena;
 use dperf_shell::port::link::{self, LinkQueue, MACS};
+use dperf_tests::callgrind::{self, Count};
+use dperf_tests::namespace;
+use dperf_tests::record::{self, Entry, TOLERANCE, Verdict};
 
 /// One kind of load.
 #[derive(Clone, Copy)]
@@ -133,7 +137,7 @@ struct Cost {
 
 impl Cost {
     fn events(&self) -> u64 {
-        self.counts.get(Count::PktRx) + self.counts.get(Count::PktTx)
+        self.counts.get(Counter::PktRx) + self.counts.get(Counter::PktTx)
     }
 
     /// The median turn's ticks per packet event: what the mean would be if nobody ever took the
@@ -209,7 +213,7 @@ impl<X: ExceptionPath> Side<X> {
 
     /// Frames received and sent so far.
     fn events(&self) -> u64 {
-        self.reader.get(Count::PktRx) + self.reader.get(Count::PktTx)
+        self.reader.get(Counter::PktRx) + self.reader.get(Counter::PktTx)
     }
 
     fn begin(&mut self) {
@@ -258,7 +262,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     let per_second = scenario.per_turn() * turns_per_second;
     // All connections take their turn once per interval.
     let interval_us = u64::from(scenario.connections) * 1_000_000 / per_second;
-    let keepalive = Keepalive { interval_us: interval_us.max(1) as u32, requests: 0 };
+    let keepalive = Keepalive { interval_us: interval_us.max(1), requests: 0 };
     CorePlan {
         role,
         rate: RATE,
@@ -276,6 +280,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         tos: 0,
         mss: 1460,
         send_window: 4,
+        transport: Transport::Tcp,
         payload: Payload { head, total_bytes: head.len() as u32 },
         messages: Messages::HttpGet,
         keepalive: scenario.keepalive.then_some(keepalive),
@@ -286,10 +291,15 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
             slow_start_s: 0,
             wait_s: 0,
         },
+        flood: false,
+        pipeline: 1,
+        client_hop: false,
+        destinations: &[],
         retransmit_timeout_us: 2_000_000,
         idle_timeout_us: 600_000_000,
         tcp_rst: true,
         fast_close: false,
+        disable_ack: false,
         seed: 1,
     }
 }
@@ -336,9 +346,14 @@ fn run<X: ExceptionPath + Copy>(scenario: Scenario, exception: X, turns: u64) ->
     }
     let costs = [client.end(), server.end()];
     let [c, _] = &costs;
-    assert_eq!(c.counts.get(Count::SkErr) + c.counts.get(Count::HttpErr), 0, "{}", scenario.name);
+    assert_eq!(
+        c.counts.get(Counter::SkErr) + c.counts.get(Counter::HttpErr),
+        0,
+        "{}",
+        scenario.name
+    );
     assert!(
-        c.counts.get(Count::Http2xx) >= turns * scenario.per_turn() * 9 / 10,
+        c.counts.get(Counter::Http2xx) >= turns * scenario.per_turn() * 9 / 10,
         "{}",
         scenario.name
     );
@@ -385,7 +400,7 @@ fn table(rounds: usize) {
         let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, Closed, turns)).collect();
         let of = |figure: &dyn Fn(&[Cost; 2]) -> f64| median(runs.iter().map(figure).collect());
         let per = |[c, s]: &[Cost; 2]| {
-            (c.events() + s.events()) as f64 / c.counts.get(Count::Http2xx).max(1) as f64
+            (c.events() + s.events()) as f64 / c.counts.get(Counter::Http2xx).max(1) as f64
         };
         let idle =
             |[c, s]: &[Cost; 2]| 100.0 * (c.idle_turns + s.idle_turns) as f64 / (2 * turns) as f64;
@@ -403,39 +418,76 @@ fn table(rounds: usize) {
     }
 }
 
-/// Instructions per packet event, by callgrind: the difference of two runs, so that start-up and
-/// warming cancel out.
-fn instructions() {
+/// The record of instructions per packet event.
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/record/instructions.csv");
+
+/// A scenario's instructions by room and its packet events, by callgrind: the difference of two
+/// runs, so that start-up and warming cancel out.
+fn instructions(scenario: Scenario, more: &[&str]) -> (Count, f64) {
     let program = std::env::current_exe().unwrap();
-    println!("instructions per packet event (both sides and the link together), by callgrind");
-    for scenario in SCENARIOS.iter().filter(|scenario| scenario.connections == 1_000) {
-        let count = |turns: u64, exception: &[&str]| -> u64 {
-            let output = Command::new("valgrind")
-                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-                .arg(&program)
-                .args(["--scenario", scenario.name, "--turns", &turns.to_string()])
-                .args(exception)
-                .output()
-                .expect("valgrind is installed");
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            let line = text.lines().find(|line| line.contains("Collected :")).expect("a count");
-            line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
-        };
-        let (short, long) = (2_000, 6_000);
-        let events = |turns| run(*scenario, Closed, turns).iter().map(Cost::events).sum::<u64>();
-        let events = (events(long) - events(short)) as f64;
-        let per =
-            |exception: &[&str]| (count(long, exception) - count(short, exception)) as f64 / events;
-        let (closed, silent) = (per(&[]), per(&["--exception"]));
-        let more = 100.0 * (silent / closed - 1.0);
-        println!(
-            "{:<16}{closed:>8.1}, with a silent kernel {silent:.1} ({more:+.2} %)",
-            scenario.name
-        );
-    }
+    let (short, long) = (2_000, 6_000);
+    let count = |turns: u64| {
+        let turns = turns.to_string();
+        let mut arguments = vec!["--silent", "--scenario", scenario.name, "--turns", &turns];
+        arguments.extend(more);
+        callgrind::count(&program, &arguments)
+    };
+    let events = |turns| run(scenario, Closed, turns).iter().map(Cost::events).sum::<u64>();
+    (count(long).less(&count(short)), (events(long) - events(short)) as f64)
 }
 
-fn main() {
+/// Prints the budget: instructions per packet event by room. Holds it against the record, or
+/// records it, as `words` say; false if it has grown.
+fn budget(words: &[String]) -> bool {
+    let asked = |word: &str| words.iter().any(|other| other == word);
+    let scenarios = || SCENARIOS.iter().filter(|scenario| scenario.connections == 1_000);
+    let counts: Vec<(Count, f64)> = scenarios().map(|one| instructions(*one, &[])).collect();
+    let named: Vec<(&str, &Count, f64)> = scenarios()
+        .zip(&counts)
+        .map(|(scenario, (count, events))| (scenario.name, count, *events))
+        .collect();
+    println!("instructions per packet event (one frame received or sent), by callgrind");
+    print!("{}", callgrind::table(&named));
+    let compiler = namespace::run("rustc --version").trim().to_owned();
+    let entry = |&(name, count, events): &(&str, &Count, f64)| Entry {
+        scenario: name.to_owned(),
+        instructions: count.total() as f64 / events,
+        compiler: compiler.clone(),
+    };
+    let entries: Vec<Entry> = named.iter().map(entry).collect();
+    if asked("--record") {
+        std::fs::write(RECORD, record::write(&entries)).expect("the record can be written");
+        println!("recorded in {RECORD}");
+    }
+    if !asked("--gate") {
+        for (scenario, entry) in scenarios().zip(&entries) {
+            let (count, events) = instructions(*scenario, &["--exception"]);
+            let silent = count.total() as f64 / events;
+            let more = 100.0 * (silent / entry.instructions - 1.0);
+            println!("{} with a silent kernel: {silent:.1} ({more:+.2} %)", scenario.name);
+        }
+        return true;
+    }
+    let before = record::read(&std::fs::read_to_string(RECORD).expect("there is a record"));
+    let before = before.unwrap_or_else(|complaint| panic!("{RECORD}: {complaint}"));
+    let mut holds = true;
+    for entry in &entries {
+        match record::judge(&before, entry) {
+            Verdict::Holds(said) | Verdict::Apart(said) => println!("{said}"),
+            Verdict::Fails(said) => {
+                holds = false;
+                println!("{said}: more than {TOLERANCE} % is too much. If it must be, record it:");
+                println!("    cargo bench -p dperf-tests --bench core -- --record");
+            }
+        }
+    }
+    holds
+}
+
+/// What asks for instructions instead of ticks.
+const COUNTING: [&str; 3] = ["--instructions", "--gate", "--record"];
+
+fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     let after = |name: &str| {
         words.iter().position(|word| word == name).and_then(|at| words.get(at + 1)).cloned()
@@ -449,6 +501,9 @@ fn main() {
                 true => run(scenario, Silent, turns),
                 false => run(scenario, Closed, turns),
             };
+            if words.iter().any(|word| word == "--silent") {
+                return ExitCode::SUCCESS;
+            }
             let tick_cost = tick_cost();
             for cost in costs {
                 println!(
@@ -459,7 +514,12 @@ fn main() {
                 );
             }
         }
-        None if words.iter().any(|word| word == "--instructions") => instructions(),
+        None if words.iter().any(|word| COUNTING.contains(&word.as_str())) => {
+            if !budget(&words) {
+                return ExitCode::FAILURE;
+            }
+        }
         None => table(5),
     }
+    ExitCode::SUCCESS
 }

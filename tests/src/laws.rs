@@ -1,7 +1,7 @@
 //! What holds at the end of every run, whatever the network did; and what holds besides when it did
 //! nothing.
 
-use dperf_core::plan::Messages;
+use dperf_core::plan::{Messages, Transport};
 use dperf_core::stats::Count;
 
 use crate::scenario::Scenario;
@@ -54,8 +54,8 @@ fn own(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
     let kinds = kinds.iter().map(|kind| counts.get(*kind)).sum();
     same("skErr = its kinds", counts.get(Count::SkErr), kinds);
     same(
-        "tcpTx + dropTx = TCP frames on the wire + dropTx",
-        counts.get(Count::TcpTx),
+        "tcpTx + udpTx = load on the wire + dropTx",
+        counts.get(Count::TcpTx) + counts.get(Count::UdpTx),
         machine.fates.sent + counts.get(Count::DropTx),
     );
 }
@@ -70,6 +70,8 @@ fn lossless(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
         Count::AckRt,
         Count::AckDup,
         Count::TcpDrop,
+        Count::UdpDrop,
+        Count::UdpRt,
         Count::SkErr,
         Count::HttpErr,
         Count::ChallengeAck,
@@ -90,14 +92,38 @@ fn between(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, serv
     for (what, from, to) in [("client to server", client, server), ("back", server, client)] {
         let Outcome { fates, .. } = from;
         let arrived = fates.sent - fates.lost + fates.doubled;
-        same(broken, &format!("{what}: tcpRx"), to.counts.get(Count::TcpRx), arrived);
+        let came = to.counts.get(Count::TcpRx) + to.counts.get(Count::UdpRx);
+        same(broken, &format!("{what}: tcpRx + udpRx"), came, arrived);
         let same_length = !scenario.network.pad;
         if scenario.network.is_faithful() && same_length {
             let (sent, came) = (from.counts.get(Count::BitsTx), to.counts.get(Count::BitsRx));
             same(broken, &format!("{what}: bits"), sent, came);
         }
     }
-    exchange(broken, scenario, client, server);
+    match scenario.transport {
+        Transport::Tcp => exchange(broken, scenario, client, server),
+        Transport::Udp => datagrams(broken, scenario, client, server),
+    }
+}
+
+/// What the two sides say of the datagrams they exchanged.
+fn datagrams(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, server: &Outcome) {
+    let of = |machine: &Outcome, count| machine.counts.get(count);
+    same(broken, "each is answered", of(server, Count::UdpRx), of(server, Count::UdpTx));
+    same(broken, "a server opens nothing", of(server, Count::SkOpen), 0);
+    if scenario.flood {
+        return;
+    }
+    let (sent, came) = (of(client, Count::UdpTx), of(client, Count::UdpRx));
+    let (late, lost) = (of(client, Count::UdpDrop), of(client, Count::UdpRt));
+    let used = came - late;
+    if scenario.network.duplicate == 0 {
+        same(broken, "datagrams sent are answered or lost", sent, used + lost);
+    }
+    if scenario.keepalive.is_none() {
+        same(broken, "one datagram for each connection", sent, of(client, Count::SkOpen));
+        same(broken, "each answer is timed", used, of(client, Count::RttCount));
+    }
 }
 
 /// What the two sides say of the messages they exchanged.

@@ -8,10 +8,12 @@
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
 //! packets from one kernel to another, [`threads`] runs more workers than there are processors.
+//! [`callgrind`] counts a program's instructions, [`record`] knows how many there were before.
 
 pub mod alone;
 pub mod arena;
 pub mod cable;
+pub mod callgrind;
 pub mod flood;
 pub mod ipv6;
 pub mod kernel;
@@ -22,6 +24,7 @@ pub mod phy;
 pub mod process;
 pub mod program;
 pub mod queue;
+pub mod record;
 pub mod referee;
 pub mod reference;
 pub mod scenario;

@@ -6,6 +6,8 @@ const MAGIC: u32 = 0xa1b2_3c4d;
 const ETHERNET: u32 = 1;
 const SNAP_BYTES: u32 = 65_535;
 const NANOS: u64 = 1_000_000_000;
+const FILE_HEADER_BYTES: usize = 24;
+const FRAME_HEADER_BYTES: usize = 16;
 
 /// A capture in memory: a fingerprint of everything, and the frames themselves if asked for.
 #[derive(Clone, Debug)]
@@ -73,6 +75,20 @@ impl Capture {
     }
 }
 
+/// The frames of a capture file, each with its time in nanoseconds.
+pub fn frames(file: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let mut rest = &file[FILE_HEADER_BYTES..];
+    std::iter::from_fn(move || {
+        let (header, after) = rest.split_at_checked(FRAME_HEADER_BYTES)?;
+        let number = |at: usize| {
+            header[at..at + 4].iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte))
+        };
+        let (frame, after) = after.split_at(number(8) as usize);
+        rest = after;
+        Some((number(0) * NANOS + number(4), frame))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +101,8 @@ mod tests {
         assert_eq!(file.len(), 24 + 16 + 3);
         assert_eq!(file[..4], [0x4d, 0x3c, 0xb2, 0xa1]);
         assert_eq!(file[24..36], [3, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0]);
+        let read: Vec<_> = frames(file).collect();
+        assert_eq!(read, [(3_000_000_007, &[1u8, 2, 3][..])]);
         assert_eq!((&file[40..], capture.frames()), (&[1u8, 2, 3][..], 1));
         assert_ne!(capture.hash(), Capture::new(false).hash());
     }

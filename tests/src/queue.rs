@@ -80,7 +80,7 @@ unsafe impl PacketQueue for SimQueue {
             let came = wire.receive(self.station, |bytes| {
                 assert!(frame.set_len(bytes.len()));
                 frame.bytes_mut().copy_from_slice(bytes);
-                if good && reference::is_tcp(bytes) {
+                if good && reference::is_load(bytes) {
                     let holds = reference::checksums_hold(bytes);
                     frame.set_rx_checksum(if holds { RxChecksum::Good } else { RxChecksum::Bad });
                 }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use dperf_core::plan::Role;
 
+use crate::pcap::frames;
 use crate::scenario::{Scenario, Side};
 
 /// One direction of one connection: addresses and ports, as they lie in the frame.
@@ -91,14 +92,7 @@ pub fn judge(scenario: &Scenario, capture: &[u8]) -> Verdict {
         [Role::Client, Role::Server].map(|role| Side::new(scenario, role, 0).whole_message());
     let mut streams: HashMap<Way, Stream> = HashMap::new();
     let mut verdict = Verdict::default();
-    let mut rest = &capture[24..];
-    while let Some((header, after)) = rest.split_at_checked(16) {
-        let number = |at: usize| {
-            header[at..at + 4].iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte))
-        };
-        let now = number(0) * 1_000_000_000 + number(4);
-        let (frame, after) = after.split_at(number(8) as usize);
-        rest = after;
+    for (now, frame) in frames(capture) {
         let Some(seen) = see(frame) else { continue };
         let message = &messages[usize::from(seen.way[1] == 2)];
         acknowledge(&mut streams, &seen, now, &mut verdict);

@@ -4,8 +4,10 @@
 use dperf_core::frame::TxShape;
 
 const ETHERNET: usize = 14;
-/// A TCP header without options.
-const TCP: usize = 20;
+/// A TCP header without options, and its protocol's number.
+const TCP: (usize, u8) = (20, 6);
+/// The same of UDP.
+const UDP: (usize, u8) = (8, 17);
 
 /// One's complement sum of `bytes` as big-endian words, folded.
 fn ones_sum(bytes: &[u8]) -> u32 {
@@ -45,7 +47,8 @@ fn is_vxlan(frame: &[u8]) -> bool {
         && frame[36..38] == 4789u16.to_be_bytes()
 }
 
-/// Where the TCP segment of a frame lies, and what its pseudo-header adds up to.
+/// Where the TCP segment or the UDP datagram of a frame lies, and what its pseudo-header adds up
+/// to.
 struct Place {
     /// Where the IP header begins.
     ip: usize,
@@ -53,56 +56,78 @@ struct Place {
     end: usize,
     pseudo: u32,
     ipv4: bool,
+    udp: bool,
+}
+
+impl Place {
+    /// Where the checksum lies.
+    fn checksum_at(&self) -> usize {
+        self.at + if self.udp { 6 } else { 16 }
+    }
 }
 
 fn place(whole: &[u8]) -> Option<Place> {
     let frame = innermost(whole);
     let before = whole.len() - frame.len();
     let kind = u16::from_be_bytes([*frame.get(12)?, *frame.get(13)?]);
-    let (at, len, pseudo) = match kind {
+    let (at, len, number, addresses) = match kind {
         0x0800 => {
             let header = usize::from(frame.get(14)? & 15) * 4;
             let total = usize::from(u16::from_be_bytes([*frame.get(16)?, *frame.get(17)?]));
             let len = total.checked_sub(header)?;
-            (frame.get(23)? == &6).then_some(())?;
-            (ETHERNET + header, len, ones_sum(frame.get(26..34)?))
+            (ETHERNET + header, len, *frame.get(23)?, ones_sum(frame.get(26..34)?))
         }
         0x86dd => {
             let len = usize::from(u16::from_be_bytes([*frame.get(18)?, *frame.get(19)?]));
-            (frame.get(20)? == &6).then_some(())?;
-            (54, len, ones_sum(frame.get(22..54)?))
+            (54, len, *frame.get(20)?, ones_sum(frame.get(22..54)?))
         }
         _ => return None,
     };
-    (len >= TCP && frame.len() >= at + len).then(|| Place {
+    let (header, _) = [TCP, UDP].into_iter().find(|(_, known)| *known == number)?;
+    (len >= header && frame.len() >= at + len).then(|| Place {
         ip: before + ETHERNET,
         at: before + at,
         end: before + at + len,
-        pseudo: pseudo + 6 + len as u32,
+        pseudo: addresses + u32::from(number) + len as u32,
         ipv4: kind == 0x0800,
+        udp: number == UDP.1,
     })
 }
 
 /// The frame holds a TCP segment.
 #[must_use]
 pub fn is_tcp(frame: &[u8]) -> bool {
+    place(frame).is_some_and(|place| !place.udp)
+}
+
+/// The frame is load: a TCP segment or a UDP datagram.
+#[must_use]
+pub fn is_load(frame: &[u8]) -> bool {
     place(frame).is_some()
 }
 
 /// Where the TCP header of a frame begins, and where its segment ends.
 #[must_use]
 pub fn segment_of(frame: &[u8]) -> Option<(usize, usize)> {
-    place(frame).map(|place| (place.at, place.end))
+    place(frame).filter(|place| !place.udp).map(|place| (place.at, place.end))
 }
 
-/// Every checksum of the frame is right, a tunnel's included; other frames than TCP pass.
+/// Where the UDP header of a frame begins, and where its datagram ends.
+#[must_use]
+pub fn datagram_of(frame: &[u8]) -> Option<(usize, usize)> {
+    place(frame).filter(|place| place.udp).map(|place| (place.at, place.end))
+}
+
+/// Every checksum of the frame is right, a tunnel's included; frames without TCP and UDP pass.
 #[must_use]
 pub fn checksums_hold(frame: &[u8]) -> bool {
     let outer_holds = !is_vxlan(frame) || fold(ones_sum(&frame[14..34])) == 0xffff;
     let Some(place) = place(frame) else { return outer_holds };
     let header_holds = !place.ipv4 || fold(ones_sum(&frame[place.ip..place.at])) == 0xffff;
     let segment = fold(place.pseudo + ones_sum(&frame[place.at..place.end]));
-    outer_holds && header_holds && segment == 0xffff
+    // A datagram may go without a checksum; ours do not.
+    let made = !place.udp || frame[place.checksum_at()..][..2] != [0, 0];
+    outer_holds && header_holds && made && segment == 0xffff
 }
 
 /// Does what a device does to a frame of this shape.
@@ -110,12 +135,13 @@ pub fn complete(frame: &mut [u8], shape: TxShape) {
     if shape == TxShape::Complete {
         return;
     }
-    let Some(Place { ip, at, end, ipv4, .. }) = place(frame) else { return };
+    let Some(place) = place(frame) else { return };
+    let Place { ip, at, end, ipv4, .. } = place;
     if ipv4 {
         fill(frame, ip, at);
     }
     let sum = !fold(ones_sum(&frame[at..end]));
-    frame[at + 16..at + 18].copy_from_slice(&sum.to_be_bytes());
+    frame[place.checksum_at()..][..2].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Makes the checksum of the IPv4 header from `ip` to `end`.
@@ -130,11 +156,13 @@ pub fn repair(frame: &mut [u8]) {
     if is_vxlan(frame) {
         fill(frame, 14, 34);
     }
-    let Some(Place { ip, at, end, pseudo, ipv4 }) = place(frame) else { return };
+    let Some(place) = place(frame) else { return };
+    let Place { ip, at, end, pseudo, ipv4, .. } = place;
     if ipv4 {
         fill(frame, ip, at);
     }
-    frame[at + 16..at + 18].copy_from_slice(&[0, 0]);
+    let checksum_at = place.checksum_at();
+    frame[checksum_at..][..2].copy_from_slice(&[0, 0]);
     let sum = !fold(pseudo + ones_sum(&frame[at..end]));
-    frame[at + 16..at + 18].copy_from_slice(&sum.to_be_bytes());
+    frame[checksum_at..][..2].copy_from_slice(&sum.to_be_bytes());
 }

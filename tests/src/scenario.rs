@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
-    Role, Vlan, Vxlan, number,
+    Role, Transport, Vlan, Vxlan, number,
 };
 use dperf_core::port::Offloads;
 use dperf_core::steer::Steering;
@@ -45,6 +45,16 @@ pub struct Scenario {
     pub launch: u32,
     /// How long connections are opened, in nanoseconds.
     pub duration: u64,
+    /// What carries the messages.
+    pub transport: Transport,
+    /// The client looks at nothing that comes.
+    pub flood: bool,
+    /// Datagrams at one instant.
+    pub pipeline: u8,
+    /// Client address and port change with every connection.
+    pub client_hop: bool,
+    /// A flood goes to so many addresses, instead of the servers'.
+    pub destinations: u32,
     /// What the messages are.
     pub messages: Messages,
     /// Size of one request in bytes; 0: the default.
@@ -56,15 +66,17 @@ pub struct Scenario {
     /// Segments in flight at most.
     pub send_window: u16,
     /// Requests on kept connections: interval in microseconds and number (0: no end).
-    pub keepalive: Option<(u32, u16)>,
+    pub keepalive: Option<(u64, u16)>,
     /// First retransmission time-out in microseconds.
     pub retransmit_us: u32,
     /// Time-out of an answer and of silence in microseconds.
-    pub idle_us: u32,
+    pub idle_us: u64,
     /// Strangers are answered with RST.
     pub tcp_rst: bool,
     /// The client leaves with RST.
     pub fast_close: bool,
+    /// The client acknowledges answers by its next request only.
+    pub disable_ack: bool,
     /// The gateway is known from the start; else it is asked for.
     pub gateway_known: bool,
     /// Work the devices take over.
@@ -108,6 +120,11 @@ impl Scenario {
             cc: 0,
             launch: 1,
             duration: 20 * MILLI,
+            transport: Transport::Tcp,
+            flood: false,
+            pipeline: 1,
+            client_hop: false,
+            destinations: 0,
             messages: Messages::HttpGet,
             request_bytes: 0,
             response_bytes: 0,
@@ -118,10 +135,23 @@ impl Scenario {
             idle_us: 5_000_000,
             tcp_rst: true,
             fast_close: false,
+            disable_ack: false,
             gateway_known: true,
             offloads: Offloads::empty(),
             ring: 64,
             turn: 500,
+        }
+    }
+
+    /// Short exchanges of datagrams over a good cable.
+    #[must_use]
+    pub fn datagrams(seed: u64) -> Scenario {
+        Scenario {
+            transport: Transport::Udp,
+            messages: Messages::Raw,
+            request_bytes: 64,
+            response_bytes: 200,
+            ..Scenario::short(seed)
         }
     }
 
@@ -143,7 +173,7 @@ impl Scenario {
             response_bytes: pick(&[0, 0, 100, 1400, 5_000, 60_000]),
             mss: [pick(&[1440, 536]) as u16, pick(&[1440, 700]) as u16],
             send_window: pick(&[1, 2, 16, 255]) as u16,
-            keepalive: (pick(&[0, 1]) == 1).then_some((interval, pick(&[1, 3, 10]) as u16)),
+            keepalive: (pick(&[0, 1]) == 1).then_some((interval.into(), pick(&[1, 3, 10]) as u16)),
             tcp_rst: pick(&[0, 1]) == 1,
             offloads: [Offloads::empty(), Offloads::all(), Offloads::RX_CHECKSUM]
                 [pick(&[0, 1, 2]) as usize],
@@ -178,7 +208,8 @@ impl Scenario {
         let mut buffer = vec![0; 4096];
         if self.messages == Messages::Raw {
             let total = if role == Role::Client { self.request_bytes } else { self.response_bytes };
-            return (Vec::new(), total.max(1));
+            let least = u32::from(self.transport == Transport::Tcp);
+            return (Vec::new(), total.max(least));
         }
         if role == Role::Client {
             let post = self.messages == Messages::HttpPost;
@@ -207,6 +238,7 @@ pub struct Side {
     pair: usize,
     clients: (Vec<AddressBlock>, Vec<IpAddr>),
     servers: (Vec<AddressBlock>, Vec<IpAddr>),
+    destinations: Vec<IpAddr>,
     ends: (Vec<AddressBlock>, Vec<IpAddr>),
     head: Vec<u8>,
     total_bytes: u32,
@@ -244,6 +276,9 @@ impl Side {
             pair,
             clients: list(scenario.ipv6, 1, pair, scenario.space[0]),
             servers: list(scenario.ipv6, 2, pair, scenario.space[1]),
+            destinations: (0..scenario.destinations)
+                .map(|place| address(scenario.ipv6, 9, pair, place))
+                .collect(),
             ends: list(false, END_NETS[usize::from(role == Role::Server)], pair, 1),
             head,
             total_bytes,
@@ -279,6 +314,7 @@ impl Side {
             tos: 0,
             mss: scenario.mss[usize::from(!client)],
             send_window: scenario.send_window,
+            transport: scenario.transport,
             payload: Payload { head: &self.head, total_bytes: self.total_bytes },
             messages: scenario.messages,
             keepalive: scenario
@@ -291,10 +327,15 @@ impl Side {
                 slow_start_s: 0,
                 wait_s: 0,
             },
+            flood: scenario.flood,
+            pipeline: scenario.pipeline,
+            client_hop: scenario.client_hop,
+            destinations: if client { &self.destinations } else { &[] },
             retransmit_timeout_us: scenario.retransmit_us,
             idle_timeout_us: scenario.idle_us,
             tcp_rst: scenario.tcp_rst,
             fast_close: scenario.fast_close,
+            disable_ack: scenario.disable_ack,
             seed: scenario.seed,
         }
     }

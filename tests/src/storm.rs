@@ -36,6 +36,9 @@ impl Storm {
 
     fn change(&mut self, frame: &mut Vec<u8>) {
         let len = frame.len() as u64;
+        if let Some((udp, _)) = reference::datagram_of(frame) {
+            return self.change_datagram(frame, udp);
+        }
         let Some((tcp, _)) = reference::segment_of(frame) else { return };
         match self.random.below(10) {
             0 => frame[tcp + 13] = self.random.draw() as u8,
@@ -51,6 +54,19 @@ impl Storm {
         }
         if frame.len() < 14 {
             frame.resize(14, 0);
+        }
+    }
+
+    /// Ports, lengths, no checksum, cut off, or any bit.
+    fn change_datagram(&mut self, frame: &mut Vec<u8>, udp: usize) {
+        let len = frame.len() as u64;
+        match self.random.below(6) {
+            0 => frame[udp + self.random.below(4) as usize] ^= 1,
+            1 => frame[udp + 5] = self.random.draw() as u8,
+            2 => frame[udp + 6..udp + 8].fill(0),
+            3 => frame.truncate(14 + self.random.below(len - 14) as usize),
+            4 => frame.extend_from_slice(&[0x61; 40]),
+            _ => frame[14 + self.random.below(len - 14) as usize] ^= 1 << self.random.below(8),
         }
     }
 

@@ -77,16 +77,16 @@ impl Conditions {
     }
 }
 
-/// What the network did to TCP frames.
+/// What the network did to frames of load: TCP and UDP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fates {
     /// Handed over by a sender.
     pub sent: u64,
-    /// Vanished, or damaged so that no receiver can take them for TCP.
+    /// Vanished, or damaged so that no receiver can take them for load.
     pub lost: u64,
     /// Arrived once more.
     pub doubled: u64,
-    /// Put in by the test, not by a sender: TCP or anything else.
+    /// Put in by the test, not by a sender: load or anything else.
     pub injected: u64,
 }
 
@@ -180,7 +180,7 @@ impl Wire {
         self.stations.iter().filter_map(|station| station.flights.peek()).map(|f| f.0.0).min()
     }
 
-    /// What happened to the TCP frames sent by `station`.
+    /// What happened to the load sent by `station`.
     #[must_use]
     pub fn fates(&self, station: usize) -> Fates {
         self.stations[station].fates
@@ -194,22 +194,22 @@ impl Wire {
         );
         self.capture.add(self.now, frame);
         self.remember(frame);
-        let tcp = u64::from(reference::is_tcp(frame));
-        self.stations[from].fates.sent += tcp;
+        let load = u64::from(reference::is_load(frame));
+        self.stations[from].fates.sent += load;
         let conditions = self.conditions;
         if self.random.chance(conditions.loss) {
-            self.stations[from].fates.lost += tcp;
+            self.stations[from].fates.lost += load;
             return;
         }
         for to in self.receivers(from, frame) {
             if self.random.chance(conditions.damage) {
-                self.stations[from].fates.lost += tcp;
+                self.stations[from].fates.lost += load;
                 self.fly_damaged(to, frame);
                 continue;
             }
             self.fly(to, frame, conditions.pad);
             if self.random.chance(conditions.duplicate) {
-                self.stations[from].fates.doubled += tcp;
+                self.stations[from].fates.doubled += load;
                 self.fly(to, frame, conditions.pad);
             }
         }
@@ -281,7 +281,8 @@ impl Wire {
     /// A frame that no receiver may take for what it was.
     fn fly_damaged(&mut self, to: usize, frame: &[u8]) {
         let mut broken = frame.to_vec();
-        let from = reference::segment_of(frame).map_or(14, |(at, _)| at);
+        let load = reference::segment_of(frame).or_else(|| reference::datagram_of(frame));
+        let from = load.map_or(14, |(at, _)| at);
         if self.random.chance(300_000) {
             broken.truncate(self.random.below(frame.len() as u64) as usize);
         } else {

@@ -12,13 +12,15 @@ use dperf_tests::process::Folder;
 use dperf_tests::scenario::{MILLI, Scenario, Travel};
 use dperf_tests::sim;
 
+/// Asks for something else.
+type Change = fn(Scenario) -> Scenario;
+
 /// A kind of traffic.
 struct Case {
     name: &'static str,
     /// What tshark finds in a frame that carries a segment, from the outside in.
     layers: &'static str,
-    /// What is asked for.
-    scenario: fn(Scenario) -> Scenario,
+    scenario: Change,
 }
 
 const CASES: &[Case] = &[
@@ -55,8 +57,11 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// A load's name, and what is asked for beside the case's.
+type Load = (&'static str, fn(Scenario) -> Scenario);
+
 /// What connections carry, for every case.
-const LOADS: &[(&str, fn(Scenario) -> Scenario)] = &[
+const LOADS: &[Load] = &[
     ("short connections", |case| case),
     ("sums left to the device", |case| Scenario { offloads: Offloads::all(), ..case }),
     ("large answers", |case| Scenario { response_bytes: 100_000, cps: 1_000, ..case }),
@@ -86,6 +91,8 @@ fn dissect(folder: &Folder, capture: &[u8]) -> Vec<(String, Vec<String>)> {
     let file = folder.write("capture.pcap", capture);
     let mut command = Command::new("tshark");
     command.arg("-r").arg(file).args(["-n", "-T", "fields", "-E", "occurrence=a"]);
+    // Our datagrams are letters: no protocol is to be guessed from the client's ports.
+    command.args(["-d", "udp.port==1024-3000,data"]);
     for protocol in ["ip", "tcp", "udp"] {
         command.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
     }
@@ -147,6 +154,48 @@ fn a_clean_run_is_clean_for_tshark() {
             let tcp = sent(Count::TcpTx);
             assert_eq!(segments as u64, tcp, "{name}, {load}: {:?}", frames.last());
             assert!(sent(Count::Http2xx) > 0, "{name}, {load}");
+        }
+        println!("{name}: clean");
+    }
+}
+
+/// Datagrams and floods of them, and of SYN where nothing answers.
+const OTHER_LOADS: &[Load] = &[
+    ("datagrams", |case| case),
+    ("sums left to the device", |case| Scenario { offloads: Offloads::all(), ..case }),
+    ("empty datagrams", |case| Scenario { request_bytes: 0, response_bytes: 1, ..case }),
+    ("a pace", |case| Scenario { keepalive: Some((1_000, 5)), cps: 2_000, ..case }),
+    ("rows", |case| Scenario { keepalive: Some((0, 0)), pipeline: 3, cc: 2, ..case }),
+    ("a flood", |case| Scenario {
+        flood: true,
+        destinations: 5,
+        keepalive: Some((1_000, 0)),
+        cc: 50,
+        ..case
+    }),
+];
+
+#[test]
+fn clean_datagrams_are_clean_for_tshark() {
+    if !tshark_is_there("clean_datagrams_are_clean_for_tshark") {
+        return;
+    }
+    let folder = Folder::new();
+    for Case { name, layers, scenario } in CASES {
+        let layers = layers.replace("tcp", "udp");
+        for (load, of_load) in OTHER_LOADS {
+            let short = Scenario { cps: 5_000, duration: 20 * MILLI, ..Scenario::datagrams(1) };
+            let asked = of_load(scenario(Scenario { gateway_known: false, ..short }));
+            let report = sim::run_kept(&asked, true, |_| {});
+            let frames = dissect(&folder, &report.capture.expect("it was asked for"));
+            assert_eq!(frames.len() as u64, report.frames);
+            for (number, (_, wrong)) in frames.iter().enumerate() {
+                assert!(wrong.is_empty(), "{name}, {load}, frame {}: {wrong:?}", number + 1);
+            }
+            let found = frames.iter().filter(|(found, _)| found.starts_with(&layers)).count();
+            let sent: u64 = report.machines.iter().map(|m| m.counts.get(Count::UdpTx)).sum();
+            assert_eq!(found as u64, sent, "{name}, {load}: {:?}", frames.last());
+            assert!(sent > 50, "{name}, {load}");
         }
         println!("{name}: clean");
     }

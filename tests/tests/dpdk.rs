@@ -28,7 +28,9 @@ struct Load<'a> {
     cpus: [&'a str; 2],
     /// Addresses of each side.
     addresses: u8,
-    /// What both sides are told.
+    /// What connections carry.
+    protocol: &'a str,
+    /// What both sides are told; TUNNEL is a line that takes the load into one.
     words: &'a str,
     /// What the client is told.
     client: &'a str,
@@ -45,18 +47,21 @@ impl Load<'_> {
     }
 
     fn server(&self) -> String {
-        let Load { devices: [device, _], cpus: [cpus, _], addresses, words, .. } = self;
+        let Load { devices: [device, _], cpus: [cpus, _], addresses, words, protocol, .. } = self;
+        let words = words.replace("TUNNEL", &tunnel([SERVER, CLIENT], [2, 1]));
         format!(
-            "mode server\ncpu {cpus}\nduration 600s\nprotocol http\n\
+            "mode server\ncpu {cpus}\nduration 600s\nprotocol {protocol}\n\
              port {device} {SERVER} {CLIENT}\nclient 10.77.0.100 {addresses}\n\
              server 10.77.0.200 {addresses}\n{words}\n"
         )
     }
 
     fn client(&self) -> String {
-        let Load { devices: [_, device], cpus: [_, cpus], addresses, words, client, .. } = self;
+        let Load { devices: [_, device], cpus: [_, cpus], addresses, words, .. } = self;
+        let Load { protocol, client, .. } = self;
+        let words = words.replace("TUNNEL", &tunnel([CLIENT, SERVER], [1, 2]));
         format!(
-            "mode client\ncpu {cpus}\nduration {SECONDS}s\nslow_start 0\nprotocol http\n\
+            "mode client\ncpu {cpus}\nduration {SECONDS}s\nslow_start 0\nprotocol {protocol}\n\
              port {device} {CLIENT} {SERVER}\nclient 10.77.0.100 {addresses}\n\
              server 10.77.0.200 {addresses}\n{words}\n{client}\n"
         )
@@ -76,17 +81,27 @@ impl Load<'_> {
     }
 }
 
+/// One side's end of a tunnel: addresses outside, and the last bytes of MAC addresses inside, our
+/// own first.
+fn tunnel([here, there]: [&str; 2], [ours, theirs]: [u8; 2]) -> String {
+    let mac = |last| format!("02:00:00:00:01:0{last}");
+    format!("vxlan 7 {} {} {here} 1 {there} 1", mac(ours), mac(theirs))
+}
+
 /// Nothing failed, and what one sent the other has received.
 fn assert_agree(client: &Outcome, server: &Outcome) {
     let both = |name| (client.count(name), server.count(name));
     let say = || format!("client: {}\nserver: {}", client.record(), server.record());
     assert_eq!(client.faults(&[]), [""; 0], "{}", say());
     assert_eq!(server.faults(&[]), [""; 0], "{}", say());
-    for (sent, received) in [("tcpTx", "tcpRx"), ("tcpRx", "tcpTx")] {
+    let pairs = [("tcpTx", "tcpRx"), ("tcpRx", "tcpTx"), ("udpTx", "udpRx"), ("udpRx", "udpTx")];
+    for (sent, received) in pairs {
         let (ours, theirs) = (client.count(sent), server.count(received));
         assert_eq!(ours, theirs, "the client's {sent}, the server's {received}: {}", say());
     }
-    for name in ["skOpen", "skClose", "http2XX", "httpGet"] {
+    // A server keeps nothing of datagrams.
+    let udp = client.count("udpTx") > 0;
+    for name in if udp { &[] } else { &["skOpen", "skClose", "http2XX", "httpGet"][..] } {
         let (ours, theirs) = both(name);
         assert_eq!(ours, theirs, "{name}: {}", say());
     }
@@ -111,6 +126,7 @@ const MEMIF: Load<'_> = Load {
     devices: ["", ""],
     cpus: ["0", "1"],
     addresses: 1,
+    protocol: "http",
     words: "eal --no-huge",
     client: "cps 20k",
     rate: 20_000,
@@ -152,6 +168,39 @@ fn memif_loses_nothing_over_ipv6() {
     over_memif(&Load { ipv6: true, ..MEMIF });
     let words = "eal --no-huge\npayload_size 1440\ntos 0xb8";
     over_memif(&Load { ipv6: true, words, client: "cps 10k", rate: 10_000, ..MEMIF });
+}
+
+/// Frames of full length, which begin elsewhere in their buffers than the device let them begin.
+#[test]
+fn memif_loses_nothing_in_tags_and_tunnels() {
+    let test = "memif_loses_nothing_in_tags_and_tunnels";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    for words in ["vlan 100\npayload_size 1460", "vlan 200 100\npayload_size 1452"] {
+        let words = &format!("eal --no-huge\n{words}");
+        over_memif(&Load { words, client: "cps 5k", rate: 5_000, ..MEMIF });
+    }
+    let words = "eal --no-huge\nTUNNEL\npayload_size 1410";
+    over_memif(&Load { words, client: "cps 5k", rate: 5_000, ..MEMIF });
+}
+
+#[test]
+fn memif_loses_no_datagram() {
+    let test = "memif_loses_no_datagram";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let udp = Load { protocol: "udp", words: "eal --no-huge\npayload_size 64", ..MEMIF };
+    over_memif(&udp);
+    over_memif(&Load {
+        words: "eal --no-huge\npayload_size 1472\nkeepalive 0us",
+        client: "cps 100\ncc 4\npipeline 4",
+        rate: 0,
+        ..udp
+    });
 }
 
 #[test]

@@ -289,6 +289,17 @@ fn every_bit_of_an_address_counts() {
     }
 }
 
+/// A reset goes to stations alone: not to a group, nor to nobody, nor to ourselves.
+#[test]
+fn only_a_station_is_reset() {
+    let gateway = Gateway::new(Some(MacAddr(them().0)));
+    for (from, resets) in [("fd00:1::2", 1), ("ff02::1", 0), ("::", 0), ("::1", 0), (LOAD, 0)] {
+        let way = Way { addresses: [ip(from), ip(LOAD)], ..from_gateway(LOAD) };
+        let (counts, _) = says_as(&[way.syn(2000, 22)], &gateway, |_| ());
+        assert_eq!(counts.get(Count::RstTx), resets, "{from}");
+    }
+}
+
 #[test]
 fn the_traffic_class_is_counted_and_sent() {
     let gateway = Gateway::new(Some(MacAddr(them().0)));

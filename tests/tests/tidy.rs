@@ -61,6 +61,8 @@ const CORE: &[(&str, &[&str])] = &[
     ("conn", &["http", "plan", "prefetch", "steer", "time", "wire"]),
     // A segment in, what to do out: it never sees a frame, a port or a template.
     ("tcp", &["conn", "http", "plan", "stats", "time", "wire"]),
+    // The same for datagrams.
+    ("udp", &["conn", "plan", "stats", "time"]),
     ("parse", &["conn", "frame", "plan", "stats", "tcp", "wire"]),
     // Frames as they are on the wire in, plain ones out, and back.
     ("encap", &["frame", "parse", "plan", "stats", "wire"]),
@@ -70,7 +72,7 @@ const CORE: &[(&str, &[&str])] = &[
         "engine",
         &[
             "conn", "frame", "host", "http", "parse", "plan", "port", "stats", "steer", "sync",
-            "tcp", "template", "time", "wire",
+            "tcp", "template", "time", "udp", "wire",
         ],
     ),
     (

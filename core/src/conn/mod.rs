@@ -4,6 +4,7 @@
 //! arithmetic ([`table`]), woken by a bucket wheel without a search ([`timers`]), and zeroed memory
 //! is a table of closed connections, so start-up costs nothing however many there may be.
 
+mod hop;
 pub mod locator;
 mod own;
 pub mod ready;

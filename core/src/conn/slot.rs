@@ -135,6 +135,8 @@ pub struct Slot {
     pub dup_acks: u8,
     /// Segments that may be in flight.
     pub cwnd: u8,
+    /// What rounding has cut off its intervals, in 1/256 unit ([`crate::time::Interval::next`]).
+    pub fraction: u8,
 }
 
 const _: () = assert!(size_of::<Slot>() == 64 && align_of::<Slot>() == 64);

@@ -1,11 +1,13 @@
 //! From a 4-tuple to its slot and back, by arithmetic: no hash, no search, no start-up.
 //!
 //! Slots lie in dperf's order: server address fastest, then server port, client port, client
-//! address slowest. Memory is lent and must be all zero: every connection is closed.
+//! address slowest. They are opened in that order, or hop by hop (`hop`). Memory is lent and must
+//! be all zero: every connection is closed.
 
 use crate::plan::{AddressList, CorePlan, PortRange};
 use crate::prefetch::prefetch;
 
+use super::hop::Hop;
 use super::own::Own;
 use super::slot::Slot;
 
@@ -39,6 +41,8 @@ pub struct Table<'m> {
     pub space: Space<'m>,
     /// The tuple that is opened next.
     cursor: Cursor,
+    /// Another walk, if that is asked for.
+    hop: Option<Hop>,
     /// Tells the tuples apart, if some of them are other cores'.
     own: Option<Own<'m>>,
 }
@@ -103,10 +107,15 @@ impl<'m> Table<'m> {
     /// that space is beyond 32 bits.
     pub fn new(plan: &CorePlan<'m>, slots: &'m mut [Slot]) -> Option<Table<'m>> {
         let fits = plan.tuples() <= slots.len() as u64 && plan.tuples() <= u64::from(u32::MAX);
+        let hop = || {
+            let servers = plan.listen.count * plan.servers.count();
+            Hop::new(plan.clients.count(), plan.client_ports.count, servers)
+        };
         fits.then(|| Table {
             slots: &mut slots[..plan.tuples() as usize],
             space: Space::new(plan),
             cursor: Cursor::default(),
+            hop: plan.client_hop.then(hop),
             own: Own::new(plan),
         })
     }
@@ -181,6 +190,9 @@ impl<'m> Table<'m> {
     /// The cursor goes on by one tuple: an odometer, since dividing would be slow.
     #[inline]
     fn step(&mut self) {
+        if self.hop.is_some() {
+            return self.leap();
+        }
         let (space, at) = (&self.space, &mut self.cursor);
         at.id += 1;
         at.server += 1;
@@ -202,6 +214,19 @@ impl<'m> Table<'m> {
         if at.client == space.clients.count() {
             *at = Cursor::default();
         }
+    }
+
+    /// The cursor goes on by one hop.
+    #[inline(never)]
+    fn leap(&mut self) {
+        let Some(hop) = &mut self.hop else { return };
+        hop.turn();
+        let (client, client_place, pair) = hop.at();
+        let servers = self.space.servers.count().max(1);
+        let Space { client_ports, listen, .. } = &self.space;
+        let id = (client * client_ports.count + client_place) * listen.count * servers + pair;
+        let (server_place, server) = (pair / servers, pair % servers);
+        self.cursor = Cursor { id, client, client_place, server_place, server };
     }
 }
 
@@ -236,7 +261,7 @@ mod tests {
         };
         let mut slots = vec![Slot::default(); 36];
         let cursor = Cursor::default();
-        let mut table = Table { slots: &mut slots, space, cursor, own: None };
+        let mut table = Table { slots: &mut slots, space, cursor, hop: None, own: None };
         let mut seen = Vec::new();
         for round in 0..36u32 {
             let id = table.open_next().unwrap();
@@ -257,6 +282,27 @@ mod tests {
         table.slot(SlotId(7)).unwrap().state = crate::conn::State::Closed;
         let found = (0..3).find_map(|_| table.open_next());
         assert_eq!(found, Some(SlotId(7)));
+        // The other walk finds them all as well, and describes them as they are found.
+        slots.fill_with(Slot::default);
+        let hop = Some(Hop::new(3, 3, 4));
+        let mut table = Table { slots: &mut slots, space, cursor, hop, own: None };
+        let mut before = None;
+        for _ in 0..36 {
+            let id = table.open_next().unwrap();
+            let slot = table.slot(id).unwrap();
+            slot.state = crate::conn::State::SynSent;
+            let (client, client_port) = (slot.client, slot.client_port);
+            let tuple = Tuple {
+                client: number(clients[usize::from(client)]),
+                server: number(servers[usize::from(slot.server)]),
+                client_port,
+                server_port: slot.server_port,
+            };
+            assert_eq!(table.space.find(&tuple), Some(id));
+            assert!(before.is_none_or(|was: (u16, u16)| was.0 != client));
+            before = Some((client, client_port));
+        }
+        assert_eq!(table.open_next(), None, "all were opened");
         let stranger = Tuple { client_port: 80, ..seen[0] };
         assert_eq!(table.space.find(&stranger), None);
     }

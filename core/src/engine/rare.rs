@@ -32,7 +32,7 @@ pub(crate) fn step(
         Parsed::Neighbor => return host.on_neighbor(frame, stats),
         Parsed::Icmp => return host.on_icmp(frame, stats),
         Parsed::Icmpv6 => stats.inc(Count::IcmpRx),
-        Parsed::Udp => {
+        Parsed::Udp(_) | Parsed::UdpStranger => {
             stats.inc(Count::UdpRx);
             stats.inc(Count::UdpDrop);
         }
@@ -56,7 +56,7 @@ pub(crate) fn drop_for(why: Count, stats: &mut Writer<'_>) {
 fn is_for_kernel(parser: &Parser<'_>, frame: &Frame, parsed: &Parsed) -> bool {
     match parsed {
         Parsed::Other | Parsed::Icmpv6 | Parsed::Drop(Count::DropForeignAddress) => true,
-        Parsed::Stranger(_) | Parsed::Udp | Parsed::Drop(Count::DropFragment) => {
+        Parsed::Stranger(_) | Parsed::UdpStranger | Parsed::Drop(Count::DropFragment) => {
             parser.is_to_host(frame)
         }
         Parsed::Icmp => parser.is_to_host(frame) && !Host::answers_icmp(frame),

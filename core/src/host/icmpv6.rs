@@ -25,7 +25,7 @@ pub(super) fn is_echo_request(frame: &Frame) -> bool {
 }
 
 /// Answers an echo request; everything else is only counted. The parser saw to it that the packet
-/// is for one of our addresses.
+/// is for one of our addresses, and from a station.
 pub(super) fn answer(frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
     let (head, message_at, message_bytes) = match turned(frame.bytes()) {
         Ok(Some(turned)) => turned,
@@ -64,9 +64,6 @@ fn turned(bytes: &[u8]) -> Result<Option<Turned>, Malformed> {
         return Ok(None);
     }
     Icmpv6Echo::parse(ip.payload)?;
-    if source[0] == 0xff || source == [0; 16] {
-        return Err(Malformed::Value);
-    }
     let message_bytes = ip.payload.len();
     let turned =
         EthernetHeader { dst: ethernet.src, src: ethernet.dst, ethertype: ethertype::IPV6.into() };

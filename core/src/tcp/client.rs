@@ -4,7 +4,7 @@ use crate::conn::{Slot, SlotFlags, State, Timer};
 use crate::http::{Event, Kind, Message};
 use crate::plan::{Messages, Role};
 use crate::stats::Count;
-use crate::time::Stamp;
+use crate::time::{Interval, Stamp};
 use crate::wire::tcp::TcpFlags;
 
 use super::{Reply, Tcp};
@@ -76,26 +76,28 @@ impl Tcp<'_> {
         slot.flags.remove(SlotFlags::AWAITING);
         slot.flags.insert(SlotFlags::SERVED);
         match self.settings.keepalive {
-            Some((interval_units, _))
-                if !peer_closes && !self.draining && slot.requests_left != 1 =>
-            {
+            Some((interval, _)) if !peer_closes && !self.draining && slot.requests_left != 1 => {
                 slot.requests_left = slot.requests_left.saturating_sub(1);
-                self.pace(slot, interval_units, now);
+                self.pace(slot, interval, now);
             }
             _ => slot.flags.insert(SlotFlags::FIN_QUEUED),
         }
     }
 
-    /// The next request is due one interval after the last one left; at once if that is past. The
+    /// The next request is due one interval after the last one was; at once if that is past. The
     /// answer's ACK waits for it, unless that takes too long.
     #[inline]
-    fn pace(&mut self, slot: &mut Slot, interval_units: u32, now: Stamp) {
+    fn pace(&mut self, slot: &mut Slot, interval: Interval, now: Stamp) {
+        let units = interval.next(&mut slot.fraction, &mut self.rest);
         let waited = now.since(slot.sent_at);
-        if interval_units == 0 || waited >= interval_units {
+        if waited >= units {
             self.request(slot, now);
+            // What is late by less than an interval is made up for.
+            let late = waited - units;
+            slot.sent_at.0 = slot.sent_at.0.wrapping_sub(if late < units { late } else { 0 });
             return;
         }
-        let left = interval_units - waited;
+        let left = units - waited;
         self.arm(slot, Timer::Pace, left, now);
         if left < self.settings.ack_wait_units {
             slot.flags.remove(SlotFlags::ACK_OWED);
@@ -112,6 +114,10 @@ impl Tcp<'_> {
             slot.flags.insert(SlotFlags::FIN_QUEUED);
         } else {
             self.request(slot, now);
+            // The next one is counted from when this one was due, lest small delays add up.
+            if now.since(slot.due) <= self.settings.retransmit_units {
+                slot.sent_at = slot.due;
+            }
         }
         // The answer's ACK may have waited for this.
         self.next_segment(slot, now).or_else(|| Some(self.acknowledge(slot)))
@@ -124,9 +130,9 @@ impl Tcp<'_> {
         let facts = SlotFlags::AWAITING | SlotFlags::SERVED | SlotFlags::FIN_QUEUED;
         let waits = slot.flags & facts == SlotFlags::SERVED && slot.state == State::Established;
         match self.settings.keepalive {
-            Some((interval_units, _)) if waits && self.settings.role == Role::Client => {
-                let waited = now.since(slot.sent_at).min(interval_units);
-                self.arm(slot, Timer::Pace, interval_units - waited, now);
+            Some((interval, _)) if waits && self.settings.role == Role::Client => {
+                let waited = now.since(slot.sent_at).min(interval.units());
+                self.arm(slot, Timer::Pace, interval.units() - waited, now);
                 true
             }
             _ => false,

@@ -218,7 +218,8 @@ impl Tcp<'_> {
         slot.retries = 0;
         if !slot.flags.contains(SlotFlags::RETRANSMITTED) {
             self.stats.inc(Count::RttCount);
-            self.stats.add(Count::RttUnits, u64::from(now.since(slot.sent_at)));
+            let rtt = u64::from(now.since(slot.sent_at)) << self.settings.rtt_shift;
+            self.stats.add(Count::RttUnits, rtt);
         }
         slot.flags.remove(SlotFlags::RETRANSMITTED);
         slot.flags.insert(SlotFlags::ACK_OWED);

@@ -8,6 +8,7 @@
 //! timer does; [`client`] and [`server`] are the two sides of the exchange of messages.
 
 pub mod client;
+mod flood;
 pub mod input;
 pub mod output;
 pub mod sequence;
@@ -21,7 +22,7 @@ use crate::conn::{Slot, SlotFlags, State, Timer};
 use crate::http::Memo;
 use crate::plan::{CorePlan, Messages, Role};
 use crate::stats::{Count, Writer};
-use crate::time::Stamp;
+use crate::time::{Interval, Stamp};
 use crate::wire::tcp::TcpFlags;
 
 /// A received segment: values only; the payload stays in its frame.
@@ -145,10 +146,12 @@ pub struct Settings {
     retransmit_units: u32,
     idle_units: u32,
     /// Requests and their interval on kept connections.
-    keepalive: Option<(u32, u16)>,
+    keepalive: Option<(Interval, u16)>,
     /// An answer is acknowledged at once when the next request is further away than this.
     ack_wait_units: u32,
     fast_close: bool,
+    /// From our units to those that times are counted in.
+    rtt_shift: u32,
     /// What has no connection is answered with RST.
     tcp_rst: bool,
     seed: u64,
@@ -157,7 +160,9 @@ pub struct Settings {
 impl Settings {
     /// The plan's numbers in stamp units.
     pub fn new(plan: &CorePlan<'_>) -> Settings {
-        let units = |us: u32| plan.rate.units_from_us(u64::from(us));
+        let units = |us: u64| plan.rate.units_from_us(us);
+        let retransmit_us = u64::from(plan.retransmit_timeout_us);
+        let interval = |us| Interval::from_us(plan.rate, us);
         // The buckets of a long interval are too wide for an ACK to wait in them.
         let fine = plan.keepalive.is_some_and(|kept| kept.interval_us <= 5_000_000);
         Settings {
@@ -167,11 +172,16 @@ impl Settings {
             default_mss: if plan.host.is_ipv4() { 536 } else { 1220 },
             send_window: plan.send_window.clamp(1, 255) as u8,
             message_bytes: plan.payload.total_bytes,
-            retransmit_units: units(plan.retransmit_timeout_us).clamp(1, LONGEST_WAIT),
+            retransmit_units: units(retransmit_us).clamp(1, LONGEST_WAIT),
             idle_units: units(plan.idle_timeout_us).clamp(1, LONGEST_IDLE),
-            keepalive: plan.keepalive.map(|kept| (units(kept.interval_us), kept.requests)),
-            ack_wait_units: if fine { units(20_000) } else { 0 },
+            keepalive: plan.keepalive.map(|kept| (interval(kept.interval_us), kept.requests)),
+            ack_wait_units: match (plan.disable_ack, fine) {
+                (true, _) => u32::MAX,
+                (false, true) => units(20_000),
+                (false, false) => 0,
+            },
             fast_close: plan.fast_close,
+            rtt_shift: plan.rate.coarseness(),
             tcp_rst: plan.tcp_rst,
             seed: plan.seed,
         }
@@ -190,6 +200,8 @@ pub struct Tcp<'m> {
     pub draining: bool,
     /// Answers to unacceptable segments left in this second.
     pub challenges_left: u32,
+    /// What rounding has cut off all intervals together.
+    rest: u32,
 }
 
 impl<'m> Tcp<'m> {
@@ -201,6 +213,7 @@ impl<'m> Tcp<'m> {
             memo: Memo::new(),
             draining: false,
             challenges_left: CHALLENGES_PER_SECOND,
+            rest: 0,
         }
     }
 
@@ -240,6 +253,7 @@ impl<'m> Tcp<'m> {
         slot.mss = self.settings.mss;
         slot.cwnd = self.settings.send_window;
         slot.snd_wnd = 0;
+        slot.fraction = 0;
         self.stats.inc(Count::SkOpen);
         self.arm(slot, Timer::Retransmit, self.settings.retransmit_units, now);
     }

@@ -7,7 +7,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
-use crate::plan::{AddressList, Keepalive, PacePlan, Payload, PortRange};
+use crate::plan::{AddressList, Keepalive, PacePlan, Payload, PortRange, Transport};
 use crate::stats::{Page, Reader};
 use crate::steer::Steering;
 use crate::time::TickRate;
@@ -52,14 +52,20 @@ pub(crate) fn plan(role: Role) -> CorePlan<'static> {
         tos: 0,
         mss: 1460,
         send_window: 16,
+        transport: Transport::Tcp,
         payload: Payload { head: b"", total_bytes: 100 },
         messages: Messages::HttpGet,
         keepalive: None,
         pace: PacePlan { cps: 0, cc: 0, launch: 1, slow_start_s: 0, wait_s: 0 },
+        flood: false,
+        pipeline: 1,
+        client_hop: false,
+        destinations: &[],
         retransmit_timeout_us: (RTO * 1000) as u32,
-        idle_timeout_us: (IDLE * 1000) as u32,
+        idle_timeout_us: IDLE * 1000,
         tcp_rst: true,
         fast_close: false,
+        disable_ack: false,
         seed: 7,
     }
 }
@@ -104,7 +110,7 @@ impl Rig {
         Rig::new(Role::Server, |_| {}).connected()
     }
 
-    fn kept(role: Role, interval_us: u32, requests: u16) -> Rig {
+    fn kept(role: Role, interval_us: u64, requests: u16) -> Rig {
         let keepalive = Some(Keepalive { interval_us, requests });
         Rig::new(role, |plan| plan.keepalive = keepalive).connected()
     }
@@ -959,7 +965,7 @@ fn challenges_have_a_budget() {
 fn the_longest_waits_do_not_overflow() {
     let mut rig = Rig::new(Role::Client, |plan| {
         plan.retransmit_timeout_us = u32::MAX;
-        plan.idle_timeout_us = u32::MAX;
+        plan.idle_timeout_us = u64::MAX;
     });
     rig.tcp.open(&mut rig.slot, rig.now);
     for _ in 0..RETRIES_MAX {

@@ -26,7 +26,6 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     load::pipeline(config)?;
     http(config)?;
     load::ramp(config, notes);
-    load::timeout(config, notes);
     addresses::distinct_clients(config)?;
     addresses::distinct_servers(config)?;
     addresses::no_conflicts(config)?;
@@ -83,6 +82,9 @@ fn sides(config: &mut Config, notes: &mut Vec<Note>) -> Done {
         }
     }
     config.given.retain(|(name, _)| !ignored.contains(name));
+    if config.role == Role::Server {
+        (config.flood, config.client_hop, config.disable_ack) = (false, false, false);
+    }
     Ok(())
 }
 
@@ -232,7 +234,7 @@ fn change_dip(config: &Config) -> Done {
     let refuse = |place: &Place, why: &str| {
         Err(ConfigError::new(place, "change_dip", Complaint::new(why, "")))
     };
-    if config.given("flood").is_none() {
+    if !config.flood {
         return refuse(&first.place, "it needs flood");
     }
     if !config.vxlans.is_empty() {
@@ -251,7 +253,7 @@ fn change_dip(config: &Config) -> Done {
 }
 
 fn without_tcp(config: &Config) -> Done {
-    if config.protocol == Protocol::Udp && config.given("fast_close").is_some() {
+    if config.is_udp() && config.fast_close {
         return Err(config.refuse("fast_close", "UDP has nothing to close", "remove the line"));
     }
     Ok(())
@@ -292,11 +294,36 @@ fn without_dpdk(config: &Config, notes: &mut Vec<Note>) {
 
 /// What is read as in dperf and meant differently.
 fn meanings(config: &Config, notes: &mut Vec<Note>) {
+    let (unused, why): (&[&str], _) = match (config.is_udp(), config.flood) {
+        (true, _) => (&["mss", "send_window", "disable_ack", "http_method"], "it is not for UDP"),
+        (false, true) => {
+            let names = &[
+                "payload_size",
+                "payload_file",
+                "payload_random",
+                "http_method",
+                "http_host",
+                "http_path",
+                "fast_close",
+                "disable_ack",
+            ];
+            (names, "a flood of TCP is SYN alone")
+        }
+        (false, false) => (&[], ""),
+    };
+    for name in unused {
+        note(config, notes, name, format!("{name} is ignored: {why}"));
+    }
     if let (Some(keepalive), Role::Client) = (config.keepalive, config.role)
         && keepalive.requests > 0
     {
         let (ours, theirs) = (keepalive.requests, u32::from(keepalive.requests) + 1);
-        let text = format!("{ours} requests on each connection; dperf sends {theirs}");
+        let theirs = match (config.is_udp(), config.flood) {
+            (false, false) => format!("dperf sends {theirs}"),
+            (true, _) => "dperf sends them without end over UDP".to_owned(),
+            (false, true) => "dperf's flood has no end".to_owned(),
+        };
+        let text = format!("{ours} requests on each connection; {theirs}");
         note(config, notes, "keepalive", text);
     }
 }

@@ -402,9 +402,11 @@ const LOAD: &[Keyword] = &[
         form: "INTERVAL [REQUESTS]",
         brief: "connections stay open; a request every INTERVAL",
         help: "INTERVAL has a unit: us, ms or s; 0us sends the next request as soon as the answer \
-               is complete. A connection ends after REQUESTS requests (dperf sends one more); 0 or \
-               none: never. On a server INTERVAL is added to the 4 retransmit_timeout after which \
-               a silent connection is dropped, and REQUESTS is ignored.",
+               is complete. At most a year. A connection ends after REQUESTS requests (dperf sends \
+               one more over TCP, and knows no number over UDP); 0 or none: never. Over UDP a \
+               datagram goes out in every INTERVAL, answered or not. On a server INTERVAL is added \
+               to the 4 retransmit_timeout after which a silent connection is dropped, and \
+               REQUESTS is ignored.",
         example: "keepalive 6.25ms 100",
         reads: Words(arguments::keepalive),
         ..KEYWORD
@@ -446,9 +448,12 @@ const LOAD: &[Keyword] = &[
         name: "flood",
         side: Client(Ignored),
         brief: "send without waiting for answers",
+        help: "TCP sends SYN and nothing else, UDP its message. With keepalive every connection \
+               sends one in each INTERVAL; without, it sends one and is closed. What comes back is \
+               counted and not looked at: no handshake is completed, nothing is retransmitted. \
+               Workers of a port need no steering then.",
         example: "flood",
-        built: false,
-        reads: Flag(|_| ()),
+        reads: Flag(|c| c.flood = true),
         ..KEYWORD
     },
     Keyword {
@@ -457,8 +462,10 @@ const LOAD: &[Keyword] = &[
         side: Client(Refused),
         default: "0",
         brief: "datagrams sent at one instant",
+        help: "Needs protocol udp, and keepalive 0us or flood. Every connection begins with N \
+               datagrams; with 0us it keeps N under way, and one that is lost is sent again after \
+               retransmit_timeout. 0 is 1.",
         example: "pipeline 4",
-        built: false,
         reads: Leading(0..=100, |c, n| c.pipeline = n as u8),
         ..KEYWORD
     },
@@ -466,9 +473,11 @@ const LOAD: &[Keyword] = &[
         name: "client_hop",
         side: Client(Ignored),
         brief: "change client address and port with every connection",
+        help: "Server addresses and ports change too, and still every combination comes before one \
+               comes again; dperf's hops reach a few of them only. Without it the server changes \
+               fastest, the client address last.",
         example: "client_hop",
-        built: false,
-        reads: Flag(|_| ()),
+        reads: Flag(|c| c.client_hop = true),
         ..KEYWORD
     },
     Keyword {
@@ -477,8 +486,9 @@ const LOAD: &[Keyword] = &[
         side: Client(Refused),
         repeats: true,
         brief: "destination addresses of a flood: COUNT of them, STEP apart",
+        help: "Needs flood. Each packet goes to the next address; all is still sent to the \
+               gateway. The addresses are dealt to the workers in turn. At most 65536 in all.",
         example: "change_dip 10.0.3.1 1 1000",
-        built: false,
         reads: Words(arguments::change_dip),
         ..KEYWORD
     },
@@ -491,7 +501,8 @@ const MESSAGES: &[Keyword] = &[
         default: "tcp",
         brief: "what connections carry",
         help: "tcp on a server takes every data segment for a whole request; http follows requests \
-               to their end and counts them. udp is not supported yet.",
+               to their end and counts them. udp: a message is one datagram; a server answers \
+               every datagram of its clients with one and keeps nothing of it.",
         example: "protocol http",
         reads: Choice(&["tcp", "udp", "http"], |c, n| {
             c.protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Http][n];
@@ -505,8 +516,8 @@ const MESSAGES: &[Keyword] = &[
         brief: "length of what we send: requests (client) or responses (server)",
         help: "Headers count. 1 to 84 bytes are no HTTP but filler. A client's message fits one \
                segment; a server's may be of any length up to 1 GiB and is sent exactly (dperf \
-               rounds up to whole segments). Several sizes, one per core of a server, are not \
-               supported yet.",
+               rounds up to whole segments). A server may have several sizes, one for each core. \
+               Over UDP any size is filler, fits one packet, and 0 is an empty datagram.",
         example: "payload_size 1400",
         reads: Words(arguments::payload_size),
         ..KEYWORD
@@ -523,7 +534,8 @@ const MESSAGES: &[Keyword] = &[
     Keyword {
         name: "payload_random",
         brief: "filler of random letters instead of 'a'",
-        help: "Chosen once from the seed: every message has the same bytes.",
+        help: "Chosen once from the seed: every message has the same bytes, and is kept in memory \
+               as a whole.",
         example: "payload_random",
         reads: Flag(|c| c.payload_random = true),
         ..KEYWORD
@@ -601,9 +613,9 @@ const TCP: &[Keyword] = &[
         form: "SECONDS",
         default: "2",
         brief: "first retransmission time-out",
-        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same), \
-               so more than 125 s are taken as 125 s, with a note. An answer that does not come \
-               within 4 of them, plus the keepalive interval, is an error.",
+        help: "1 to 300 s; it doubles with each of the 3 retransmissions (dperf's stays the same). \
+               An answer that does not come within 4 of them, plus the keepalive interval, is an \
+               error. Over UDP it is how long an answer is waited for; nothing is sent again.",
         example: "retransmit_timeout 3",
         reads: Leading(1..=300, |c, n| c.retransmit_timeout_s = n as u32),
         ..KEYWORD
@@ -630,11 +642,11 @@ const TCP: &[Keyword] = &[
         name: "disable_ack",
         side: Client(Ignored),
         brief: "no ACK that only keeps a server from retransmitting",
-        help: "Accepted for dperf's sake and without effect: an answer is acknowledged by the next \
-               request, or at once if that is more than 20 ms away.",
+        help: "On kept connections an answer is acknowledged by the next request alone, however \
+               far away that is: the server may send it again meanwhile. Without it, an answer is \
+               acknowledged at once if the next request is more than 20 ms away.",
         example: "disable_ack",
-        remark: "has no effect: answers are acknowledged as TCP demands",
-        reads: Flag(|_| ()),
+        reads: Flag(|c| c.disable_ack = true),
         ..KEYWORD
     },
 ];

@@ -195,6 +195,8 @@ pub struct Config {
     pub http_post: bool,
     /// Close with RST.
     pub fast_close: bool,
+    /// An answer is acknowledged by the next request only.
+    pub disable_ack: bool,
     /// First retransmission time-out.
     pub retransmit_timeout_s: u32,
     /// Answer stray segments to our addresses with RST.
@@ -229,13 +231,17 @@ pub struct Config {
     pub daemon: bool,
     /// Start of everything random.
     pub seed: u64,
-    /// Datagrams per instant (not supported yet).
+    /// Nothing that comes is looked at.
+    pub flood: bool,
+    /// Datagrams per instant; 0: one.
     pub pipeline: u8,
+    /// Client address and port change with every connection.
+    pub client_hop: bool,
     /// VLAN tags of every frame.
     pub vlan: Option<Vlan>,
     /// Tunnels: none, or one for each port.
     pub vxlans: Vec<Vxlan>,
-    /// Changed addresses (not supported yet).
+    /// Where the packets of a flood go, one after the other.
     pub change_dips: Vec<Addresses>,
     /// The file that `payload_file` names.
     payload_path: String,
@@ -250,6 +256,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Messages are datagrams.
+    pub fn is_udp(&self) -> bool {
+        self.protocol == Protocol::Udp
+    }
+
     /// Where `keyword` was given first.
     pub fn given(&self, keyword: &str) -> Option<&Place> {
         self.given.iter().find(|(name, _)| *name == keyword).map(|(_, place)| place)
@@ -337,6 +348,7 @@ impl Config {
             http_path: dperf_core::http::DEFAULT_PATH.to_owned(),
             http_post: false,
             fast_close: false,
+            disable_ack: false,
             retransmit_timeout_s: 2,
             tcp_rst: true,
             tos: 0,
@@ -354,7 +366,9 @@ impl Config {
             per_worker: false,
             daemon: false,
             seed: 1,
+            flood: false,
             pipeline: 0,
+            client_hop: false,
             vlan: None,
             vxlans: Vec::new(),
             change_dips: Vec::new(),

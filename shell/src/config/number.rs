@@ -63,7 +63,8 @@ pub(super) fn interval_us(text: &str) -> Result<u64, Complaint> {
             return Err(Complaint::new(why, "for example 10us, 6.25ms or 60s"));
         }
     };
-    within(text, decimal.times(factor, text, "a whole number of microseconds")?, &(0..=u64::MAX))
+    const YEAR_US: u64 = 365 * 86_400_000_000;
+    within(text, decimal.times(factor, text, "a whole number of microseconds")?, &(0..=YEAR_US))
 }
 
 /// A number in hexadecimal (`0x..`) or in digits.

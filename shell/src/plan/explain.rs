@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::Plan;
-use super::record::{LoadRecord, PlanRecord, distinct_cores};
+use super::load::LoadRecord;
+use super::record::{MessageRecord, PlanRecord, distinct_cores};
 use crate::config::{Config, Note};
 
 /// What `plan` means, for a person. It never looks at this machine.
@@ -16,16 +17,13 @@ pub fn explain(config: &Config, plan: &Plan, notes: &[Note]) -> String {
 }
 
 fn write_all(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
-    let message = &record.message;
     writeln!(
         text,
-        "{}: {} on {}, {} {} of {}",
+        "{}: {} on {}, {}",
         record.role,
         plural(record.workers.len(), "worker"),
         plural(distinct_cores(record), "core"),
-        message.form,
-        message.name,
-        plural(message.bytes as usize, "byte"),
+        message(&record.message),
     )?;
     settings(text, record)?;
     ports(text, record)?;
@@ -41,6 +39,19 @@ fn write_all(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
         writeln!(text, "\nNo port was opened: MAC addresses and MTU are assumed.")?;
     }
     Ok(())
+}
+
+/// `HTTP response of 500 bytes`.
+fn message(message: &MessageRecord) -> String {
+    let MessageRecord { name, form, bytes, bytes_per_worker } = message;
+    match (*form, bytes_per_worker.as_slice()) {
+        ("SYN", _) => format!("{form} {name}"),
+        (_, []) => format!("{form} {name} of {}", plural(*bytes as usize, "byte")),
+        (_, sizes) => {
+            let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+            format!("{form} {name} of {} bytes, by worker", sizes.join(", "))
+        }
+    }
 }
 
 fn settings(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
@@ -81,6 +92,9 @@ fn workers(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
         writeln!(text, "    clients  {}  ports {first} - {last}", worker.clients)?;
         let (first, last) = worker.listen;
         writeln!(text, "    servers  {}  ports {first} - {last}", worker.servers)?;
+        if !worker.destinations.is_empty() {
+            writeln!(text, "    packets  in turn to {}", worker.destinations)?;
+        }
         writeln!(text, "    tuples   {}", grouped(worker.tuples))?;
         if record.role == "client" {
             let open = match worker.cc {

@@ -28,19 +28,25 @@ impl Message {
     }
 }
 
-/// The message is filler without a form.
+/// Messages are filler without a form.
 pub(super) fn is_plain(config: &Config) -> bool {
-    !config.payload_file.is_empty() || (1..REQUEST_BYTES).contains(&size(config))
+    let plain = |size: &u32| (1..REQUEST_BYTES as u32).contains(size);
+    config.is_udp() || !config.payload_file.is_empty() || config.payload_sizes.iter().all(plain)
 }
 
-/// The message that `config` asks for.
-pub(super) fn build(config: &Config) -> Result<Message, ConfigError> {
+/// The messages that `config` asks for: one for all workers, or one for each.
+pub(super) fn build(config: &Config) -> Result<Vec<Message>, ConfigError> {
     if !config.payload_file.is_empty() {
-        return Ok(Message::whole(config.payload_file.clone()));
+        return Ok(vec![Message::whole(config.payload_file.clone())]);
     }
+    config.payload_sizes.iter().map(|size| of_size(config, *size as usize)).collect()
+}
+
+fn of_size(config: &Config, size: usize) -> Result<Message, ConfigError> {
     let mut message = match config.role {
-        Role::Client => request(config)?,
-        Role::Server => response(config)?,
+        _ if config.is_udp() => Message::whole(filler_of(size)),
+        Role::Client => request(config, size)?,
+        Role::Server => response(config, size)?,
     };
     if config.payload_random {
         message.head.resize(message.total_bytes as usize, b'a');
@@ -49,16 +55,21 @@ pub(super) fn build(config: &Config) -> Result<Message, ConfigError> {
     Ok(message)
 }
 
-fn size(config: &Config) -> usize {
-    config.payload_sizes.first().map_or(0, |size| *size as usize)
+/// Letters, and a newline at the end of more than one byte.
+fn filler_of(size: usize) -> Vec<u8> {
+    let mut bytes = vec![b'a'; size];
+    if let [_, .., last] = &mut bytes[..] {
+        *last = b'\n';
+    }
+    bytes
 }
 
-fn request(config: &Config) -> Result<Message, ConfigError> {
+fn request(config: &Config, size: usize) -> Result<Message, ConfigError> {
     let spec = RequestSpec {
         method: if config.http_post { Method::Post } else { Method::Get },
         path: &config.http_path,
         host: &config.http_host,
-        payload_size: size(config),
+        payload_size: size,
     };
     let mut bytes = vec![0; WRITTEN_BYTES];
     let written = write_request(&mut bytes, &spec).unwrap_or(WRITTEN_BYTES);
@@ -70,8 +81,8 @@ fn request(config: &Config) -> Result<Message, ConfigError> {
     Ok(Message::whole(bytes))
 }
 
-fn response(config: &Config) -> Result<Message, ConfigError> {
-    let (size, close) = (size(config), config.keepalive.is_none());
+fn response(config: &Config, size: usize) -> Result<Message, ConfigError> {
+    let close = config.keepalive.is_none();
     let mut bytes = vec![0; WRITTEN_BYTES];
     if let Some(written) = write_response(&mut bytes, size, close) {
         bytes.truncate(written);

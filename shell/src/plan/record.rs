@@ -7,18 +7,10 @@ use dperf_core::conn::{Chunk, Slot};
 use dperf_core::plan::Role;
 use serde::{Serialize, Serializer};
 
+use super::load::{LoadRecord, load};
 use super::message::is_plain;
 use super::{OwnedList, Plan, Split, Worker, settings};
 use crate::config::{Config, Note};
-
-/// What a frame takes on the wire beyond its bytes: preamble 8, FCS 4, gap 12.
-const WIRE_EXTRA_BYTES: u64 = 24;
-/// The shortest frame without its FCS.
-const FRAME_MIN_BYTES: u64 = 60;
-/// An answer is acknowledged by the next request, unless that is further away than this.
-const ACK_WAIT_US: u64 = 20_000;
-/// Bytes of options in a SYN.
-const SYN_OPTION_BYTES: u64 = 8;
 
 /// A plan in plain numbers.
 #[derive(Clone, Debug, Serialize)]
@@ -57,12 +49,15 @@ pub struct PlanRecord {
 /// What is sent.
 #[derive(Clone, Debug, Serialize)]
 pub struct MessageRecord {
-    /// `request` or `response`.
+    /// `request`, `response` or `flood`.
     pub name: &'static str,
-    /// `HTTP GET`, `HTTP POST`, `HTTP`, or `plain`: bytes without a form.
+    /// `HTTP GET`, `HTTP POST`, `HTTP`, `UDP`, `SYN`, or `plain`: bytes without a form.
     pub form: &'static str,
-    /// Its bytes.
+    /// Its bytes, of the first worker if they differ.
     pub bytes: u32,
+    /// Its bytes of each worker, if they differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bytes_per_worker: Vec<u32>,
 }
 
 /// A port.
@@ -103,6 +98,9 @@ pub struct WorkerRecord {
     pub servers: String,
     /// Server ports: first and last.
     pub listen: (u16, u16),
+    /// Where its packets go in turn, if not to the servers.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub destinations: String,
     /// Different connections.
     pub tuples: u64,
     /// Connections opened a second.
@@ -126,21 +124,6 @@ pub struct TimeRecord {
     pub all_open_s: Option<u64>,
     /// End of traffic.
     pub end_s: u64,
-}
-
-/// A client's load once the ramp is over, if every request is answered at once.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct LoadRecord {
-    /// Connections opened a second.
-    pub connections_per_s: f64,
-    /// Requests sent a second.
-    pub requests_per_s: f64,
-    /// Packets sent a second.
-    pub tx_packets_per_s: f64,
-    /// Packets received a second.
-    pub rx_packets_per_s: f64,
-    /// Bits sent a second, as they occupy the wire.
-    pub tx_wire_bits_per_s: f64,
 }
 
 fn as_map<S: Serializer>(
@@ -198,8 +181,21 @@ fn message(config: &Config, plan: &Plan) -> MessageRecord {
         (Role::Client, true) => ("request", "HTTP POST"),
         (Role::Server, _) => ("response", "HTTP"),
     };
-    let form = if is_plain(config) { "plain" } else { http };
-    MessageRecord { name, form, bytes: plan.message.total_bytes }
+    let mut sizes: Vec<u32> = plan.messages.iter().map(|message| message.total_bytes).collect();
+    let (name, form) = match (config.is_udp(), config.flood) {
+        (false, true) => {
+            sizes = vec![0];
+            ("flood", "SYN")
+        }
+        (true, true) => ("flood", "UDP"),
+        (true, false) => (name, "UDP"),
+        (false, false) => (name, if is_plain(config) { "plain" } else { http }),
+    };
+    let bytes = sizes[0];
+    if sizes.len() == 1 {
+        sizes.clear();
+    }
+    MessageRecord { name, form, bytes, bytes_per_worker: sizes }
 }
 
 fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
@@ -248,6 +244,7 @@ fn worker(worker: &Worker) -> WorkerRecord {
         client_ports: ends(worker.core.client_ports),
         servers: worker.servers.ranges(),
         listen: ends(worker.core.listen),
+        destinations: OwnedList::new(worker.destinations.clone()).ranges(),
         tuples: worker.tuples,
         cps: worker.core.pace.cps,
         cc: worker.core.pace.cc,
@@ -259,27 +256,6 @@ fn worker(worker: &Worker) -> WorkerRecord {
 /// Cores that have a worker, each once.
 pub(super) fn distinct_cores(record: &PlanRecord) -> usize {
     record.workers.iter().map(|worker| worker.cpu).collect::<BTreeSet<_>>().len()
-}
-
-/// Connections and requests a second; `None` if they depend on the other side.
-fn rates(config: &Config) -> Option<(f64, f64)> {
-    let cps = config.cps as f64;
-    let Some(keepalive) = config.keepalive else {
-        return Some((cps, cps));
-    };
-    let interval_s = keepalive.interval_us as f64 / 1e6;
-    if interval_s == 0.0 {
-        return None;
-    }
-    match (config.cc as f64, f64::from(keepalive.requests)) {
-        (0.0, 0.0) => None,
-        (cc, 0.0) => Some((0.0, cc / interval_s)),
-        (0.0, requests) => Some((cps, cps * requests)),
-        (cc, requests) => {
-            let connections = cps.min(cc / (interval_s * requests));
-            Some((connections, connections * requests))
-        }
-    }
 }
 
 /// When as many connections have been opened as `cc` asks for.
@@ -298,32 +274,4 @@ fn all_open_s(config: &Config) -> Option<u64> {
         }
     }
     Some(ramp + (config.cc - opened).div_ceil(cps))
-}
-
-fn load(config: &Config, plan: &Plan) -> Option<LoadRecord> {
-    if config.role == Role::Server {
-        return None;
-    }
-    let (connections, requests) = rates(config)?;
-    let around = u64::from(config.added_to_frames());
-    let head = 14 + around + if config.is_ipv6() { 40 } else { 20 } + 20;
-    let wire_bits = |frame: u64| (frame.max(FRAME_MIN_BYTES) + WIRE_EXTRA_BYTES) as f64 * 8.0;
-    let spaced = config.keepalive.is_some_and(|keepalive| keepalive.interval_us > ACK_WAIT_US);
-    let acks = if spaced { (requests - connections).max(0.0) } else { 0.0 };
-    // Who closes a kept connection acknowledges the other's FIN as well.
-    let last_acks = match (config.keepalive, config.fast_close) {
-        (Some(_), false) => connections,
-        _ => 0.0,
-    };
-    let answers_to_close = if config.fast_close { 0.0 } else { connections };
-    let request_bits = wire_bits(head + u64::from(plan.message.total_bytes));
-    let syn_bits = connections * wire_bits(head + SYN_OPTION_BYTES);
-    let bare = connections + acks + last_acks;
-    Some(LoadRecord {
-        connections_per_s: connections,
-        requests_per_s: requests,
-        tx_packets_per_s: connections + requests + bare,
-        rx_packets_per_s: connections + requests + answers_to_close,
-        tx_wire_bits_per_s: syn_bits + requests * request_bits + bare * wire_bits(head),
-    })
 }

@@ -61,10 +61,19 @@ fn load(config: &Config) -> Vec<Setting> {
         ("cps", config.cps.to_string()),
         ("cc", or_none(config.cc, "no limit")),
         ("keepalive", config.keepalive.map_or_else(|| switch(false), keepalive)),
+        ("flood", switch(config.flood)),
+        ("pipeline", or_none(config.pipeline.into(), "1")),
+        ("client_hop", switch(config.client_hop)),
+        ("change_dip", destinations(config)),
         ("launch_num", or_none(config.launch_num.into(), "chosen per worker")),
         ("slow_start", seconds(config.slow_start_s)),
         ("wait", seconds(config.wait_s)),
     ]
+}
+
+fn destinations(config: &Config) -> String {
+    let count: usize = config.change_dips.iter().map(|line| line.list.len()).sum();
+    or_none(count as u64, "none")
 }
 
 fn keepalive(keepalive: Keepalive) -> String {
@@ -105,6 +114,7 @@ fn tcp(config: &Config) -> Vec<Setting> {
         ("retransmit_timeout", seconds(config.retransmit_timeout_s)),
         ("tcp_rst", switch(config.tcp_rst)),
         ("fast_close", switch(config.fast_close)),
+        ("disable_ack", switch(config.disable_ack)),
     ]
 }
 

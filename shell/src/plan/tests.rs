@@ -252,7 +252,8 @@ fn over_ipv6(text: &str) -> String {
 fn message(text: &str) -> (Messages, usize, Vec<u8>) {
     let plan = plan(text).unwrap();
     let core = plan.workers[0].core;
-    (core.messages, plan.message.total_bytes as usize, plan.message.head)
+    let message = plan.messages[0].clone();
+    (core.messages, message.total_bytes as usize, message.head)
 }
 
 #[test]
@@ -286,6 +287,77 @@ fn find(text: &[u8], part: &[u8]) -> bool {
 }
 
 #[test]
+fn datagrams_are_filler_or_the_file() {
+    let ours = |lines: &str| message(&client("0", 1, &format!("cps 1\nprotocol udp\n{lines}")));
+    let theirs = |lines: &str| message(&server("0", 1, &format!("protocol udp\n{lines}")));
+    for of in [&ours as &dyn Fn(&str) -> _, &theirs] {
+        assert_eq!(of(""), (Messages::Raw, 0, Vec::new()));
+        assert_eq!(of("payload_size 1"), (Messages::Raw, 1, b"a".to_vec()));
+        assert_eq!(of("payload_size 4"), (Messages::Raw, 4, b"aaa\n".to_vec()));
+        for size in [85, 100, 1472] {
+            let (form, bytes, head) = of(&format!("payload_size {size}"));
+            assert_eq!((form, bytes, head.len()), (Messages::Raw, size, size));
+            assert!(head[..size - 1].iter().all(|byte| *byte == b'a') && head[size - 1] == b'\n');
+        }
+        let random = of("payload_random\npayload_size 300").2;
+        assert!(random[..299].iter().any(|byte| *byte != b'a') && random[299] == b'\n');
+    }
+    let file = std::env::temp_dir().join(format!("datagram-{}", std::process::id()));
+    std::fs::write(&file, [0, 1, 0, 255]).unwrap();
+    let (_, bytes, head) = ours(&format!("payload_file {}", file.display()));
+    std::fs::remove_file(file).unwrap();
+    assert_eq!((bytes, head), (4, vec![0, 1, 0, 255]));
+}
+
+#[test]
+fn a_server_may_have_a_message_for_each_core() {
+    let plan = plan(&server("0 1 2", 3, "payload_size 100 2000000 300")).unwrap();
+    let sizes: Vec<u32> =
+        plan.lend().iter().map(|worker| worker.core.payload.total_bytes).collect();
+    assert_eq!(sizes, [100, 2_000_000, 300]);
+    let read = config(&server("0 1", 2, "payload_size 100 300"));
+    let planned = Plan::assumed(&read.config).unwrap();
+    let text = super::explain(&read.config, &planned, &read.notes);
+    assert!(text.contains("HTTP response of 100, 300 bytes, by worker"), "{text}");
+    let record = PlanRecord::new(&read.config, &planned, &read.notes);
+    let json = serde_json::to_value(&record).unwrap();
+    assert_eq!(json["message"]["bytes_per_worker"], serde_json::json!([100, 300]));
+}
+
+#[test]
+fn destinations_are_dealt_to_the_workers() {
+    let lines = "cps 9\nflood\nchange_dip 10.9.0.1 2 4\nchange_dip 10.9.1.1 1 1";
+    let plan = plan(&client("0 1", 2, lines)).unwrap().lend();
+    let texts = |worker: &WorkerPlan| -> Vec<String> {
+        worker.core.destinations.iter().map(IpAddr::to_string).collect()
+    };
+    assert_eq!(texts(&plan[0]), ["10.9.0.1", "10.9.0.5", "10.9.1.1"]);
+    assert_eq!(texts(&plan[1]), ["10.9.0.3", "10.9.0.7"]);
+}
+
+/// What a load that is no connection comes to, a second.
+#[test]
+fn datagrams_and_floods_have_their_own_load() {
+    let load = |lines: &str| {
+        let read = config(&client("0", 1, lines));
+        let plan = Plan::assumed(&read.config).unwrap();
+        let json = serde_json::to_value(PlanRecord::new(&read.config, &plan, &read.notes)).unwrap();
+        let load = &json["load"];
+        let of = |name: &str| load[name].as_f64().unwrap();
+        (of("tx_packets_per_s"), of("rx_packets_per_s"), of("tx_wire_bits_per_s"))
+    };
+    // 14 + 20 + 8 + 58 bytes, and 24 around them.
+    let udp = "protocol udp\npayload_size 58\n";
+    assert_eq!(load(&format!("{udp}cps 10")), (10.0, 10.0, 9_920.0));
+    let kept = format!("{udp}cps 10\ncc 3\nkeepalive 1ms");
+    assert_eq!(load(&kept), (3000.0, 3000.0, 2_976_000.0));
+    assert_eq!(load(&format!("{kept}\nflood\npipeline 5")).0, 15_000.0);
+    // 14 + 20 + 20 + 8 bytes.
+    assert_eq!(load("cps 10\nflood"), (10.0, 0.0, 6_880.0));
+    assert_eq!(load("cps 10\ncc 2\nkeepalive 100us\nflood").0, 20_000.0);
+}
+
+#[test]
 fn random_filler_depends_on_the_seed_alone() {
     let filler = |lines: &str| message(&server("0", 1, &format!("payload_random\n{lines}"))).2;
     let one = filler("payload_size 100k");
@@ -295,6 +367,8 @@ fn random_filler_depends_on_the_seed_alone() {
     assert!(one[85..99_999].iter().all(u8::is_ascii_lowercase));
     let letters: HashSet<u8> = one[85..].iter().copied().collect();
     assert!(letters.len() >= 26);
+    let long = filler("payload_size 17m");
+    assert!(long.len() == 17_000_000 && long[85..].iter().any(|byte| *byte != b'a'));
     let get = message(&client("0", 1, "cps 1\npayload_random\npayload_size 200")).2;
     let plain = message(&client("0", 1, "cps 1\npayload_size 200")).2;
     let pad = plain.windows(5).position(|window| window == b"Pad: ").unwrap() + 5;

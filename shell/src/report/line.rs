@@ -13,7 +13,8 @@ pub(super) fn interval(sample: &Sample<'_>) -> String {
         (u128::from(sample.counts.get(count)) * 1_000_000_000 / u128::from(sample.span_ns.max(1)))
             as u64
     };
-    let errors = sample.counts.get(Count::SkErr) + sample.counts.get(Count::HttpErr);
+    let faults = [Count::SkErr, Count::HttpErr, Count::UdpRt];
+    let errors: u64 = faults.map(|count| sample.counts.get(count)).iter().sum();
     let rtt = match (sample.role.role(), sample.rtt_us) {
         (Role::Client, Some(rtt)) => format!("   rtt {rtt:.1} us"),
         _ => String::new(),
@@ -24,11 +25,20 @@ pub(super) fn interval(sample: &Sample<'_>) -> String {
         sample.second,
         sample.role.name(),
         grouped(per_second(Count::SkOpen)),
-        grouped(per_second(Count::Http2xx) + per_second(Count::TcpRsp)),
+        grouped(answers(sample).into_iter().map(per_second).sum()),
         grouped(per_second(Count::PktRx)),
         grouped(per_second(Count::PktTx)),
         grouped(sample.open),
     )
+}
+
+/// What counts answers: received by a client, sent by a server.
+fn answers(sample: &Sample<'_>) -> Vec<Count> {
+    match (sample.role.config().is_udp(), sample.role.role()) {
+        (false, _) => vec![Count::Http2xx, Count::TcpRsp],
+        (true, Role::Client) => vec![Count::UdpRx],
+        (true, Role::Server) => vec![Count::UdpTx],
+    }
 }
 
 /// The totals of one role.
@@ -41,7 +51,7 @@ pub(super) fn last(sample: &Sample<'_>, target: Option<Target>) -> String {
         "\n{} total: {} connections, {} responses, {} packets in, {} out, {} failed{met}\n",
         sample.role.name(),
         n(Count::SkOpen),
-        grouped(sample.counts.get(Count::Http2xx) + sample.counts.get(Count::TcpRsp)),
+        grouped(answers(sample).into_iter().map(|count| sample.counts.get(count)).sum()),
         n(Count::PktRx),
         n(Count::PktTx),
         n(Count::SkErr),

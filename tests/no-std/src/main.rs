@@ -18,7 +18,7 @@ use dperf_core::http::{RequestSpec, ResponseSpec, write_request, write_response_
 use dperf_core::exception::Closed;
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Encap, Messages, PacePlan, Payload, PortRange, Role,
-    number,
+    Transport, number,
 };
 use dperf_core::stats::{Count, Page, Reader};
 use dperf_core::steer::Steering;
@@ -105,14 +105,20 @@ fn plan<'m>(role: Role, lists: [AddressList<'m>; 2], payload: Payload<'m>) -> Co
         tos: 0,
         mss: 1460,
         send_window: 16,
+        transport: Transport::Tcp,
         payload,
         messages: Messages::HttpGet,
         keepalive: None,
         pace: PacePlan { cps: 10_000, cc: 0, launch: 1, slow_start_s: 0, wait_s: 0 },
+        flood: false,
+        pipeline: 1,
+        client_hop: false,
+        destinations: &[],
         retransmit_timeout_us: 200_000,
         idle_timeout_us: 1_000_000,
         tcp_rst: true,
         fast_close: false,
+        disable_ack: false,
         seed: 1,
     }
 }

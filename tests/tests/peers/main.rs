@@ -12,6 +12,7 @@ mod manners;
 mod net;
 mod over_ipv6;
 mod over_two_ports;
+mod over_udp;
 mod over_xdp;
 mod through_a_router;
 mod through_a_tunnel;

@@ -3,8 +3,8 @@
 use dperf_core::plan::Role;
 
 use super::{Done, note};
+use crate::config::Config;
 use crate::config::error::Note;
-use crate::config::{Config, Protocol};
 
 /// Connections opened a second when only their number is asked for.
 const DEFAULT_CPS: u64 = 1000;
@@ -21,7 +21,7 @@ pub(super) fn keepalive(config: &mut Config) -> Done {
         return Err(config.refuse("cc", "it needs keepalive, or connections close at once", hint));
     }
     let at_once = config.keepalive.is_some_and(|keepalive| keepalive.interval_us == 0);
-    if config.given("flood").is_some() && at_once {
+    if config.flood && at_once {
         let why = "flood does not wait for answers, so the interval cannot be 0";
         return Err(config.refuse("keepalive", why, "give an interval such as 1ms"));
     }
@@ -35,10 +35,10 @@ pub(super) fn pipeline(config: &Config) -> Done {
     let Some(keepalive) = config.keepalive else {
         return Err(config.refuse("pipeline", "it needs keepalive", "add: keepalive 0us"));
     };
-    if config.protocol != Protocol::Udp {
+    if !config.is_udp() {
         return Err(config.refuse("pipeline", "it needs protocol udp", "remove the line"));
     }
-    if keepalive.interval_us > 0 && config.given("flood").is_none() {
+    if keepalive.interval_us > 0 && !config.flood {
         let why = "it needs keepalive 0us, or flood";
         return Err(config.refuse("pipeline", why, "add: flood"));
     }
@@ -55,20 +55,6 @@ pub(super) fn ramp(config: &mut Config, notes: &mut Vec<Note>) {
     if ramp < 10 {
         let text = format!("slow_start {ramp} is less than dperf allows, 10");
         note(config, notes, "slow_start", text);
-    }
-}
-
-/// A retransmission time-out can double three times on the clock of a connection.
-pub(super) fn timeout(config: &mut Config, notes: &mut Vec<Note>) {
-    const LONGEST_S: u32 = 125;
-    let asked = config.retransmit_timeout_s;
-    if asked > LONGEST_S {
-        config.retransmit_timeout_s = LONGEST_S;
-        let text = format!(
-            "retransmit_timeout: {asked} s is taken as {LONGEST_S} s, since it doubles with each \
-             retransmission; dperf's stays the same"
-        );
-        note(config, notes, "retransmit_timeout", text);
     }
 }
 

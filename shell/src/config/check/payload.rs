@@ -36,6 +36,9 @@ fn counts(config: &Config) -> Done {
 
 /// All sizes are HTTP, or none is.
 fn kinds(config: &Config) -> Done {
+    if config.is_udp() {
+        return Ok(());
+    }
     let plain = |size: &u32| (1..REQUEST_BYTES as u32).contains(size);
     let plains = config.payload_sizes.iter().filter(|size| plain(size)).count();
     if plains != 0 && plains != config.payload_sizes.len() {
@@ -57,7 +60,7 @@ fn one_packet(config: &Config) -> u32 {
 fn sizes(config: &Config, notes: &mut Vec<Note>) -> Done {
     let most = one_packet(config);
     let size = config.payload_sizes.iter().copied().max().unwrap_or(0);
-    let endless = config.role == Role::Server && config.protocol != Protocol::Udp;
+    let endless = config.role == Role::Server && !config.is_udp();
     if size > most && !endless {
         let why = format!("{size} bytes are more than fit one packet, {most}");
         let hint = match config.role {
@@ -70,7 +73,7 @@ fn sizes(config: &Config, notes: &mut Vec<Note>) -> Done {
         let text = format!("{size} bytes are sent exactly; dperf rounds up to whole segments");
         note(config, notes, "payload_size", text);
     }
-    let get = config.role == Role::Client && !config.http_post;
+    let get = config.role == Role::Client && !config.http_post && !config.is_udp() && !config.flood;
     if get && size > REQUEST_BYTES as u32 {
         let text = format!("a GET of {size} bytes is sent exactly; dperf sends {}", size - 1);
         note(config, notes, "payload_size", text);

@@ -212,11 +212,14 @@ fn meaning(read: &Read, plan: &Plan) -> String {
     let ports: Vec<_> =
         config.ports.iter().map(|p| (&p.name, p.local, p.gateway, p.gateway_mac)).collect();
     let exception = config.exception.as_ref().map(|way| (way.kind, &way.name));
-    let workers: Vec<_> =
-        plan.workers.iter().map(|w| (&w.name, w.cpu, &w.clients, &w.servers, w.core)).collect();
+    let workers: Vec<_> = plan
+        .workers
+        .iter()
+        .map(|w| (&w.name, w.cpu, &w.clients, &w.servers, &w.destinations, w.core))
+        .collect();
     let machine = (&config.socket_mem, config.simd512, config.dpdk_log_level, &config.eal);
     let output = (config.quiet, config.clear_screen, config.duration_s, config.mtu);
-    format!("{ports:?} {exception:?} {workers:?} {machine:?} {output:?} {:?}", plan.message)
+    format!("{ports:?} {exception:?} {workers:?} {machine:?} {output:?} {:?}", plan.messages)
 }
 
 fn hash(text: &str) -> u64 {

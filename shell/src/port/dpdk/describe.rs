@@ -53,6 +53,18 @@ pub(super) fn calls_peer(device: &str) -> bool {
     memif || vhost_user && !device.contains("server=1") && !device.contains("path=/dev/")
 }
 
+/// Why DPDK made no device of these words, as far as they tell.
+pub(super) fn refused(device: &str) -> String {
+    let word = |name: &str| device.split(',').find_map(|word| word.strip_prefix(name));
+    match (word("role="), word("socket-abstract="), word("socket=")) {
+        (Some("server"), Some("no"), Some(path)) if std::path::Path::new(path).exists() => format!(
+            "{path} is there already: another program listens there, or was killed and left it \
+             behind: remove it, or leave socket-abstract=no out"
+        ),
+        _ => "no such device, or not with these arguments".to_owned(),
+    }
+}
+
 /// Why a PCI address has no port, as far as the kernel can tell.
 pub(super) fn no_such_nic(address: &str) -> anyhow::Error {
     let device = std::path::Path::new("/sys/bus/pci/devices").join(address);
@@ -70,5 +82,24 @@ pub(super) fn no_such_nic(address: &str) -> anyhow::Error {
         Some(kernel) => anyhow!(
             "the kernel's driver {kernel} holds it: dpdk-devbind.py --bind=vfio-pci {address}"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused;
+
+    #[test]
+    fn a_socket_that_was_left_behind_is_named() {
+        let memif = |rest: &str| refused(&format!("net_memif0,{rest}"));
+        let left = memif("role=server,socket=/proc/self/exe,socket-abstract=no");
+        assert!(left.contains("/proc/self/exe") && left.contains("remove it"), "{left}");
+        for other in [
+            "role=server,socket=/nonexistent,socket-abstract=no",
+            "role=server,socket=/proc/self/exe",
+            "role=banana",
+        ] {
+            assert!(memif(other).starts_with("no such device"), "{other}");
+        }
     }
 }

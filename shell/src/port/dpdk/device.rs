@@ -129,7 +129,7 @@ impl Device {
                 if rc != 0 && describe::calls_peer(device) {
                     return Err(NoPeer.into());
                 }
-                ensure!(rc == 0, "no such device, or not with these arguments");
+                ensure!(rc == 0, describe::refused(device));
                 probed = true;
                 port_named(&name)?.context("the device has no Ethernet port")?
             }

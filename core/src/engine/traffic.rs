@@ -1,0 +1,190 @@
+//! What differs when the load is no TCP that is followed: UDP, and floods. Decided once, when the
+//! engine is built.
+
+use core::net::IpAddr;
+
+use super::{Engine, arm, count_sent, place_in, queue, turned};
+use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
+use crate::frame::Frame;
+use crate::host::Verdict;
+use crate::parse::Parsed;
+use crate::plan::{CorePlan, Role, Transport};
+use crate::stats::Count;
+use crate::template::{Endpoints, Pair};
+use crate::time::{Instant, Stamp};
+use crate::udp::Udp;
+use crate::wire::checksum::sum;
+
+/// What the load is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Traffic {
+    /// TCP, followed from SYN to FIN.
+    Tcp,
+    /// SYN, again and again.
+    SynFlood,
+    /// Datagrams.
+    Udp(Udp),
+}
+
+/// What happens to a connection of such a load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Event {
+    /// It is opened; its slot was described with its tuple.
+    Open,
+    /// A datagram came.
+    Datagram,
+    /// It came out of this wheel.
+    Wheel(Wheel),
+    /// Its turn in the ready list has come.
+    Ready,
+    /// The run ends.
+    Drain,
+}
+
+impl Traffic {
+    /// The load of `plan`.
+    pub(super) fn of(plan: &CorePlan<'_>) -> Traffic {
+        match (plan.transport, plan.flood && plan.role == Role::Client) {
+            (Transport::Udp, _) => Traffic::Udp(Udp::new(plan)),
+            (Transport::Tcp, true) => Traffic::SynFlood,
+            (Transport::Tcp, false) => Traffic::Tcp,
+        }
+    }
+
+    /// TCP that is followed.
+    #[inline]
+    pub(super) fn is_tcp(&self) -> bool {
+        matches!(self, Traffic::Tcp)
+    }
+
+    /// Datagrams.
+    #[inline]
+    pub(super) fn is_udp(&self) -> bool {
+        matches!(self, Traffic::Udp(_))
+    }
+}
+
+impl Engine<'_> {
+    /// First pass over a burst where the load is UDP.
+    #[inline(never)]
+    pub(super) fn look_at_datagrams(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        for (frame, parsed) in frames.iter().zip(parsed) {
+            self.look_closer(frame, parsed);
+        }
+    }
+
+    /// A datagram of a known tuple. A server keeps nothing of it: the answer is written over it.
+    #[inline]
+    pub(super) fn on_udp(&mut self, frame: &mut Frame, id: SlotId, now: Instant) -> Verdict {
+        self.tcp.stats.inc(Count::UdpRx);
+        let answered = match self.plan.role {
+            Role::Client => self.happen(id, Event::Datagram, frame, now),
+            Role::Server => turned(frame).is_some_and(|ends| self.write_datagram(frame, &ends)),
+        };
+        if answered { Verdict::Send } else { Verdict::Done }
+    }
+
+    /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.
+    #[inline]
+    pub(super) fn happen(
+        &mut self,
+        id: SlotId,
+        event: Event,
+        frame: &mut Frame,
+        now: Instant,
+    ) -> bool {
+        let stamp = self.stamp(now);
+        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
+        if event == Event::Open && slot.tuple_sum == 0 {
+            slot.tuple_sum = Endpoints::of(&self.plan, slot).computed().sum();
+        } else if event == Event::Ready {
+            slot.flags.remove(SlotFlags::READY);
+        } else if let Event::Wheel(wheel) = event {
+            slot.flags.remove(place_in(wheel));
+        }
+        if let Traffic::Udp(udp) = &mut self.traffic {
+            udp.draining = self.tcp.draining;
+            let stats = &mut self.tcp.stats;
+            let goes = match event {
+                Event::Open => udp.open(slot, stats, stamp),
+                Event::Datagram => udp.on_datagram(slot, stats, stamp),
+                Event::Wheel(_) if rings(slot, stamp) => udp.on_timer(slot, stats, stamp),
+                Event::Wheel(_) => false,
+                Event::Ready => udp.ready(slot, stats),
+                Event::Drain => udp.drain(slot, stats, stamp),
+            };
+            arm(&mut self.timers, id, slot, (stamp, now));
+            if udp.wants_more(slot) {
+                queue(id, slot, &mut self.ready);
+            }
+            let ends = Endpoints::of(&self.plan, slot);
+            return goes && self.write_datagram(frame, &ends);
+        }
+        let syn = match event {
+            Event::Open => Some(self.tcp.flood_open(slot, stamp)),
+            Event::Wheel(_) | Event::Ready if rings(slot, stamp) => {
+                self.tcp.flood_again(slot, stamp)
+            }
+            Event::Drain => self.tcp.flood_drain(slot),
+            _ => None,
+        };
+        arm(&mut self.timers, id, slot, (stamp, now));
+        if rings(slot, stamp) {
+            queue(id, slot, &mut self.ready);
+        }
+        let Some(syn) = syn else { return false };
+        let ends = Endpoints::of(&self.plan, slot);
+        let ends = self.redirected(ends);
+        let written = self.template.stamp_between(&ends, frame, &syn);
+        if written {
+            count_sent(&syn, &mut self.tcp.stats);
+        }
+        written
+    }
+
+    /// Writes one datagram with our message into `frame` and counts it; false if it does not fit.
+    #[inline]
+    fn write_datagram(&mut self, frame: &mut Frame, ends: &Endpoints) -> bool {
+        let ends = self.redirected(*ends);
+        let (at, message) = (self.template.udp_header_bytes(), self.plan.payload);
+        let end = at + message.total_bytes as usize;
+        let Some(room) = frame.buffer_mut().get_mut(at..end) else { return false };
+        let Some((head, filler)) = room.split_at_mut_checked(message.head.len()) else {
+            return false;
+        };
+        head.copy_from_slice(message.head);
+        filler.fill(b'a');
+        let message_sum = if filler.is_empty() { self.message_sum } else { sum(room) };
+        let written =
+            self.template.stamp_udp(frame, &ends, message.total_bytes as u16, message_sum);
+        self.tcp.stats.add(Count::UdpTx, u64::from(written));
+        written
+    }
+
+    /// The ends of a flood's packet: each goes to the next of the configured destinations, if there
+    /// are any.
+    #[inline]
+    fn redirected(&mut self, ends: Endpoints) -> Endpoints {
+        let Some(first) = self.plan.destinations.first() else { return ends };
+        let next = self.plan.destinations.get(self.destination).unwrap_or(first);
+        self.destination += 1;
+        if self.destination >= self.plan.destinations.len() {
+            self.destination = 0;
+        }
+        match (ends, next) {
+            (Endpoints::V4(ends), IpAddr::V4(to)) => {
+                Endpoints::V4(Pair::new(ends.local, (to.octets(), ends.remote.1)))
+            }
+            (Endpoints::V6(ends), IpAddr::V6(to)) => {
+                Endpoints::V6(Pair::new(ends.local, (to.octets(), ends.remote.1)))
+            }
+            (ends, _) => ends,
+        }
+    }
+}
+
+/// The slot's timer is due.
+#[inline]
+fn rings(slot: &Slot, now: Stamp) -> bool {
+    slot.timer != Timer::None && now.reached(slot.due)
+}

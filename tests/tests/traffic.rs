@@ -1,0 +1,468 @@
+//! Loads other than short connections: datagrams, floods, hops and paces, each told by what crossed
+//! a simulated wire and by the counters of both sides.
+
+use std::collections::{BTreeMap, HashSet};
+
+use dperf_core::plan::{Messages, Transport};
+use dperf_core::stats::Count;
+use dperf_tests::scenario::{MICRO, MILLI, SECOND, Scenario, Travel};
+use dperf_tests::sim::{self, Report};
+use dperf_tests::storm::Storm;
+use dperf_tests::wire::Conditions;
+use dperf_tests::{laws, pcap, reference};
+
+/// Runs the scenario, checks the laws, and keeps what crossed the wire.
+fn run(scenario: &Scenario) -> Report {
+    let report = sim::run_kept(scenario, true, |_| {});
+    if let Err(broken) = laws::check(scenario, &report) {
+        panic!("seed {}: {scenario:?}\n{broken}\n{:?}", scenario.seed, report.machines);
+    }
+    report
+}
+
+fn client(report: &Report, count: Count) -> u64 {
+    report.machines[0].counts.get(count)
+}
+
+fn server(report: &Report, count: Count) -> u64 {
+    report.machines[1].counts.get(count)
+}
+
+/// The octets of an address, and a port.
+type End = (Vec<u8>, u16);
+
+/// A packet of load that the client sent.
+struct Seen {
+    at: u64,
+    /// Client address and port.
+    from: End,
+    /// Server address and port.
+    to: End,
+    payload: Vec<u8>,
+}
+
+/// What the client sent, in order.
+fn sent(report: &Report) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    for (at, frame) in pcap::frames(report.capture.as_deref().expect("kept")) {
+        // The client's MAC address ends with 1 and the pair.
+        if frame[10] != 1 {
+            continue;
+        }
+        let Some((l4, end)) = reference::datagram_of(frame).or(reference::segment_of(frame)) else {
+            continue;
+        };
+        let port = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+        let ips = if frame[12..14] == [8, 0] { (26..30, 30..34) } else { (22..38, 38..54) };
+        let header = if reference::is_tcp(frame) { 20 } else { 8 };
+        seen.push(Seen {
+            at,
+            from: (frame[ips.0].to_vec(), port(l4)),
+            to: (frame[ips.1].to_vec(), port(l4 + 2)),
+            payload: frame[l4 + header..end].to_vec(),
+        });
+    }
+    seen
+}
+
+fn lossy(loss: u32) -> Conditions {
+    Conditions { loss, ..Conditions::CABLE }
+}
+
+#[test]
+fn a_datagram_is_answered_by_one() {
+    for ipv6 in [false, true] {
+        for bytes in [0, 1, 64, 1452] {
+            let scenario = Scenario {
+                ipv6,
+                request_bytes: bytes,
+                response_bytes: 1452 - bytes,
+                ..Scenario::datagrams(1)
+            };
+            let report = run(&scenario);
+            let opened = client(&report, Count::SkOpen);
+            assert!((1990..=2001).contains(&opened), "{opened}");
+            assert_eq!(client(&report, Count::UdpTx), opened);
+            assert_eq!(client(&report, Count::UdpRx), opened);
+            assert_eq!(client(&report, Count::RttCount), opened);
+            // The cable is 5 us long, each way; a turn takes half of one.
+            let rtt = client(&report, Count::RttUnits) * 512 / opened;
+            assert!((10_000..13_000).contains(&rtt), "{rtt} ns");
+            assert!(sent(&report).iter().all(|seen| seen.payload.len() == bytes as usize));
+        }
+    }
+}
+
+/// Tags and tunnels carry datagrams as they carry segments.
+#[test]
+fn datagrams_travel_in_tags_and_tunnels() {
+    for travel in [Travel::Vlan, Travel::Qinq, Travel::Vxlan] {
+        for ipv6 in [false, true] {
+            let scenario = Scenario { travel, ipv6, ..Scenario::datagrams(15) };
+            let report = run(&scenario);
+            let opened = client(&report, Count::SkOpen);
+            assert!(opened > 1900 && client(&report, Count::RttCount) == opened);
+        }
+    }
+}
+
+#[test]
+fn every_datagram_is_answered_or_counted_as_lost() {
+    for loss in [10_000, 200_000, 1_000_000] {
+        let slow = Scenario { retransmit_us: 50_000, ..Scenario::datagrams(2) };
+        let once = Scenario { network: lossy(loss), cps: 20_000, ..slow.clone() };
+        let kept = Scenario { keepalive: Some((1_000, 20)), cps: 2_000, ..once.clone() };
+        let row = Scenario {
+            keepalive: Some((0, 0)),
+            pipeline: 4,
+            cc: 5,
+            duration: 300 * MILLI,
+            ..once.clone()
+        };
+        for scenario in [once, kept, row] {
+            let report = run(&scenario);
+            let lost = report.machines[0].fates.lost + report.machines[1].fates.lost;
+            assert!(lost > 0 && client(&report, Count::UdpRt) == lost, "{loss}: {lost}");
+        }
+    }
+}
+
+/// A wire that damages: nothing damaged is taken for an answer, nothing is answered twice.
+#[test]
+fn damage_and_doubles_are_seen() {
+    let network = Conditions { damage: 50_000, duplicate: 50_000, ..Conditions::CABLE };
+    for ipv6 in [false, true] {
+        let report = run(&Scenario { network, ipv6, ..Scenario::datagrams(3) });
+        let [client, server] = [&report.machines[0], &report.machines[1]];
+        let bad = |machine: &sim::Outcome| machine.counts.get(Count::BadRx);
+        assert!(bad(client) > 20 && bad(server) > 20);
+        assert!(client.counts.get(Count::UdpDrop) > 50);
+        let answered = client.counts.get(Count::RttCount);
+        assert_eq!(answered + client.counts.get(Count::UdpRt), client.counts.get(Count::UdpTx));
+    }
+}
+
+/// Bad weather hurts nobody but the datagrams it hits: whatever was sent is answered or lost.
+#[test]
+fn a_storm_of_datagrams_is_counted() {
+    for seed in 0..20 {
+        let scenario = Scenario {
+            // (A row that goes on with each answer would grow with each doubled one.)
+            keepalive: [None, Some((2_000, 5)), Some((30_000, 3))][seed as usize % 3],
+            ipv6: seed % 2 == 1,
+            cps: 5_000,
+            duration: 60 * MILLI,
+            retransmit_us: 20_000,
+            network: Conditions { delay: 20_000, ..Conditions::CABLE },
+            ..Scenario::datagrams(seed)
+        };
+        let mut storm = Storm::new(seed);
+        let report = sim::run_with(&scenario, |sim| {
+            if sim.now() < scenario.duration && sim.steps() % 4 == 0 {
+                storm.throw(&mut sim.wire());
+            }
+        });
+        if let Err(broken) = laws::check(&scenario, &report) {
+            panic!("seed {seed}: {scenario:?}\n{broken}");
+        }
+        let used = client(&report, Count::UdpRx) - client(&report, Count::UdpDrop);
+        let lost = client(&report, Count::UdpRt);
+        assert!(storm.thrown > 50 && used > 50, "{} thrown, {used} answered", storm.thrown);
+        assert_eq!(client(&report, Count::UdpTx), used + lost, "seed {seed}");
+    }
+}
+
+#[test]
+fn kept_datagrams_go_out_in_every_interval_and_their_number_is_kept() {
+    let scenario = Scenario {
+        keepalive: Some((2_000, 7)),
+        cps: 1_000,
+        duration: 50 * MILLI,
+        ..Scenario::datagrams(4)
+    };
+    let report = run(&scenario);
+    let mut rows: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    for seen in sent(&report) {
+        rows.entry((seen.from, seen.to)).or_default().push(seen.at);
+    }
+    let whole = rows.values().filter(|row| row.len() == 7).count();
+    assert!(whole >= 35 && rows.values().all(|row| row.len() <= 7));
+    for row in rows.values() {
+        for (place, at) in row.iter().enumerate() {
+            let due = row[0] + place as u64 * 2_000 * MICRO;
+            assert!(at.abs_diff(due) <= 12 * MICRO, "{place}: {at} {due}");
+        }
+    }
+}
+
+/// The rate of a pace, to the packet, from one connection to many. What takes long to simulate is
+/// looked at for a tenth of a second.
+#[test]
+fn a_pace_is_exact_to_the_packet() {
+    for (interval_us, cc, pipeline, transport) in [
+        (1, 1, 1, Transport::Udp),
+        (3, 2, 1, Transport::Udp),
+        (10, 2, 4, Transport::Udp),
+        (1_000, 100, 1, Transport::Udp),
+        (2, 1, 1, Transport::Tcp),
+        (500, 90, 1, Transport::Tcp),
+    ] {
+        let span = if interval_us < 100 { SECOND / 10 } else { SECOND };
+        let scenario = Scenario {
+            transport,
+            flood: true,
+            pipeline,
+            keepalive: Some((interval_us, 0)),
+            cc,
+            cps: 1_000_000,
+            space: [1, 1, cc as u32 + 50, 1],
+            duration: span + 2 * MILLI,
+            ..Scenario::datagrams(5)
+        };
+        let report = sim::run_kept(&scenario, true, |_| {});
+        // All are open after 2 ms.
+        let packets = sent(&report);
+        let begun = 2 * MILLI;
+        let count = packets.iter().filter(|s| (begun..begun + span).contains(&s.at)).count();
+        let asked = cc * u64::from(pipeline) * span / 1_000 / interval_us;
+        // One turn's packets, and each connection's phase.
+        let slack = 2 + cc * u64::from(pipeline);
+        let what = format!("{interval_us} us, {cc} open, {transport:?}: {count} of {asked}");
+        assert!((count as u64).abs_diff(asked) <= slack, "{what}");
+        // And evenly: no tenth of the time has more than its part.
+        for tenth in 0..10 {
+            let from = begun + tenth * span / 10;
+            let part = packets.iter().filter(|s| (from..from + span / 10).contains(&s.at));
+            let part = part.count() as u64;
+            assert!(part.abs_diff(asked / 10) <= slack + asked / 1_000, "{what}: {part}");
+        }
+    }
+}
+
+/// Requests over TCP at an interval that is longer than a round trip: exactly as many as asked.
+#[test]
+fn requests_are_paced_exactly() {
+    for (interval_us, cc) in [(50, 5), (1_000, 30), (9_900, 100)] {
+        let scenario = Scenario {
+            keepalive: Some((interval_us, 0)),
+            cc,
+            cps: 100_000,
+            duration: SECOND + 10 * MILLI,
+            ..Scenario::short(6)
+        };
+        let report = run(&scenario);
+        let requests = client(&report, Count::HttpGet);
+        // The first of each goes out as soon as it is open, within 1 ms.
+        let least = cc * ((SECOND + 9 * MILLI) / (interval_us * MICRO));
+        let most = cc * ((SECOND + 10 * MILLI) / (interval_us * MICRO) + 1);
+        assert!((least..=most).contains(&requests), "{least} {requests} {most}");
+    }
+}
+
+#[test]
+fn each_socket_of_a_batch_begins_with_its_pipeline() {
+    let scenario = Scenario {
+        keepalive: Some((0, 0)),
+        pipeline: 4,
+        launch: 8,
+        cc: 8,
+        duration: MILLI,
+        ..Scenario::datagrams(7)
+    };
+    let report = run(&scenario);
+    let mut first: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    for seen in sent(&report) {
+        first.entry((seen.from, seen.to)).or_default().push(seen.at);
+    }
+    assert_eq!(first.len(), 8);
+    for row in first.values() {
+        // The first answer cannot be there before 10 us.
+        assert!(row.len() > 4 && row[3] - row[0] < 10 * MICRO && row[4] - row[0] >= 10 * MICRO);
+    }
+    // Equally many are under way until the end.
+    let answered = client(&report, Count::UdpRx);
+    assert!(answered > 8 * 4 * 50, "{answered}");
+}
+
+#[test]
+fn a_flood_hears_nothing_and_completes_nothing() {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for keepalive in [None, Some((100, 0)), Some((100, 5))] {
+            let scenario = Scenario {
+                transport,
+                flood: true,
+                keepalive,
+                cps: 10_000,
+                // A server gives its half-open connections up at last.
+                idle_us: 1_000_000,
+                ..Scenario::datagrams(8)
+            };
+            let report = sim::run_kept(&scenario, true, |_| {});
+            let opened = client(&report, Count::SkOpen);
+            let packets = sent(&report);
+            let syn = client(&report, Count::SynTx);
+            let went = client(&report, Count::TcpTx) + client(&report, Count::UdpTx);
+            assert!(packets.len() as u64 == went && went > 100);
+            match transport {
+                Transport::Tcp => {
+                    assert_eq!((went, server(&report, Count::SynRx)), (syn, syn));
+                    assert!(client(&report, Count::TcpDrop) > 0, "answers are dropped");
+                    assert_eq!(client(&report, Count::RstTx), 0, "and not answered");
+                }
+                Transport::Udp => {
+                    assert_eq!(client(&report, Count::UdpRx), went);
+                    assert_eq!(client(&report, Count::UdpDrop), 0);
+                }
+            }
+            match keepalive {
+                None => assert_eq!(went, opened),
+                Some((_, 5)) => assert!(went > 4 * opened && went <= 5 * opened),
+                Some(_) => assert!(went > 20 * opened),
+            }
+            assert_eq!(client(&report, Count::SkClose), opened);
+            assert_eq!(client(&report, Count::SkErr) + client(&report, Count::UdpRt), 0);
+        }
+    }
+}
+
+/// The SYN of one socket are told apart by their sequence numbers.
+#[test]
+fn a_flood_of_syn_counts_on() {
+    let scenario = Scenario {
+        flood: true,
+        keepalive: Some((100, 0)),
+        cc: 1,
+        duration: 5 * MILLI,
+        ..Scenario::short(9)
+    };
+    let report = sim::run_kept(&scenario, true, |_| {});
+    let mut numbers = Vec::new();
+    for (_, frame) in pcap::frames(report.capture.as_deref().expect("kept")) {
+        if let (1, Some((at, _))) = (frame[10], reference::segment_of(frame)) {
+            assert_eq!(frame[at + 13], 2, "a SYN");
+            numbers.push(u32::from_be_bytes(frame[at + 4..at + 8].try_into().expect("4 bytes")));
+        }
+    }
+    assert!(numbers.len() >= 50);
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
+}
+
+/// Each packet of a flood goes to the next address; the simulated wire judges every checksum.
+#[test]
+fn destinations_take_turns() {
+    for (transport, ipv6) in [
+        (Transport::Tcp, false),
+        (Transport::Tcp, true),
+        (Transport::Udp, false),
+        (Transport::Udp, true),
+    ] {
+        let scenario = Scenario {
+            transport,
+            ipv6,
+            flood: true,
+            destinations: 7,
+            keepalive: Some((100, 0)),
+            ..Scenario::datagrams(10)
+        };
+        let report = sim::run_kept(&scenario, true, |_| {});
+        let packets = sent(&report);
+        assert!(packets.len() > 1000);
+        let turn: Vec<_> = packets[..7].iter().map(|seen| seen.to.0.clone()).collect();
+        assert_eq!(turn.iter().collect::<HashSet<_>>().len(), 7);
+        for (place, seen) in packets.iter().enumerate() {
+            assert_eq!(seen.to.0, turn[place % 7], "{place}");
+        }
+    }
+}
+
+#[test]
+fn hops_change_address_and_port_and_reach_every_tuple() {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let scenario = Scenario {
+            transport,
+            messages: Messages::Raw,
+            client_hop: true,
+            space: [4, 3, 20, 2],
+            cps: 24_000,
+            ..Scenario::datagrams(11)
+        };
+        let report = run(&scenario);
+        let mut opened: Vec<(End, End)> = Vec::new();
+        for seen in sent(&report).into_iter().filter(|seen| {
+            transport == Transport::Udp || seen.payload.len() == 8 // the options of a SYN
+        }) {
+            opened.push((seen.from, seen.to));
+        }
+        assert_eq!(opened.len() as u64, client(&report, Count::SkOpen));
+        assert!(opened.len() >= 479);
+        let first: HashSet<_> = opened[..479].iter().collect();
+        assert_eq!(first.len(), 479, "all are different");
+        let changes =
+            |pair: &[(End, End)]| (pair[0].0.0 != pair[1].0.0, pair[0].0.1 != pair[1].0.1);
+        let both = opened[..479].windows(2).filter(|pair| changes(pair) == (true, true)).count();
+        assert!(both >= 478 - 12, "{both}");
+    }
+}
+
+#[test]
+fn launches_come_together() {
+    for launch in [1, 5] {
+        let scenario = Scenario { launch, cps: 10_000, ..Scenario::datagrams(12) };
+        let times: Vec<u64> = sent(&run(&scenario)).iter().map(|seen| seen.at).collect();
+        let together = times.chunk_by(|one, other| other - one < 5 * MICRO).map(<[u64]>::len);
+        let together: HashSet<usize> = together.collect();
+        assert_eq!(together, HashSet::from([launch as usize]));
+    }
+}
+
+/// Without `disable_ack`, an answer is acknowledged alone if the next request is far away.
+#[test]
+fn answers_are_acknowledged_alone_unless_told_otherwise() {
+    for disable_ack in [false, true] {
+        let scenario = Scenario {
+            keepalive: Some((50_000, 4)),
+            disable_ack,
+            cps: 100,
+            duration: 400 * MILLI,
+            ..Scenario::short(13)
+        };
+        let report = run(&scenario);
+        let opened = client(&report, Count::SkOpen);
+        let (requests, segments) = (client(&report, Count::HttpGet), client(&report, Count::TcpTx));
+        // SYN, requests, FIN with the last answer's ACK, and the ACK of the server's FIN.
+        let alone = segments - (opened + requests + 2 * opened);
+        if disable_ack {
+            assert_eq!(alone, 0);
+        } else {
+            assert!(alone >= requests - opened && alone <= requests, "{alone} of {requests}");
+        }
+    }
+}
+
+/// Waits that no 32-bit count of microseconds holds: a request an hour, a time-out of 5 minutes.
+#[test]
+fn long_waits_are_waited() {
+    let scenario = Scenario {
+        keepalive: Some((3_600_000_000, 2)),
+        retransmit_us: 300_000_000,
+        idle_us: 4_800_000_000,
+        cps: 10,
+        duration: 7_300 * SECOND,
+        cc: 3,
+        turn: MILLI,
+        ..Scenario::short(14)
+    };
+    let report = run(&scenario);
+    assert!(client(&report, Count::SkOpen) >= 6);
+    let rows = sent(&report);
+    let mut asked: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    for seen in rows.into_iter().filter(|seen| seen.payload.len() > 20) {
+        asked.entry((seen.from, seen.to)).or_default().push(seen.at);
+    }
+    let pairs: Vec<_> = asked.values().filter(|row| row.len() == 2).collect();
+    assert!(pairs.len() >= 3);
+    for pair in pairs {
+        let waited = pair[1] - pair[0];
+        assert!(waited.abs_diff(3_600 * SECOND) <= 15 * SECOND, "{} s", waited / SECOND);
+    }
+}
