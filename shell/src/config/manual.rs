@@ -112,9 +112,10 @@ repeats, a keyword is given once.
 
 The language is dperf's: what dperf accepts is accepted and means the same. That holds for words
 that are no proper numbers too: dperf reads `tos abc` as 0, `duration 10ms` as 10 s and `cps 1.5`
-as 1. Such words, and all that is ignored or means something else than in dperf, are told in one line each when
-the file is read. Everything else is read exactly or refused, with its line and column: nothing is
-rounded, cut off or guessed. dperf's own limits are gone: lines, lists and numbers of any length.
+as 1. Such words, and all that is ignored or means something else than in dperf, are told in one
+line each when the file is read. Everything else is read exactly or refused, with its line and
+column: nothing is rounded, cut off or guessed. dperf's own limits are gone: lines, lists and
+numbers of any length.
 
 | value | examples | |
 |---|---|---|
