@@ -1,13 +1,14 @@
-//! The configuration language: any text is accepted and planned, or refused with a place and a
-//! reason.
+//! The configuration language, and TOML: any text is accepted and planned, or refused with a place
+//! and a reason.
 
 use dperf_shell::config::{ConfigError, Source, read};
 use dperf_shell::plan::{Plan, PlanRecord, explain};
 
 /// Reads, plans and explains one file.
 pub fn holds(data: &[u8]) {
-    let source = Source { name: "any.conf".to_owned(), bytes: data.to_vec() };
-    if let Err(error) = answer(source) {
+    for name in ["any.conf", "any.toml"] {
+        let source = Source { name: name.to_owned(), bytes: data.to_vec() };
+        let Err(error) = answer(source) else { continue };
         let lines = data.iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
         assert!((1..=lines).contains(&error.place.line), "{error}");
         assert!(error.place.column >= 1 && !error.complaint.why.is_empty(), "{error}");

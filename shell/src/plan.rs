@@ -6,6 +6,7 @@
 
 mod assumed;
 mod encap;
+mod exchange;
 mod explain;
 mod list;
 mod load;

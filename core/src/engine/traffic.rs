@@ -74,7 +74,7 @@ impl Engine<'_> {
     }
 
     /// A datagram of a known tuple. A server keeps nothing of it: the answer is written over it.
-    #[inline]
+    #[inline(never)]
     pub(super) fn on_udp(&mut self, frame: &mut Frame, id: SlotId, now: Instant) -> Verdict {
         self.tcp.stats.inc(Count::UdpRx);
         let answered = match self.plan.role {
@@ -96,7 +96,7 @@ impl Engine<'_> {
     }
 
     /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.
-    #[inline]
+    #[inline(never)]
     pub(super) fn happen(
         &mut self,
         id: SlotId,

@@ -86,7 +86,7 @@ impl Tcp<'_> {
 
     /// The next request is due one interval after the last one was; at once if that is past. The
     /// answer's ACK waits for it, unless that takes too long.
-    #[inline]
+    #[inline(never)]
     fn pace(&mut self, slot: &mut Slot, interval: Interval, now: Stamp) {
         let units = interval.next(&mut slot.fraction, &mut self.rest);
         let waited = now.since(slot.sent_at);

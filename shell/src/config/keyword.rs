@@ -220,8 +220,8 @@ const ADDRESSES: &[Keyword] = &[
         repeats: true,
         default: "none: it must be given",
         brief: "server addresses of a port: COUNT from ADDRESS on, then further ones",
-        help: "One line per port, on either side, written as `client`. If a port has as many server \
-               addresses as workers, each worker has one of them.",
+        help: "One line per port, on either side, written as `client`. If a port has as many \
+               server addresses as workers, each worker has one of them.",
         example: "server 10.0.2.1 1",
         reads: Words(arguments::server),
         ..KEYWORD
@@ -526,7 +526,8 @@ const MESSAGES: &[Keyword] = &[
         name: "payload_file",
         form: "PATH",
         brief: "a file that is the message, byte for byte",
-        help: "It fits one segment. Cannot be combined with payload_size.",
+        help: "It fits one segment. Cannot be combined with payload_size. A relative path \
+               starts at the current directory, or else beside the configuration.",
         example: "payload_file request.txt",
         reads: Words(arguments::payload_file),
         ..KEYWORD

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::keyword::{GROUPS, Keyword, Otherwise, Reads, Side};
 use super::number::span;
 
-/// Every keyword with its form and a few words, for a terminal.
+/// Every keyword with its form, its default and a few words, for a terminal.
 pub fn manual() -> String {
     let mut text = String::new();
     for group in GROUPS {
@@ -21,6 +21,9 @@ pub fn manual() -> String {
                 0..32 => format!("  {usage:<32}{brief}\n"),
                 _ => format!("  {usage}\n  {:<32}{brief}\n", ""),
             };
+            if !keyword.default.is_empty() {
+                text += &format!("  {:<32}default: {}\n", "", keyword.default);
+            }
         }
         text += "\n";
     }
@@ -109,9 +112,10 @@ repeats, a keyword is given once.
 
 The language is dperf's: what dperf accepts is accepted and means the same. That holds for words
 that are no proper numbers too: dperf reads `tos abc` as 0, `duration 10ms` as 10 s and `cps 1.5`
-as 1. Such words, and all that is ignored or means something else than in dperf, are told in one line each when
-the file is read. Everything else is read exactly or refused, with its line and column: nothing is
-rounded, cut off or guessed. dperf's own limits are gone: lines, lists and numbers of any length.
+as 1. Such words, and all that is ignored or means something else than in dperf, are told in one
+line each when the file is read. Everything else is read exactly or refused, with its line and
+column: nothing is rounded, cut off or guessed. dperf's own limits are gone: lines, lists and
+numbers of any length.
 
 | value | examples | |
 |---|---|---|

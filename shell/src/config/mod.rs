@@ -2,8 +2,8 @@
 //! rule is checked, and what is not built yet is refused by its name and line.
 //!
 //! There are two formats: dperf's language, widened (`words` tells how text becomes words), and
-//! TOML (`toml` turns it into the same words). `keyword` is the table of all keywords, `check` holds
-//! what must be true across keywords.
+//! TOML (`toml` turns it into the same words). `keyword` is the table of all keywords, `check`
+//! holds what must be true across keywords.
 
 mod arguments;
 mod check;

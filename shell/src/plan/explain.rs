@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Plan;
+use super::exchange::FrameRecord;
 use super::load::LoadRecord;
 use super::record::{MessageRecord, PlanRecord, distinct_cores};
 use crate::config::{Config, Note};
@@ -77,6 +78,9 @@ fn ports(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
             port.gateway_mac.as_ref().map_or(String::new(), |mac| format!(" ({mac})")),
             port.split
         )?;
+        if let (Some(load), true) = (&port.load, record.ports.len() > 1) {
+            writeln!(text, "     {}", on_the_wire(load))?;
+        }
         if let Some(encap) = &port.encap {
             writeln!(text, "     in {encap}")?;
         }
@@ -95,7 +99,8 @@ fn workers(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
         if !worker.destinations.is_empty() {
             writeln!(text, "    packets  in turn to {}", worker.destinations)?;
         }
-        writeln!(text, "    tuples   {}", grouped(worker.tuples))?;
+        let memory = binary(worker.memory_bytes);
+        writeln!(text, "    tuples   {}, {memory} for their connections", grouped(worker.tuples))?;
         if record.role == "client" {
             let open = match worker.cc {
                 0 => "any number open".to_owned(),
@@ -103,6 +108,9 @@ fn workers(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
             };
             let (cps, launch) = (grouped(worker.cps), worker.launch);
             writeln!(text, "    opens    {cps} a second, {launch} at an instant, {open}")?;
+        }
+        if let (Some(load), true) = (&worker.load, record.workers.len() > 1) {
+            writeln!(text, "    load     {}", on_the_wire(load))?;
         }
     }
     Ok(())
@@ -116,6 +124,7 @@ fn totals(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
         "  memory   {} for connections and timers, touched as connections open, and frame buffers",
         binary(record.memory_bytes)
     )?;
+    writeln!(text, "  frames   {} bytes", frames(record))?;
     let time = &record.time;
     match record.role {
         "client" => writeln!(
@@ -143,13 +152,28 @@ fn write_load(text: &mut String, load: &LoadRecord) -> std::fmt::Result {
         scaled(load.connections_per_s),
         scaled(load.requests_per_s)
     )?;
-    writeln!(
-        text,
-        "           {} packets/s out, {} packets/s in, {}bit/s out on the wire",
+    writeln!(text, "           {}", on_the_wire(load))
+}
+
+fn on_the_wire(load: &LoadRecord) -> String {
+    format!(
+        "{} packets/s out, {} packets/s in, {}bit/s out on the wire",
         scaled(load.tx_packets_per_s),
         scaled(load.rx_packets_per_s),
         scaled(load.tx_wire_bits_per_s)
     )
+}
+
+/// `SYN 62, SYN-ACK 62, request 139, response ?, FIN 54, ACK 54`.
+fn frames(record: &PlanRecord) -> String {
+    let frame = |frame: &FrameRecord| {
+        let bytes = frame.bytes.map_or("?".to_owned(), |bytes| bytes.to_string());
+        match frame.count {
+            1 => format!("{} {bytes}", frame.name),
+            count => format!("{} {} x {bytes}", frame.name, grouped(count)),
+        }
+    };
+    record.exchange.iter().map(frame).collect::<Vec<_>>().join(", ")
 }
 
 fn plural(count: usize, what: &str) -> String {

@@ -13,11 +13,11 @@ const FRAME_MIN_BYTES: u64 = 60;
 /// An answer is acknowledged by the next request, unless that is further away than this.
 const ACK_WAIT_US: u64 = 20_000;
 /// Bytes of options in a SYN.
-const SYN_OPTION_BYTES: u64 = 8;
+pub(super) const SYN_OPTION_BYTES: u64 = 8;
 /// Bytes of an Ethernet header, of a TCP and of a UDP header.
 const ETHERNET_BYTES: u64 = 14;
-const TCP_BYTES: u64 = 20;
-const UDP_BYTES: u64 = 8;
+pub(super) const TCP_BYTES: u64 = 20;
+pub(super) const UDP_BYTES: u64 = 8;
 
 /// A client's load once the ramp is over, if every request is answered at once.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -32,6 +32,30 @@ pub struct LoadRecord {
     pub rx_packets_per_s: f64,
     /// Bits sent a second, as they occupy the wire.
     pub tx_wire_bits_per_s: f64,
+}
+
+impl LoadRecord {
+    /// A part of it.
+    pub(super) fn part(self, share: f64) -> LoadRecord {
+        LoadRecord {
+            connections_per_s: self.connections_per_s * share,
+            requests_per_s: self.requests_per_s * share,
+            tx_packets_per_s: self.tx_packets_per_s * share,
+            rx_packets_per_s: self.rx_packets_per_s * share,
+            tx_wire_bits_per_s: self.tx_wire_bits_per_s * share,
+        }
+    }
+
+    /// Two parts together.
+    pub(super) fn plus(self, other: LoadRecord) -> LoadRecord {
+        LoadRecord {
+            connections_per_s: self.connections_per_s + other.connections_per_s,
+            requests_per_s: self.requests_per_s + other.requests_per_s,
+            tx_packets_per_s: self.tx_packets_per_s + other.tx_packets_per_s,
+            rx_packets_per_s: self.rx_packets_per_s + other.rx_packets_per_s,
+            tx_wire_bits_per_s: self.tx_wire_bits_per_s + other.tx_wire_bits_per_s,
+        }
+    }
 }
 
 /// Connections and requests a second; `None` if they depend on the other side.
@@ -103,7 +127,8 @@ fn one_way(config: &Config, message_bytes: u64, connections: f64, requests: f64)
     }
 }
 
-fn ip_head(config: &Config) -> u64 {
+/// Bytes of all headers up to the IP header.
+pub(super) fn ip_head(config: &Config) -> u64 {
     let around = u64::from(config.added_to_frames());
     ETHERNET_BYTES + around + if config.is_ipv6() { 40 } else { 20 }
 }

@@ -7,6 +7,7 @@ use dperf_core::conn::{Chunk, Slot};
 use dperf_core::plan::Role;
 use serde::{Serialize, Serializer};
 
+use super::exchange::{FrameRecord, exchange};
 use super::load::{LoadRecord, load};
 use super::message::is_plain;
 use super::{OwnedList, Plan, Split, Worker, settings};
@@ -26,6 +27,8 @@ pub struct PlanRecord {
     pub ports: Vec<PortRecord>,
     /// The workers.
     pub workers: Vec<WorkerRecord>,
+    /// The frames of one connection.
+    pub exchange: Vec<FrameRecord>,
     /// Different connections in all.
     pub tuples: u64,
     /// Bytes of address space for connections and timers; touched only as connections open.
@@ -75,6 +78,8 @@ pub struct PortRecord {
     pub gateway_mac: Option<String>,
     /// How its workers divide the tuples.
     pub split: &'static str,
+    /// Its part of a client's load.
+    pub load: Option<LoadRecord>,
     /// What its frames travel in, if they do not travel plain.
     pub encap: Option<String>,
 }
@@ -111,6 +116,10 @@ pub struct WorkerRecord {
     pub launch: u32,
     /// Largest segment.
     pub mss: u16,
+    /// Bytes of address space for its connections and timers.
+    pub memory_bytes: u64,
+    /// Its part of a client's load.
+    pub load: Option<LoadRecord>,
 }
 
 /// Seconds from the start.
@@ -136,27 +145,29 @@ fn as_map<S: Serializer>(
 impl PlanRecord {
     /// The numbers of `plan`, which was made from `config`; `notes` came with the configuration.
     pub fn new(config: &Config, plan: &Plan, notes: &[Note]) -> PlanRecord {
-        let slots: Vec<u64> = plan.workers.iter().map(Worker::slots).collect();
-        let bytes = |slots: &u64| {
-            slots * size_of::<Slot>() as u64 + chunks_for(*slots) * size_of::<Chunk>() as u64
-        };
+        let load = load(config, plan);
+        let workers: Vec<WorkerRecord> =
+            plan.workers.iter().map(|one| worker(config, one, load)).collect();
         let client = config.role == Role::Client;
         let (wait, ramp) = if client { (config.wait_s, config.slow_start_s) } else { (0, 0) };
         PlanRecord {
             kind: "plan",
             role: if client { "client" } else { "server" },
             message: message(config, plan),
-            ports: (0..config.ports.len()).map(|index| port(config, plan, index)).collect(),
-            workers: plan.workers.iter().map(worker).collect(),
+            ports: (0..config.ports.len())
+                .map(|index| port(config, plan, &workers, index))
+                .collect(),
+            exchange: exchange(config, plan),
             tuples: tuples(config, plan),
-            memory_bytes: slots.iter().map(bytes).sum(),
+            memory_bytes: workers.iter().map(|worker| worker.memory_bytes).sum(),
+            workers,
             time: TimeRecord {
                 first_traffic_s: wait,
                 full_rate_s: ramp,
                 all_open_s: all_open_s(config),
                 end_s: u64::from(ramp) + u64::from(config.duration_s),
             },
-            load: load(config, plan),
+            load,
             settings: settings::all(config),
             given: settings::given(config),
             facts: if plan.assumed { "assumed" } else { "opened" },
@@ -198,7 +209,12 @@ fn message(config: &Config, plan: &Plan) -> MessageRecord {
     MessageRecord { name, form, bytes, bytes_per_worker: sizes }
 }
 
-fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
+/// Bytes of address space for so many connections and their timers.
+fn memory_bytes(slots: u64) -> u64 {
+    slots * size_of::<Slot>() as u64 + chunks_for(slots) * size_of::<Chunk>() as u64
+}
+
+fn port(config: &Config, plan: &Plan, workers: &[WorkerRecord], index: usize) -> PortRecord {
     let port = &config.ports[index];
     let worker = plan.workers.iter().find(|worker| worker.port == index);
     PortRecord {
@@ -213,6 +229,11 @@ fn port(config: &Config, plan: &Plan, index: usize) -> PortRecord {
             Split::ByClientPort => "by client port",
             Split::ByHash => "by hash",
         },
+        load: workers
+            .iter()
+            .filter(|worker| worker.port == index)
+            .filter_map(|worker| worker.load)
+            .reduce(LoadRecord::plus),
         encap: encap(config, index),
     }
 }
@@ -232,7 +253,7 @@ fn encap(config: &Config, port: usize) -> Option<String> {
     tunnel.or(tags)
 }
 
-fn worker(worker: &Worker) -> WorkerRecord {
+fn worker(config: &Config, worker: &Worker, load: Option<LoadRecord>) -> WorkerRecord {
     let ends =
         |ports: dperf_core::plan::PortRange| (ports.first, ports.at(ports.count.saturating_sub(1)));
     WorkerRecord {
@@ -250,6 +271,17 @@ fn worker(worker: &Worker) -> WorkerRecord {
         cc: worker.core.pace.cc,
         launch: worker.core.pace.launch,
         mss: worker.core.mss,
+        memory_bytes: memory_bytes(worker.slots()),
+        load: load.map(|load| load.part(share(config, worker))),
+    }
+}
+
+/// A worker's share of the load.
+fn share(config: &Config, worker: &Worker) -> f64 {
+    let pace = &worker.core.pace;
+    match config.cc {
+        0 => pace.cps as f64 / config.cps.max(1) as f64,
+        cc => pace.cc as f64 / cc as f64,
     }
 }
 

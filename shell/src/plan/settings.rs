@@ -42,6 +42,7 @@ fn addresses(config: &Config) -> Vec<Setting> {
         ("jumbo", format!("{} bytes", config.mtu)),
         ("neigh_ignore", switch(config.neigh_ignore)),
         ("rss", switch(config.rss)),
+        ("flow_isolate", switch(config.flow_isolate)),
         ("exception", config.exception.as_ref().map_or_else(|| "none".to_owned(), exception)),
     ]
 }

@@ -424,3 +424,71 @@ fn the_record_says_when_and_how_much() {
     assert_eq!(json["load"]["requests_per_s"], 100_000.0);
     assert_eq!(json["workers"][0]["cps"], 100);
 }
+
+#[test]
+fn parts_of_the_load_add_up_to_it() {
+    let loads = ["cps 1001", "cps 1001\ncc 999\nkeepalive 10ms", "cps 3\ncc 2\nkeepalive 1s 7"];
+    for lines in loads {
+        let read = config(&client("0-3", 1, &format!("{lines}\nrss")));
+        let plan = Plan::assumed(&read.config).unwrap();
+        let record = PlanRecord::new(&read.config, &plan, &[]);
+        let whole = record.load.unwrap();
+        let of_workers = record.workers.iter().filter_map(|worker| worker.load);
+        let of_ports = record.ports.iter().filter_map(|port| port.load);
+        for parts in [of_workers.collect::<Vec<_>>(), of_ports.collect()] {
+            let sum = |of: fn(&super::load::LoadRecord) -> f64| parts.iter().map(of).sum::<f64>();
+            let is = |sum: f64, whole: f64| assert!((sum - whole).abs() < 1e-6 * whole, "{lines}");
+            is(sum(|load| load.tx_packets_per_s), whole.tx_packets_per_s);
+            is(sum(|load| load.tx_wire_bits_per_s), whole.tx_wire_bits_per_s);
+        }
+        let memory: u64 = record.workers.iter().map(|worker| worker.memory_bytes).sum();
+        assert_eq!(memory, record.memory_bytes);
+    }
+    let read = config(&server("0 1", 1, "rss"));
+    let record = PlanRecord::new(&read.config, &Plan::assumed(&read.config).unwrap(), &[]);
+    assert!(record.load.is_none() && record.workers.iter().all(|worker| worker.load.is_none()));
+}
+
+#[test]
+fn frames_are_told_with_every_header() {
+    let frames = |text: String| {
+        let read = config(&text);
+        let plan = Plan::assumed(&read.config).unwrap();
+        let record = PlanRecord::new(&read.config, &plan, &[]);
+        let text = super::explain(&read.config, &plan, &[]);
+        let line = text.lines().find_map(|line| line.strip_prefix("  frames   ")).unwrap();
+        assert_eq!(line.split(", ").count(), record.exchange.len());
+        line.to_owned()
+    };
+    let of_client = |lines: &str| frames(client("0", 1, &format!("cps 1\n{lines}")));
+    let of_server = |lines: &str| frames(server("0", 1, lines));
+    assert_eq!(of_client(""), "SYN 62, SYN-ACK 62, request 139, response ?, FIN 54, ACK 54 bytes");
+    let kept = "SYN 62, SYN-ACK 62, request 55, response ?, FIN 54, FIN 54, ACK 54 bytes";
+    assert_eq!(of_client("keepalive 1s\npayload_size 1"), kept);
+    assert_eq!(
+        of_client("fast_close"),
+        "SYN 62, SYN-ACK 62, request 139, response ?, RST 54 bytes"
+    );
+    let large =
+        "SYN 62, SYN-ACK 62, request ?, response 6 x 1514, response 1294, FIN 54, ACK 54 bytes";
+    assert_eq!(of_server("payload_size 10000"), large);
+    let tagged = "SYN 66, SYN-ACK 66, request ?, response 157, FIN 58, ACK 58 bytes";
+    assert_eq!(of_server("vlan 5"), tagged);
+}
+
+/// Nothing that a keyword says is left out of what `check` tells.
+#[test]
+fn every_keyword_is_told() {
+    // With ports and workers, or as a note.
+    let elsewhere =
+        "mode cpu port client server vlan vxlan kni lport_range packet_size tx_burst".split(' ');
+    let elsewhere: Vec<&str> = elsewhere.collect();
+    let read = config(&client("0", 1, "cps 1"));
+    let told = super::settings::all(&read.config);
+    let manual = crate::config::markdown();
+    let keywords = manual.lines().filter_map(|line| line.strip_prefix("### "));
+    let untold: Vec<&str> = keywords
+        .filter(|name| !elsewhere.contains(name) && told.iter().all(|(known, _)| known != name))
+        .collect();
+    assert_eq!(untold, [""; 0]);
+}

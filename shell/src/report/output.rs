@@ -1,5 +1,6 @@
 //! Where text goes: to stdout, to stderr when records have stdout, or, in the background, to
-//! dperf's log files. Nobody who stops listening and no full disk stops a run; what is lost is said.
+//! dperf's log files. Nobody who stops listening and no full disk stops a run; what is lost is
+//! said.
 
 use std::cell::{Cell, OnceCell};
 use std::fs::{File, OpenOptions};

@@ -192,8 +192,8 @@ fn the_last_block_has_dperfs_frame() {
     let version = env!("CARGO_PKG_VERSION");
     let bar = "-----------------------\n";
     let head = format!(
-        "\n{bar}dperf-shell Test Finished\nVersion: {version}\nLicense: Apache-2.0\nRole:    client, \
-         after 0 s\n{bar}\nTotal Numbers:\npktRx   "
+        "\n{bar}dperf-shell Test Finished\nVersion: {version}\nLicense: Apache-2.0\n\
+         Role:    client, after 0 s\n{bar}\nTotal Numbers:\npktRx   "
     );
     assert!(text.starts_with(&head), "{text}");
     let end = device(&sample.counts) + "\n-----------------------\n";

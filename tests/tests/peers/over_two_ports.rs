@@ -1,5 +1,5 @@
-//! One process on two interfaces, each with a worker, a peer and addresses of its own: each does its
-//! half, with frames as long as the interface's MTU.
+//! One process on two interfaces, each with a worker, a peer and addresses of its own: each does
+//! its half, with frames as long as the interface's MTU.
 
 use dperf_tests::kernel::{Counters, RESETS};
 use dperf_tests::namespace::{Namespace, alone, join};

@@ -53,6 +53,9 @@ fn one_configuration_runs_as_one_role() {
 #[test]
 fn help_version_and_manual_are_told() {
     let manual = says(&["keywords"]);
+    let entry = manual.split("  duration TIME").nth(1).unwrap_or_default();
+    let entry: Vec<&str> = entry.lines().take(2).map(str::trim).collect();
+    assert_eq!(entry, ["how long the load lasts after the ramp", "default: 60s"], "{manual}");
     for words in [["-m"], ["--manual"], ["-manual"]] {
         assert_eq!(says(&words), manual);
     }

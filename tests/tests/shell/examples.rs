@@ -6,11 +6,12 @@ use dperf_tests::process::Folder;
 use dperf_tests::program;
 
 use crate::in_turn;
-use crate::run::{code, count, cpus, end, of, records, root, run};
+use crate::run::{code, count, cpus, end, of, pair, records, root, run};
 
 fn configs() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join("configs")).expect("configs/");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|file| text(file).ends_with(".conf") || text(file).ends_with(".toml"));
     files.sort();
     assert!(files.len() >= 10, "{files:?}");
     files
@@ -18,6 +19,12 @@ fn configs() -> Vec<PathBuf> {
 
 fn text(path: &std::path::Path) -> &str {
     path.to_str().expect("a plain name")
+}
+
+/// What one of them sends lies beside it.
+fn copy_request(folder: &Folder) {
+    let name = "link-file-request.txt";
+    folder.write(name, std::fs::read(root().join("configs").join(name)).expect("a file"));
 }
 
 #[test]
@@ -52,6 +59,7 @@ fn checking_needs_no_privilege() {
     std::fs::copy(program::path(), &copy).expect("a copy");
     let mut command = std::process::Command::new(&copy);
     command.arg("check");
+    copy_request(&folder);
     for file in configs() {
         let name = file.file_name().and_then(|name| name.to_str()).expect("a plain name");
         command.arg(folder.write(name, std::fs::read(&file).expect("a file")));
@@ -70,6 +78,7 @@ fn checking_needs_no_privilege() {
 fn every_pair_on_a_link_meets_its_target() {
     let _turn = in_turn();
     let folder = Folder::new();
+    copy_request(&folder);
     let [first, second] = cpus();
     let own = |line: &str| match line.strip_prefix("cpu ") {
         Some(cores) => {
@@ -101,6 +110,36 @@ fn every_pair_on_a_link_meets_its_target() {
         let client = of(&records, "final", "client")[0];
         assert_eq!((&client["passed"], count(client, "skErr")), (&true.into(), 0), "{client}");
         assert!(client["target"]["reached"].as_f64() > Some(0.0), "{client}");
+    }
+}
+
+/// The frames that a plan tells of are those that cross the wire: every bit is accounted for.
+#[test]
+fn the_frames_of_a_plan_are_those_on_the_wire() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    for both in ["", "keepalive 1ms 1", "payload_size 1000\nvlan 5", "fast_close"] {
+        let (shared, own) = if both == "fast_close" { ("", both) } else { (both, "") };
+        let [server, client] =
+            pair(&folder, &format!("duration 2s\n{shared}"), "", &format!("cps 1k\n{own}"));
+        let ended = run(&["run", &server, &client, "--json", "--target", "90"]);
+        assert_eq!(code(&ended), Some(0), "{}", ended.err);
+        let records = records(&ended);
+        // A server does not know that its client will leave with a RST.
+        let roles: &[&str] = if own.is_empty() { &["client", "server"] } else { &["client"] };
+        for role in roles.iter().copied() {
+            let plan = of(&records, "plan", role)[0];
+            let last = of(&records, "final", role)[0];
+            let frames = plan["exchange"].as_array().expect("frames");
+            let ours = frames.iter().filter(|frame| frame["from"] == role);
+            let bytes: u64 = ours.map(|frame| count(frame, "bytes") * count(frame, "count")).sum();
+            // What is not load: who asks for whom, and answers.
+            let others = count(last, "arpTx") * if shared.contains("vlan") { 64 } else { 60 };
+            let told = 8 * (bytes * count(last, "skOpen") + others);
+            let counted = count(last, "bitsTx");
+            let slack = 8 * 18 * count(last, "arpTx");
+            assert!(counted <= told && told - counted <= slack, "{both}: {told} told, {counted}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Messages are of a size that can be sent, and a message from a file is there.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use dperf_core::http::{REQUEST_BYTES, RESPONSE_HEADER_BYTES};
 use dperf_core::plan::Role;
@@ -82,21 +83,22 @@ fn sizes(config: &Config, notes: &mut Vec<Note>) -> Done {
 }
 
 fn file(config: &mut Config) -> Done {
-    let path = config.payload_path.as_str();
-    if path.is_empty() {
+    if config.payload_path.is_empty() {
         return Ok(());
     }
+    let path = config.payload_path.as_str();
+    let found = found(config);
     let refuse = |why: String, hint: &str| Err(config.refuse("payload_file", why, hint));
     if config.given("payload_size").is_some() {
         return refuse("it cannot be combined with payload_size".to_owned(), "keep one of them");
     }
-    let about = match fs::metadata(path) {
+    let about = match fs::metadata(&found) {
         Ok(about) if about.is_file() => about,
         Ok(_) => return refuse(format!("'{path}' is not a file"), "name a file"),
         Err(error) => {
             return refuse(
                 format!("'{path}' cannot be read: {error}"),
-                "a relative path starts at the current directory",
+                "a relative path starts at the current directory, or beside the configuration",
             );
         }
     };
@@ -105,9 +107,20 @@ fn file(config: &mut Config) -> Done {
         let why = format!("'{path}' has {} bytes, but a message has 1 to {most}", about.len());
         return refuse(why, "the message must fit one packet");
     }
-    match fs::read(path) {
+    match fs::read(&found) {
         Ok(bytes) => config.payload_file = bytes,
         Err(error) => return refuse(format!("'{path}' cannot be read: {error}"), ""),
     }
     Ok(())
+}
+
+/// Where the payload file is: as in dperf from the current directory on, else beside the file that
+/// names it.
+fn found(config: &Config) -> PathBuf {
+    let path = Path::new(&config.payload_path);
+    let folder = config.given("payload_file").and_then(|place| Path::new(&*place.file).parent());
+    match folder.map(|folder| folder.join(path)) {
+        Some(beside) if !path.exists() && beside.exists() => beside,
+        _ => path.to_path_buf(),
+    }
 }

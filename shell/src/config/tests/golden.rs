@@ -1,7 +1,9 @@
 //! docs/CONFIG.md is what the table says.
 
+use std::collections::HashSet;
 use std::{env, fs};
 
+use crate::config::keyword;
 use crate::config::{manual, markdown, schema};
 
 fn is_fresh(name: &str, text: &str) {
@@ -30,4 +32,24 @@ fn the_manual_fits_a_terminal() {
         assert!(line.chars().count() <= 120, "{line}");
     }
     assert!(manual().contains("\n  cps RATE                        connections opened a second\n"));
+}
+
+/// Whoever looks for an example of a keyword finds one.
+#[test]
+fn every_keyword_has_an_example() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
+    let mut used = HashSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "conf" || extension == "toml") {
+            let text = fs::read_to_string(path).unwrap();
+            let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+            used.extend(text.lines().filter_map(first));
+        }
+    }
+    let missing: Vec<&str> = keyword::all()
+        .filter(|keyword| keyword.built && !used.contains(keyword.name))
+        .map(|keyword| keyword.name)
+        .collect();
+    assert_eq!(missing, [""; 0], "no file in configs/ uses them");
 }

@@ -262,7 +262,7 @@ fn is_placed(error: &ConfigError, bytes: &[u8]) {
 }
 
 /// Keywords with one number: what its units multiply it by, and what is told behind it.
-const NUMBERS: &[(&str, &[(&str, u128)], &str)] = &[
+const NUMBERS: &[(&str, Units, &str)] = &[
     ("cps", SCALES, ""),
     ("cc", SCALES, ""),
     ("payload_size", SCALES, ""),
@@ -274,10 +274,12 @@ const NUMBERS: &[(&str, &[(&str, u128)], &str)] = &[
     ("slow_start", TIMES, " s"),
     ("retransmit_timeout", &[("", 1), ("s", 1)], " s"),
 ];
-const WHOLE: &[(&str, u128)] = &[("", 1)];
-const SCALES: &[(&str, u128)] =
+/// Units and what they stand for.
+type Units = &'static [(&'static str, u128)];
+const WHOLE: Units = &[("", 1)];
+const SCALES: Units =
     &[("", 1), ("k", 1000), ("K", 1000), ("m", 1_000_000), ("M", 1_000_000), ("g", 1_000_000_000)];
-const TIMES: &[(&str, u128)] = &[("", 1), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
+const TIMES: Units = &[("", 1), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
 
 /// What anybody would take a number for.
 fn plainly(word: &str, units: &[(&str, u128)]) -> Option<u128> {

@@ -146,7 +146,9 @@ fn every_file_is_converted_without_loss() {
         match (read(&[classic]), read(&[modern])) {
             (Ok(ours), Ok(theirs)) => {
                 assert_eq!(essence(&theirs.config), essence(&ours.config), "{name}");
-                assert_eq!(theirs.notes.len(), ours.notes.len(), "{name}");
+                // Old names that mean the same are gone.
+                let kept = |note: &&crate::config::Note| !note.text.contains("is the old name");
+                assert_eq!(theirs.notes.len(), ours.notes.iter().filter(kept).count(), "{name}");
             }
             (Err(ours), Err(theirs)) => assert_eq!(theirs.complaint.why, ours.complaint.why),
             (ours, theirs) => panic!("{name}: {ours:?}\n{theirs:?}"),

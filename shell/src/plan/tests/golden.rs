@@ -27,9 +27,10 @@ fn names() -> Vec<String> {
     files(".conf").iter().map(|name| name.trim_end_matches(".conf").to_owned()).collect()
 }
 
+/// From where tests run: what a file names lies beside it.
 fn file(name: &str) -> Source {
     let bytes = fs::read(root().join("configs").join(name)).unwrap();
-    Source { name: format!("configs/{name}"), bytes }
+    Source { name: format!("../configs/{name}"), bytes }
 }
 
 fn source(name: &str) -> Source {
@@ -47,7 +48,7 @@ fn every_example_is_planned_as_before() {
             let plan = Plan::assumed(&read.config).unwrap_or_else(|error| panic!("{error}"));
             explain(&read.config, &plan, &read.notes)
         });
-        let text = explained.collect::<Vec<_>>().join("\n");
+        let text = explained.collect::<Vec<_>>().join("\n").replace("../configs/", "configs/");
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
         let golden = root().join(format!("tests/data/plans/{stem}.txt"));
         if update {

@@ -1,5 +1,5 @@
-//! Bonds of virtual devices, in a process of their own: DPDK's clean-up goes through a list in which
-//! memif leaves an entry in memory that is gone, if any driver has used a timer, as bonds do.
+//! Bonds of virtual devices, in a process of their own: if any driver has used a timer, as bonds
+//! do, DPDK's clean-up goes through a list in which memif leaves an entry in memory that is gone.
 
 use std::process::Command;
 

@@ -1,0 +1,140 @@
+//! The DPDK half: one EAL for all roles.
+
+use std::time::Duration;
+
+use super::{Config, Opened, PortName, Result, rules};
+use crate::config::{Exception, ExceptionKind};
+use crate::exception::vhost_memory_mb;
+use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
+use dperf_core::port::Offloads;
+
+/// How long a peer and then the link to it may take to come: it may be started by hand.
+const PEER_WAIT: Duration = Duration::from_secs(60);
+
+/// DPDK runs until this is stopped.
+pub(super) struct Running(());
+
+impl Running {
+    pub(super) fn stop(self) -> Result<()> {
+        dpdk::stop()
+    }
+}
+
+fn device(name: &PortName) -> String {
+    match name {
+        PortName::Pci(device) | PortName::Vdev(device) => device.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn bond(name: &PortName) -> Option<Bond> {
+    let PortName::Bond { mode, policy, members } = name else { return None };
+    Some(Bond { mode: *mode, policy: *policy, members: members.clone() })
+}
+
+fn wish(config: &Config, name: &PortName) -> PortWish {
+    PortWish {
+        device: device(name),
+        bond: bond(name),
+        queues: config.queues() as u16,
+        descriptors: 2048,
+        frame_bytes: config.mtu + 14,
+        offloads: Offloads::all(),
+        steer: SteerWish::default(),
+        peer_wait: PEER_WAIT,
+    }
+}
+
+/// MiB for the ways to the kernel that are DPDK's, whatever the ports are.
+fn to_kernel_mb(config: &Config) -> u32 {
+    let is_vhost = |wanted: &Exception| wanted.kind == ExceptionKind::VhostNet;
+    if !config.exception.as_ref().is_some_and(is_vhost) {
+        return 0;
+    }
+    config.ports.len() as u32 * vhost_memory_mb(config.mtu + 14, config.queues())
+}
+
+/// What the configuration tells DPDK's EAL.
+fn eal_words(config: &Config) -> Vec<String> {
+    let mut words = vec![format!("--log-level={}", config.dpdk_log_level)];
+    words.extend(config.simd512.then(|| "--force-max-simd-bitwidth=512".to_string()));
+    words.extend(config.eal.iter().cloned());
+    words
+}
+
+pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
+    let ports =
+        || roles.iter().flat_map(|config| config.ports.iter().map(move |port| (*config, port)));
+    let of_dpdk = || ports().filter(|(_, port)| port.name.is_dpdk());
+    let to_kernel_mb: u32 = roles.iter().copied().map(to_kernel_mb).sum();
+    if of_dpdk().next().is_none() && to_kernel_mb == 0 {
+        return Ok(None);
+    }
+    let extra: Vec<String> = roles.iter().flat_map(|config| eal_words(config)).collect();
+    let socket_mem = roles.iter().find(|config| !config.socket_mem.is_empty());
+    let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
+    dpdk::start(&EalArgs {
+        pci: devices.filter_map(pci_address).collect(),
+        memory_mb: of_dpdk()
+            .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
+            .sum::<u32>()
+            + to_kernel_mb,
+        socket_mem: socket_mem.map(|config| config.socket_mem.clone()),
+        worker_cpus: roles.iter().flat_map(|config| &config.cpus).map(|&cpu| cpu.into()).collect(),
+        extra: extra.join(" "),
+    })?;
+    Ok(Some(Running(())))
+}
+
+pub(super) fn open(config: &Config, index: usize, stopped: &dyn Fn() -> bool) -> Result<Opened> {
+    let wish = wish(config, &config.ports[index].name);
+    dpdk::open(&PortWish { steer: rules::steer(config, index), ..wish }, stopped)
+}
+
+pub(super) fn wait_for_links(
+    roles: &[&Config],
+    opened: &mut [Vec<Opened>],
+    stopped: &dyn Fn() -> bool,
+) -> Result<()> {
+    let mut with_lacp = Vec::new();
+    for (config, ports) in roles.iter().zip(opened) {
+        for (port, opened) in config.ports.iter().zip(ports) {
+            if !port.name.is_dpdk() {
+                continue;
+            }
+            let (name, bond) = (device(&port.name), bond(&port.name));
+            let missing = bond.as_ref().map(|bond| bond.wait(&name, stopped)).transpose()?;
+            opened.notes.extend(missing.flatten());
+            dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)?;
+            if bond.is_some_and(|bond| bond.is_lacp()) {
+                with_lacp.push((name, opened));
+            }
+        }
+    }
+    dpdk::agree(&mut with_lacp, PEER_WAIT, stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::eal_words;
+    use crate::config::{Source, read};
+
+    #[test]
+    fn dpdk_is_told_what_the_configuration_says() {
+        let words = |lines: &str| {
+            let bytes = format!(
+                "cpu 0\nport net_null0 10.0.1.1 10.0.2.1\nclient 10.0.1.1 1\nserver 10.0.2.1 1\n\
+                 cps 1\n{lines}"
+            );
+            let source = Source { name: "t.conf".to_owned(), bytes: bytes.into_bytes() };
+            eal_words(&read(&[source]).unwrap().config).join(" ")
+        };
+        assert_eq!(words(""), "--log-level=4");
+        let levels = [("error", 4), ("warn", 5), ("info", 7), ("debug", 8)];
+        for (name, level) in levels {
+            assert_eq!(words(&format!("log_level {name}")), format!("--log-level={level}"));
+        }
+        assert_eq!(words("simd512"), "--log-level=4 --force-max-simd-bitwidth=512");
+        assert_eq!(words("eal --no-huge -m 512"), "--log-level=4 --no-huge -m 512");
+    }
+}
