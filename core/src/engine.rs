@@ -409,14 +409,20 @@ fn place_in(wheel: Wheel) -> SlotFlags {
     }
 }
 
+/// The device has brought `frame` to another queue than the one that its hash names.
+fn is_astray(plan: &CorePlan<'_>, frame: &Frame) -> bool {
+    match plan.steering {
+        Steering::Hashed { rss, queue } => rss.queue_of_frame(frame.bytes()) != queue,
+        Steering::Whole => false,
+    }
+}
+
 /// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
 /// slot's number, so once is enough. False if that tuple is another core's.
 #[cold]
 #[inline(never)]
 fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) -> bool {
-    if let Steering::Hashed { rss, queue } = plan.steering
-        && rss.queue_of_frame(frame.bytes()) != queue
-    {
+    if is_astray(plan, frame) {
         return false;
     }
     let Some(ends) = turned(frame) else { return true };

@@ -409,6 +409,8 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     fn frame(buffer: &mut [u8], cookie: usize) -> Frame {
@@ -435,6 +437,46 @@ mod tests {
         assert_eq!(tray.pop().map(|f| f.cookie()), Some(63));
         tray.drain(|index, f| assert_eq!(f.cookie(), index + 10));
         assert!(tray.is_empty() && tray.pop().is_none());
+    }
+
+    #[test]
+    fn frames_are_sorted_in_order_and_none_is_lost() {
+        let mut buffer = [0u8; 4];
+        let [mut burst, mut even, mut odd] = [const { Tray::new() }; 3];
+        for cookie in 0..TRAY_PLACES - 1 {
+            assert!(odd.push(frame(&mut buffer, 1000 + cookie)).is_ok());
+        }
+        for cookie in 0..8 {
+            assert!(burst.push(frame(&mut buffer, cookie)).is_ok());
+        }
+        // One place is free among the odd ones, and there is no third tray.
+        burst.sort([&mut even, &mut odd], |index, frame| {
+            assert_eq!(frame.cookie(), index);
+            if index == 4 { 2 } else { index % 2 }
+        });
+        let cookies = |tray: &Tray| tray.frames().iter().map(Frame::cookie).collect::<Vec<_>>();
+        assert_eq!(cookies(&even), [0, 2, 6]);
+        assert_eq!(odd.frames()[TRAY_PLACES - 1].cookie(), 1);
+        assert_eq!(cookies(&burst), [3, 4, 5, 7], "what finds no room stays");
+    }
+
+    #[test]
+    fn the_newest_frame_is_offered_and_goes_if_it_was_written() {
+        let mut buffer = [0u8; 4];
+        let [mut stock, mut tx] = [const { Tray::new() }; 2];
+        assert_eq!(stock.offer(&mut tx, |_| true), None, "there is no frame");
+        for cookie in 0..2 {
+            assert!(stock.push(frame(&mut buffer, cookie)).is_ok());
+        }
+        assert_eq!(stock.offer(&mut tx, |_| false), Some(false));
+        assert_eq!((stock.len(), tx.len()), (2, 0));
+        assert_eq!(stock.offer(&mut tx, |frame| frame.set_len(3)), Some(true));
+        assert_eq!((stock.len(), tx.frames()[0].cookie(), tx.frames()[0].len()), (1, 1, 3));
+        while tx.room() > 0 {
+            assert!(tx.push(frame(&mut buffer, 9)).is_ok());
+        }
+        assert_eq!(stock.offer(&mut tx, |_| true), None, "there is no place");
+        assert_eq!(stock.len(), 1);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! One pass over a received frame: every length checked once, and at the end one word on what it
 //! is.
 
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use core::net::{Ipv4Addr, Ipv6Addr};

@@ -205,8 +205,8 @@ counters! {
     DropForeignAddress = "dropForeignAddress",
     /// Dropped: a TCP segment to our address without a connection.
     DropNoConnection = "dropNoConnection",
-    /// Dropped: a TCP segment of another worker's connection, brought to a queue other than the one
-    /// that the device's hash names.
+    /// Dropped: a segment or datagram of another worker's connection, brought to a queue other than
+    /// the one that the device's hash names.
     DropWrongQueue = "dropWrongQueue",
     /// Dropped: a TCP flag combination that no state allows.
     DropFlags = "dropFlags",

@@ -103,7 +103,7 @@ impl Run {
         let text = |mode, workers, [ours, theirs]: [u8; 2], mac, more: &str| {
             format!(
                 "mode {mode}\ncpu {}\nport link:a {} {} {mac}\nduration 1h\nclient {} 3\n\
-                 server {} {addresses}\nprotocol http\nneigh_ignore\n{both}\n{more}\n",
+                 server {} {addresses}\nneigh_ignore\n{both}\n{more}\n",
                 cpus(workers),
                 address(ours, 1),
                 address(theirs, 1),
@@ -187,7 +187,7 @@ fn every_tuple_is_used_and_every_flow_stays_on_one_core() {
         // So that each comes round at least twice.
         let (cps, seconds) = (tuples / 4, 9);
         let client = format!("cps {cps}\nlaunch_num 1");
-        let lines = ["client_port_range 1000 1399", &client];
+        let lines = ["protocol http\nclient_port_range 1000 1399", &client];
         let mut run = Run::told(crowd, lines, &rss::KEY, ipv6);
         run.until(seconds * SECOND + 1);
         let opened = run.sides[0].total().get(Count::SkOpen);
@@ -208,7 +208,8 @@ fn every_tuple_is_used_and_every_flow_stays_on_one_core() {
 fn as_many_connections_are_open_as_are_asked_for() {
     for &crowd in CROWDS {
         let asked = 300;
-        let mut run = Run::new(crowd, ["keepalive 1ms", &format!("cps 20k\ncc {asked}")]);
+        let mut run =
+            Run::new(crowd, ["protocol http\nkeepalive 1ms", &format!("cps 20k\ncc {asked}")]);
         run.until(40 * MILLI);
         for _ in 0..10 {
             run.until(run.now + MILLI);
@@ -225,17 +226,42 @@ fn as_many_connections_are_open_as_are_asked_for() {
 /// are counted by that name, and nobody's connection is reset.
 #[test]
 fn a_device_that_hashes_otherwise_is_found_out() {
-    let load = |key: u8| {
+    let load = |protocol: &str, key: u8| {
         let mut told = rss::KEY;
         // What the low bits of clients' ports add to the low bits of the hash.
         told[14] ^= key;
-        let mut run = Run::told([2, 2, 1], ["", "cps 1k"], &told, false);
+        let mut run = Run::told([2, 2, 1], [protocol, "cps 1k"], &told, false);
         run.until(SECOND);
         run.sides[0].total()
     };
-    let (honest, lying) = (load(0), load(0x55));
-    assert!(honest.get(Count::TcpDrop) == 0 && honest.get(Count::Http2xx) >= 990, "{honest:?}");
-    let wrong = lying.get(Count::DropWrongQueue);
-    assert!(wrong > 100 && wrong == lying.get(Count::TcpDrop), "{lying:?}");
-    assert_eq!(lying.get(Count::RstTx), 0);
+    for (protocol, answers, dropped) in [
+        ("protocol http", Count::Http2xx, Count::TcpDrop),
+        ("protocol udp", Count::UdpRx, Count::UdpDrop),
+    ] {
+        let (honest, lying) = (load(protocol, 0), load(protocol, 0x55));
+        assert!(honest.get(dropped) == 0 && honest.get(answers) >= 990, "{honest:?}");
+        let wrong = lying.get(Count::DropWrongQueue);
+        assert!(wrong > 100 && wrong == lying.get(dropped), "{lying:?}");
+        assert_eq!(lying.get(Count::RstTx), 0);
+    }
+}
+
+#[test]
+fn datagrams_are_shared_like_connections() {
+    for crowd in [[2, 2, 1], [4, 2, 3], [3, 1, 1]] {
+        let mut run = Run::new(crowd, ["protocol udp", "cps 2k\nlaunch_num 1"]);
+        run.until(2 * SECOND + 1);
+        run.control.advance(Phase::Drain);
+        run.until(run.now + 10 * MILLI);
+        let [client, server] = [run.sides[0].total(), run.sides[1].total()];
+        assert!(client.get(Count::SkOpen).abs_diff(4000) <= u64::from(crowd[0]), "{client:?}");
+        assert_eq!(client.get(Count::UdpTx), server.get(Count::UdpRx), "{crowd:?}");
+        assert_eq!(client.get(Count::UdpRx), server.get(Count::UdpTx), "{crowd:?}");
+        assert_eq!((client.get(Count::UdpDrop), client.get(Count::UdpRt)), (0, 0), "{client:?}");
+        let used = |worker: &Worker<'_, _, _>| {
+            worker.slots().iter().filter(|slot| slot.tuple_sum != 0).count()
+        };
+        let used: Vec<usize> = run.sides[0].workers.iter().map(used).collect();
+        assert_eq!(used.iter().sum::<usize>() as u64, client.get(Count::SkOpen), "{used:?}");
+    }
 }

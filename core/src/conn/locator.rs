@@ -68,3 +68,59 @@ impl Row {
         (place < self.count).then(|| place.wrapping_mul(self.stride))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::table::{Space, Tuple};
+    use crate::plan::{AddressBlock, number};
+    use crate::tcp::tests::plan;
+    use core::net::{IpAddr, Ipv4Addr};
+
+    /// A plan with as many addresses and ports, from these on.
+    fn both(role: Role, check: impl Fn(&CorePlan<'_>)) {
+        let address = |net: u8, host: u8| IpAddr::from(Ipv4Addr::new(10, net, 0, host));
+        let clients = [address(0, 5), address(0, 6), address(0, 7)];
+        let servers = [address(1, 9), address(1, 10)];
+        let block = |first, count| [AddressBlock { first: number(first), count, base: 0 }];
+        let (client_blocks, server_blocks) = (block(clients[0], 3), block(servers[0], 2));
+        check(&CorePlan {
+            clients: AddressList::new(&client_blocks, &clients),
+            servers: AddressList::new(&server_blocks, &servers),
+            client_ports: PortRange { first: 65_530, count: 6 },
+            listen: PortRange { first: 80, count: 4 },
+            ..plan(role)
+        });
+    }
+
+    #[test]
+    fn it_finds_what_the_table_finds_and_nothing_else() {
+        for role in [Role::Client, Role::Server] {
+            both(role, |plan| {
+                let (locator, space) = (Locator::new(plan), Space::new(plan));
+                let mut found = 0;
+                for (client, server) in (3..9).flat_map(|c| (7..13).map(move |s| (c, s))) {
+                    let (client, server) = (0x0a00_0000 + client, 0x0a01_0000 + server);
+                    for (client_port, server_port) in
+                        (65_528..=65_535).chain([0, 1]).flat_map(|c| (78..86).map(move |s| (c, s)))
+                    {
+                        let tuple = Tuple {
+                            client: u128::from(client),
+                            server: u128::from(server),
+                            client_port,
+                            server_port,
+                        };
+                        let (own, peer) = ((client, client_port), (server, server_port));
+                        let id = match role {
+                            Role::Client => locator.find(peer, own),
+                            Role::Server => locator.find(own, peer),
+                        };
+                        assert_eq!(id, space.find(&tuple), "{tuple:?}");
+                        found += u64::from(id.is_some());
+                    }
+                }
+                assert_eq!(found, plan.tuples());
+            });
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 
-use super::{Engine, arm, count_sent, place_in, queue, turned};
+use super::{Engine, arm, count_sent, is_astray, place_in, queue, turned};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::Verdict;
@@ -78,10 +78,21 @@ impl Engine<'_> {
     pub(super) fn on_udp(&mut self, frame: &mut Frame, id: SlotId, now: Instant) -> Verdict {
         self.tcp.stats.inc(Count::UdpRx);
         let answered = match self.plan.role {
+            Role::Client if self.is_strange(id) && is_astray(&self.plan, frame) => {
+                self.tcp.stats.inc(Count::UdpDrop);
+                self.tcp.stats.inc(Count::DropWrongQueue);
+                false
+            }
             Role::Client => self.happen(id, Event::Datagram, frame, now),
             Role::Server => turned(frame).is_some_and(|ends| self.write_datagram(frame, &ends)),
         };
         if answered { Verdict::Send } else { Verdict::Done }
+    }
+
+    /// Nothing was ever sent from slot `id`.
+    #[inline]
+    fn is_strange(&self, id: SlotId) -> bool {
+        self.table.slots.get(id.0 as usize).is_some_and(|slot| slot.tuple_sum == 0)
     }
 
     /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.

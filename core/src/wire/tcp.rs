@@ -211,6 +211,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn our_own_options_are_read_as_the_walk_reads_them() {
+        for shift in 0..=255 {
+            let options = [2, 4, 5, shift, 1, 3, 3, shift];
+            assert_eq!(TcpOptions::parse(&options), TcpOptions::walk(&options));
+            for at in 0..8 {
+                let mut changed = options;
+                changed[at] ^= 1;
+                assert_eq!(TcpOptions::parse(&changed), TcpOptions::walk(&changed));
+            }
+        }
+    }
+
+    #[test]
     fn accepts_the_oracles_segment() {
         let bytes = tcp_syn();
         let tcp = Tcp::parse(&bytes).unwrap();

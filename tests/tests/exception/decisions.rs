@@ -189,9 +189,15 @@ fn from(source: Ipv4Address, mut frame: Vec<u8>) -> Vec<u8> {
     packet.set_src_addr(source);
     packet.fill_checksum();
     let (to, protocol) = (packet.dst_addr(), packet.next_header());
-    if protocol == IpProtocol::Tcp {
-        let mut segment = TcpPacket::new_unchecked(packet.payload_mut());
-        segment.fill_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(to));
+    let ends = (IpAddress::Ipv4(source), IpAddress::Ipv4(to));
+    match protocol {
+        IpProtocol::Tcp => {
+            TcpPacket::new_unchecked(packet.payload_mut()).fill_checksum(&ends.0, &ends.1);
+        }
+        IpProtocol::Udp => {
+            UdpPacket::new_unchecked(packet.payload_mut()).fill_checksum(&ends.0, &ends.1);
+        }
+        _ => {}
     }
     frame
 }

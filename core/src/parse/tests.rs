@@ -1,0 +1,81 @@
+//! The short way through the parser says what the long one says, or nothing.
+
+use core::net::{IpAddr, Ipv4Addr};
+use std::vec::Vec;
+
+use super::*;
+use crate::frame::testing::frame_of;
+use crate::plan::{AddressBlock, PortRange};
+use crate::tcp::tests::plan;
+use crate::wire::checksum::{finish, pseudo_ipv4};
+
+/// One segment from client to server with these options and this payload, and two bytes of padding.
+fn segment(mac: MacAddr, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut headers = Headers::new_zeroed();
+    headers.ethernet.dst = mac;
+    headers.ethernet.ethertype = ethertype::IPV4.into();
+    let tcp_bytes = (TCP_BYTES + options.len() + payload.len()) as u16;
+    headers.ip.version_ihl = VERSION_IHL;
+    headers.ip.total_length = (IPV4_BYTES as u16 + tcp_bytes).into();
+    headers.ip.flags_fragment = 0x4000.into();
+    headers.ip.ttl = 64;
+    headers.ip.protocol = protocol::TCP;
+    headers.ip.source = [10, 0, 0, 2];
+    headers.ip.destination = [10, 1, 0, 1];
+    headers.ip.checksum = finish(sum(headers.ip.as_bytes())).into();
+    headers.tcp.source_port = 1025.into();
+    headers.tcp.destination_port = 80.into();
+    headers.tcp.sequence = 0xfedc_ba98.into();
+    headers.tcp.acknowledgment = 0x0123_4567.into();
+    headers.tcp.offset_reserved = ((TCP_BYTES + options.len()) as u8 / 4) << 4;
+    headers.tcp.flags = flags;
+    headers.tcp.window = 58_400.into();
+    let pseudo = pseudo_ipv4(headers.ip.source, headers.ip.destination, protocol::TCP, tcp_bytes);
+    let parts = sum(headers.tcp.as_bytes()) + sum(options) + sum(payload);
+    headers.tcp.checksum = finish(pseudo + parts).into();
+    [headers.as_bytes(), options, payload, &[0x5a; 2]].concat()
+}
+
+#[test]
+fn the_short_way_says_what_the_long_one_says_or_nothing() {
+    let addresses = |net: u8| [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(10, net, 0, host)));
+    let (clients, servers) = (addresses(0), addresses(1));
+    let block = |first: IpAddr| [AddressBlock { first: number(first), count: 2, base: 0 }];
+    let (client_blocks, server_blocks) = (block(clients[0]), block(servers[0]));
+    let plan = CorePlan {
+        clients: AddressList::new(&client_blocks, &clients),
+        servers: AddressList::new(&server_blocks, &servers),
+        client_ports: PortRange { first: 1024, count: 8 },
+        listen: PortRange { first: 80, count: 1 },
+        ..plan(Role::Server)
+    };
+    let (parser, space) = (Parser::new(&plan), Space::new(&plan));
+    let syn_options = [2, 4, 5, 0xb4, 1, 3, 3, 4];
+    let packets = [
+        segment(plan.mac, 2, &syn_options, b""),
+        segment(plan.mac, 2, &[1, 1, 2, 4, 5, 0xb4, 3, 3, 30, 0, 0, 0], b""),
+        segment(plan.mac, 16, b"", b""),
+        segment(plan.mac, 24, b"", b"GET / HTTP/1.1\r\n\r\n"),
+        segment(plan.mac, 17, &[1, 1, 1, 1], b"odd"),
+    ];
+    for packet in &packets {
+        assert!(parser.usual(&frame_of(packet, 0), &space).is_some(), "{packet:x?}");
+        for (at, bit) in (0..packet.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            for verdict in [RxChecksum::Unknown, RxChecksum::Good, RxChecksum::Bad] {
+                let mut changed = packet.clone();
+                changed[at] ^= 1 << bit;
+                let mut frame = frame_of(&changed, 0);
+                frame.set_rx_checksum(verdict);
+                if let Some((id, segment)) = parser.usual(&frame, &space) {
+                    let (long, _) = parser.parse(&frame, &space);
+                    assert_eq!(long, Parsed::Tcp(id, segment), "{verdict:?} {changed:x?}");
+                }
+            }
+        }
+        for len in 0..packet.len() {
+            let frame = frame_of(&packet[..len], 0);
+            let whole = len >= packet.len() - 2;
+            assert_eq!(parser.usual(&frame, &space).is_some(), whole, "{len} of {packet:x?}");
+        }
+    }
+}
