@@ -99,8 +99,14 @@ fn bad_input_is_2_and_says_where_and_what_to_do() {
 #[test]
 fn what_is_not_supported_yet_is_2_and_named() {
     let folder = Folder::new();
-    let [_, client] = pair(&folder, "", "", "keepalive 901s\ncps 1");
-    is_refused(&run(&["check", &client]), &["keepalive", "not supported yet"]);
+    let [_, client] = pair(&folder, "", "", "vlan 5\ncps 1");
+    let text = std::fs::read_to_string(&client).expect("just written");
+    let text = text.replacen("link:test", "af_xdp:eth0", 1);
+    let file = folder.write("on.conf", text).display().to_string();
+    is_refused(
+        &run(&["check", &file]),
+        &["on.conf:3:", "vlan on af_xdp:eth0", "not supported yet"],
+    );
 }
 
 #[test]
