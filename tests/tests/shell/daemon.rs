@@ -96,8 +96,8 @@ fn a_daemon_that_cannot_start_says_so_in_its_log() {
     wait_until("a complaint", || log(&folder, "client").contains("it needs two"));
 }
 
-/// A disk that is full stops nothing; it is said once, and how much was lost in the end. What nobody
-/// can read has not passed.
+/// A disk that is full stops nothing; it is said once, and how much was lost in the end. What
+/// nobody can read has not passed.
 #[test]
 fn a_full_disk_stops_nothing() {
     let _turn = in_turn();
