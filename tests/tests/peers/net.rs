@@ -17,6 +17,11 @@ pub(crate) fn seconds() -> u64 {
     std::env::var("DPERF_PEER_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS)
 }
 
+/// Seconds of a run that need not be long.
+pub(crate) fn few_seconds() -> u64 {
+    seconds().min(10)
+}
+
 /// The program's interface.
 pub(crate) const PORT: &str = "port0";
 /// Its peer's.

@@ -8,13 +8,13 @@ use dperf_tests::namespace::alone;
 use dperf_tests::program::{Outcome, Program};
 
 use crate::net::{
-    CABLE, Checksums, LOAD, Net, Nginx, OURS, PEER, PORT, Way, client, ipv6, seconds, server, tool,
-    wrk,
+    CABLE, Checksums, LOAD, Net, Nginx, OURS, PEER, PORT, Way, client, few_seconds, ipv6, server,
+    tool, wrk,
 };
 
 /// Starts a client of nginx in the peer.
 fn start_client(net: &Net, device: &str, words: &str) -> Program {
-    let text = client(&Way { gateway: PEER, server: PEER }, seconds(), words);
+    let text = client(&Way { gateway: PEER, server: PEER }, few_seconds(), words);
     let text = ipv6(&text).replace("af_packet:", device);
     Program::start(&net.here, &net.folder, "client", &text)
 }
@@ -32,7 +32,7 @@ fn assert_served(net: &Net, outcome: &Outcome, before: &Counters, answers: u64) 
     net.assert_clean(outcome, &[], before, RESETS);
     let got = outcome.count("http2XX");
     println!("nginx over IPv6: {got} answers");
-    assert!(got >= answers * seconds(), "{}", outcome.record());
+    assert!(got >= answers * few_seconds(), "{}", outcome.record());
     let accepted = Counters::of(&net.there).since(before).get("TcpPassiveOpens");
     assert_eq!(accepted, outcome.count("skOpen") as i64);
 }
@@ -48,7 +48,7 @@ fn nginx_answers_over_ipv6() {
         let net = Net::over_ipv6(checksums);
         let nginx = Nginx::start(&net.there, &net.folder);
         let before = Counters::of(&net.there);
-        let outcome = start_client(&net, "af_packet:", words).end(seconds());
+        let outcome = start_client(&net, "af_packet:", words).end(few_seconds());
         assert_served(&net, &outcome, &before, answers);
         nginx.stop(&net.folder);
     }
@@ -79,7 +79,7 @@ fn curl_wrk_and_ping_are_answered_over_ipv6() {
                 assert!(text.contains("25 received, 0% packet loss"), "{address}: {text}");
             }
         }
-        let answers = wrk(&net.there, &format!("[{load}]"), seconds() / 3, &[]);
+        let answers = wrk(&net.there, &format!("[{load}]"), few_seconds() / 3, &[]);
         let outcome = server.stop();
         // wrk leaves in the middle of its last answers.
         net.assert_clean(&outcome, &["skErr", "tcpDrop"], &before, &[]);
@@ -137,7 +137,7 @@ fn nginx_answers_over_ipv6_and_xdp() {
         let pings = net.there.run(&format!("ping -q -i 0.05 -c 20 -W 2 {address}"));
         assert!(pings.contains("20 received, 0% packet loss"), "{whose}: {pings}");
     }
-    let outcome = client.end(seconds());
+    let outcome = client.end(few_seconds());
     assert_served(&net, &outcome, &before, 980);
     assert!((20..40).contains(&outcome.count("icmpRx")), "{}", outcome.record());
     nginx.stop(&net.folder);

@@ -6,7 +6,7 @@ use dperf_tests::namespace::{Namespace, alone, join};
 use dperf_tests::process::Folder;
 use dperf_tests::program::{self, Program};
 
-use crate::net::{Nginx, complaints, seconds};
+use crate::net::{Nginx, complaints, few_seconds};
 
 #[test]
 fn two_ports_do_half_of_the_load_each() {
@@ -25,7 +25,7 @@ fn two_ports_do_half_of_the_load_each() {
         peer.address("cable0", &format!("10.{number}.0.2/24"));
         nginx.push(Nginx::start(peer, folder));
     }
-    let (cpu, seconds) = (program::cpu(), seconds());
+    let (cpu, seconds) = (program::cpu(), few_seconds());
     let text = format!(
         "mode client\ncpu {cpu} {cpu}\nduration {seconds}s\nslow_start 0\nprotocol http\n\
          jumbo 9000\nport af_packet:port0 10.0.0.1 10.0.0.2\n\

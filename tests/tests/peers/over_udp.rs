@@ -10,7 +10,7 @@ use dperf_tests::namespace::{Namespace, alone};
 use dperf_tests::program::{Outcome, Program};
 
 use crate::net::{
-    Checksums, LOAD, LOAD_ADDRESSES, Net, OURS, PEER, Way, client, seconds, server, tool,
+    Checksums, LOAD, LOAD_ADDRESSES, Net, OURS, PEER, Way, client, few_seconds, server, tool,
 };
 
 /// What the kernel counts when a datagram is not as it should be, or finds nobody.
@@ -47,11 +47,11 @@ fn echo(namespace: &Namespace, over: &AtomicBool) -> u64 {
 /// Runs a client of these words against the echo. Returns its outcome and the datagrams echoed.
 fn against_echo(net: &Net, words: &str) -> (Outcome, u64) {
     let way = Way { gateway: PEER, server: PEER };
-    let text = client(&way, seconds(), words).replace("protocol http", "protocol udp");
+    let text = client(&way, few_seconds(), words).replace("protocol http", "protocol udp");
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let echo = scope.spawn(|| echo(&net.there, &over));
-        let outcome = Program::start(&net.here, &net.folder, "client", &text).end(seconds());
+        let outcome = Program::start(&net.here, &net.folder, "client", &text).end(few_seconds());
         over.store(true, Ordering::Relaxed);
         (outcome, echo.join().expect("the echo ends"))
     })
@@ -72,13 +72,13 @@ fn the_kernel_echoes_every_datagram() {
         let net = Net::new(checksums);
         let before = Counters::of(&net.there);
         let (outcome, echoed) = against_echo(&net, words);
-        println!("{words:?}: {echoed} echoed in {} s", seconds());
+        println!("{words:?}: {echoed} echoed in {} s", few_seconds());
         assert_clean(&net, &outcome, &before);
         assert_eq!(outcome.count("udpTx"), echoed);
         assert_eq!(outcome.count("udpRx"), echoed);
         assert_eq!(outcome.count("udpRt") + outcome.count("udpDrop"), 0);
         assert_eq!(outcome.count("skOpen"), outcome.count("skClose"));
-        assert!(echoed >= least * seconds(), "{words:?}: {echoed}");
+        assert!(echoed >= least * few_seconds(), "{words:?}: {echoed}");
     }
 }
 
