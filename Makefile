@@ -39,6 +39,7 @@ packages: # Installs missing Debian packages, nothing else
 bench: # Measures cycles and instructions per packet
 	$(CARGO) build --release $(shell)
 	$(CARGO) bench -p dperf-tests
+	$(CARGO) bench -p dperf-tests --bench core -- --instructions
 
 instructions: # Counts instructions per packet and fails if they grew by over 2 % (valgrind)
 	$(CARGO) bench -p dperf-tests --bench core -- --gate

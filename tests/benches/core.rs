@@ -15,6 +15,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
+use dperf_core::conn::timers::chunks_for;
+use dperf_core::conn::{Chunk, Slot};
 use dperf_core::exception::{Closed, Delivered, ExceptionPath};
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::plan::{
@@ -416,6 +418,18 @@ fn table(rounds: usize) {
             of(&idle)
         );
     }
+    say_memory();
+}
+
+/// Bytes that each of a million connections maps.
+fn say_memory() {
+    const CONNECTIONS: u64 = 1_000_000;
+    let timers = chunks_for(CONNECTIONS) * size_of::<Chunk>() as u64;
+    println!(
+        "bytes per connection: {} of slot, {:.2} of timers",
+        size_of::<Slot>(),
+        timers as f64 / CONNECTIONS as f64
+    );
 }
 
 /// The record of instructions per packet event.
