@@ -133,6 +133,18 @@ fn tshark_is_there(test: &str) -> bool {
     there
 }
 
+/// Runs `asked`, holds every frame of it to be right, and returns the layers of each, and what the
+/// machines counted.
+fn run_clean(folder: &Folder, asked: &Scenario, run: &str) -> (Vec<String>, Vec<sim::Outcome>) {
+    let report = sim::run_kept(asked, true, |_| {});
+    let frames = dissect(folder, &report.capture.expect("it was asked for"));
+    assert_eq!(frames.len() as u64, report.frames);
+    for (number, (_, wrong)) in frames.iter().enumerate() {
+        assert!(wrong.is_empty(), "{run}, frame {}: {wrong:?}", number + 1);
+    }
+    (frames.into_iter().map(|(found, _)| found).collect(), report.machines)
+}
+
 #[test]
 fn a_clean_run_is_clean_for_tshark() {
     if !tshark_is_there("a_clean_run_is_clean_for_tshark") {
@@ -143,17 +155,12 @@ fn a_clean_run_is_clean_for_tshark() {
         for (load, of_load) in LOADS {
             let short = Scenario { cps: 5_000, duration: 20 * MILLI, ..Scenario::short(1) };
             let asked = of_load(scenario(Scenario { gateway_known: false, ..short }));
-            let report = sim::run_kept(&asked, true, |_| {});
-            let frames = dissect(&folder, &report.capture.expect("it was asked for"));
-            assert_eq!(frames.len() as u64, report.frames);
-            for (number, (_, wrong)) in frames.iter().enumerate() {
-                assert!(wrong.is_empty(), "{name}, {load}, frame {}: {wrong:?}", number + 1);
-            }
-            let segments = frames.iter().filter(|(found, _)| found.starts_with(layers)).count();
-            let sent = |count| report.machines.iter().map(|m| m.counts.get(count)).sum::<u64>();
-            let tcp = sent(Count::TcpTx);
-            assert_eq!(segments as u64, tcp, "{name}, {load}: {:?}", frames.last());
-            assert!(sent(Count::Http2xx) > 0, "{name}, {load}");
+            let run = format!("{name}, {load}");
+            let (found, machines) = run_clean(&folder, &asked, &run);
+            let segments = found.iter().filter(|found| found.starts_with(layers)).count();
+            let sent = |count| machines.iter().map(|m| m.counts.get(count)).sum::<u64>();
+            assert_eq!(segments as u64, sent(Count::TcpTx), "{run}: {:?}", found.last());
+            assert!(sent(Count::Http2xx) > 0, "{run}");
         }
         println!("{name}: clean");
     }
@@ -186,16 +193,12 @@ fn clean_datagrams_are_clean_for_tshark() {
         for (load, of_load) in OTHER_LOADS {
             let short = Scenario { cps: 5_000, duration: 20 * MILLI, ..Scenario::datagrams(1) };
             let asked = of_load(scenario(Scenario { gateway_known: false, ..short }));
-            let report = sim::run_kept(&asked, true, |_| {});
-            let frames = dissect(&folder, &report.capture.expect("it was asked for"));
-            assert_eq!(frames.len() as u64, report.frames);
-            for (number, (_, wrong)) in frames.iter().enumerate() {
-                assert!(wrong.is_empty(), "{name}, {load}, frame {}: {wrong:?}", number + 1);
-            }
-            let found = frames.iter().filter(|(found, _)| found.starts_with(&layers)).count();
-            let sent: u64 = report.machines.iter().map(|m| m.counts.get(Count::UdpTx)).sum();
-            assert_eq!(found as u64, sent, "{name}, {load}: {:?}", frames.last());
-            assert!(sent > 50, "{name}, {load}");
+            let run = format!("{name}, {load}");
+            let (found, machines) = run_clean(&folder, &asked, &run);
+            let datagrams = found.iter().filter(|found| found.starts_with(&layers)).count();
+            let sent: u64 = machines.iter().map(|m| m.counts.get(Count::UdpTx)).sum();
+            assert_eq!(datagrams as u64, sent, "{run}: {:?}", found.last());
+            assert!(sent > 50, "{run}");
         }
         println!("{name}: clean");
     }
