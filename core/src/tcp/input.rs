@@ -9,7 +9,7 @@ use crate::time::Stamp;
 use crate::wire::tcp::{MAX_WINDOW_SCALE, TcpFlags};
 
 use super::sequence::{after, before, within};
-use super::{Reply, Segment, Tcp, WINDOW, WINDOW_SCALE};
+use super::{RETRIES_MAX, Reply, Segment, Tcp, WINDOW, WINDOW_SCALE};
 
 /// The part of the sequence space that a segment may come from.
 const RECEIVE_WINDOW: u32 = (WINDOW as u32) << WINDOW_SCALE;
@@ -405,7 +405,8 @@ impl Tcp<'_> {
         now: Stamp,
     ) -> Result<(), Option<Reply>> {
         if slot.timer == Timer::Persist {
-            slot.retries = 0; // the peer is there, its window is just closed
+            // The peer is there, its window is just closed: probes stay as far apart as they are.
+            slot.retries = slot.retries.min(RETRIES_MAX);
             return Ok(());
         }
         let duplicate = slot.in_flight() > 0

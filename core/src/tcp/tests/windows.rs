@@ -23,11 +23,12 @@ fn a_closed_window_is_probed_and_opens() {
     assert_eq!(rig.hear(DATA, REQUEST), None);
     assert_eq!(told(rig.drain_ready().pop()), Some((ACK, 0)), "the request is acknowledged");
     assert_eq!((rig.slot.timer, rig.wait_ms()), (Timer::Persist, RTO));
-    // Probes that are answered go on for ever, further and further apart, and are no failure.
+    // Probes that are answered go on for ever, further and further apart, and are no failure
+    // (RFC 9293, 3.8.6.1).
     for round in 0..20 {
         assert_eq!(told(rig.ring()), Some((ACK, 1)), "{round}");
         assert_eq!(rig.hear(ACK, b""), None, "{round}");
-        assert_eq!(rig.slot.timer, Timer::Persist);
+        assert_eq!((rig.slot.timer, rig.wait_ms()), (Timer::Persist, RTO << round.min(3)));
     }
     assert_eq!(rig.count(Count::AckDup), 0, "an answered probe is no duplicate");
     rig.window = 60_000;
