@@ -36,8 +36,8 @@ fn segment(mac: MacAddr, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
     [headers.as_bytes(), options, payload, &[0x5a; 2]].concat()
 }
 
-#[test]
-fn the_short_way_says_what_the_long_one_says_or_nothing() {
+/// A server with two addresses, for two clients.
+fn with_parser(look: impl FnOnce(&CorePlan<'_>, &Parser<'_>, &Space<'_>)) {
     let addresses = |net: u8| [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(10, net, 0, host)));
     let (clients, servers) = (addresses(0), addresses(1));
     let block = |first: IpAddr| [AddressBlock { first: number(first), count: 2, base: 0 }];
@@ -49,33 +49,57 @@ fn the_short_way_says_what_the_long_one_says_or_nothing() {
         listen: PortRange { first: 80, count: 1 },
         ..plan(Role::Server)
     };
-    let (parser, space) = (Parser::new(&plan), Space::new(&plan));
-    let syn_options = [2, 4, 5, 0xb4, 1, 3, 3, 4];
-    let packets = [
-        segment(plan.mac, 2, &syn_options, b""),
-        segment(plan.mac, 2, &[1, 1, 2, 4, 5, 0xb4, 3, 3, 30, 0, 0, 0], b""),
-        segment(plan.mac, 16, b"", b""),
-        segment(plan.mac, 24, b"", b"GET / HTTP/1.1\r\n\r\n"),
-        segment(plan.mac, 17, &[1, 1, 1, 1], b"odd"),
-    ];
-    for packet in &packets {
-        assert!(parser.usual(&frame_of(packet, 0), &space).is_some(), "{packet:x?}");
-        for (at, bit) in (0..packet.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
-            for verdict in [RxChecksum::Unknown, RxChecksum::Good, RxChecksum::Bad] {
+    look(&plan, &Parser::new(&plan), &Space::new(&plan));
+}
+
+/// Packets that a parser of [`with_parser`] takes for usual ones.
+fn usual_packets(mac: MacAddr) -> [Vec<u8>; 5] {
+    [
+        segment(mac, 2, &[2, 4, 5, 0xb4, 1, 3, 3, 4], b""),
+        segment(mac, 2, &[1, 1, 2, 4, 5, 0xb4, 3, 3, 30, 0, 0, 0], b""),
+        segment(mac, 16, b"", b""),
+        segment(mac, 24, b"", b"GET / HTTP/1.1\r\n\r\n"),
+        segment(mac, 17, &[1, 1, 1, 1], b"odd"),
+    ]
+}
+
+#[test]
+fn a_segment_with_one_wrong_bit_is_dropped() {
+    with_parser(|plan, parser, space| {
+        for packet in usual_packets(plan.mac) {
+            let inside = ETHERNET_BYTES..packet.len() - 2;
+            for (at, bit) in inside.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
                 let mut changed = packet.clone();
                 changed[at] ^= 1 << bit;
-                let mut frame = frame_of(&changed, 0);
-                frame.set_rx_checksum(verdict);
-                if let Some((id, segment)) = parser.usual(&frame, &space) {
-                    let (long, _) = parser.parse(&frame, &space);
-                    assert_eq!(long, Parsed::Tcp(id, segment), "{verdict:?} {changed:x?}");
-                }
+                let (parsed, _) = parser.parse(&frame_of(&changed, 0), space);
+                assert!(matches!(parsed, Parsed::Drop(_)), "{parsed:?} {changed:x?}");
             }
         }
-        for len in 0..packet.len() {
-            let frame = frame_of(&packet[..len], 0);
-            let whole = len >= packet.len() - 2;
-            assert_eq!(parser.usual(&frame, &space).is_some(), whole, "{len} of {packet:x?}");
+    });
+}
+
+#[test]
+fn the_short_way_says_what_the_long_one_says_or_nothing() {
+    with_parser(|plan, parser, space| {
+        for packet in &usual_packets(plan.mac) {
+            assert!(parser.usual(&frame_of(packet, 0), space).is_some(), "{packet:x?}");
+            for (at, bit) in (0..packet.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+                for verdict in [RxChecksum::Unknown, RxChecksum::Good, RxChecksum::Bad] {
+                    let mut changed = packet.clone();
+                    changed[at] ^= 1 << bit;
+                    let mut frame = frame_of(&changed, 0);
+                    frame.set_rx_checksum(verdict);
+                    if let Some((id, segment)) = parser.usual(&frame, space) {
+                        let (long, _) = parser.parse(&frame, space);
+                        assert_eq!(long, Parsed::Tcp(id, segment), "{verdict:?} {changed:x?}");
+                    }
+                }
+            }
+            for len in 0..packet.len() {
+                let frame = frame_of(&packet[..len], 0);
+                let whole = len >= packet.len() - 2;
+                assert_eq!(parser.usual(&frame, space).is_some(), whole, "{len} of {packet:x?}");
+            }
         }
-    }
+    });
 }

@@ -108,3 +108,21 @@ fn challenges_have_a_budget() {
     assert_eq!(rig.hear_at(seq, ack, ACK, b""), None);
     assert_eq!(rig.count(Count::ChallengeAck), u64::from(CHALLENGES_PER_SECOND));
 }
+
+#[test]
+fn a_reset_may_carry_data() {
+    let mut rig = Rig::client();
+    assert_eq!(rig.hear(RST_ACK, b"out of memory"), None);
+    assert!(rig.slot.is_closed());
+    assert_eq!(rig.count(Count::SkErrReset), 1);
+}
+
+#[test]
+fn a_reset_ends_a_connection_whose_window_is_closed() {
+    let mut rig = Rig::server_sending(5000);
+    rig.window = 0;
+    rig.hear(DATA, REQUEST);
+    assert_eq!(rig.slot.timer, Timer::Persist);
+    assert_eq!(rig.hear(RST, b""), None);
+    assert!(rig.slot.is_closed());
+}

@@ -251,3 +251,9 @@ fn raw_bytes_are_answered_until_the_end_is_queued() {
     assert_eq!(told(rig.hear(DATA, b"x")), Some((FIN_ACK, 0)));
     assert_eq!((rig.count(Count::TcpReq), rig.count(Count::TcpRsp)), (1, 1));
 }
+
+#[test]
+fn urgent_bytes_are_bytes_like_any_other() {
+    let mut rig = Rig::server();
+    assert_eq!(told(rig.hear(DATA | TcpFlags::URG, REQUEST)), Some((DATA | FIN, 100)));
+}

@@ -117,3 +117,17 @@ fn a_tuple_is_used_again_with_a_higher_number() {
     let syn_ack = rig.hear_at(77, 0, SYN, b"").expect("SYN-ACK");
     assert_eq!((syn_ack.seq, syn_ack.ack), (last.wrapping_add(1), 78));
 }
+
+/// What a peer takes that offers no MSS: 536 bytes, 1220 over IPv6 (RFC 9293, 3.7.1).
+#[test]
+fn a_peer_without_an_mss_gets_short_segments() {
+    for (host, want) in [("10.0.0.1", 536), ("fd00::1", 1220)] {
+        let mut rig = Rig::new(Role::Server, |plan| {
+            plan.host = host.parse().unwrap();
+            plan.payload.total_bytes = 10_000;
+        });
+        rig.mss = 0;
+        let mut rig = rig.connected();
+        assert_eq!(told(rig.hear(DATA, REQUEST)), Some((ACK, want)), "{host}");
+    }
+}
