@@ -126,3 +126,33 @@ fn a_reset_ends_a_connection_whose_window_is_closed() {
     assert_eq!(rig.hear(RST, b""), None);
     assert!(rig.slot.is_closed());
 }
+
+/// RFC 9293, 3.10.7.2: what has neither SYN nor ACK has no business with a listener; where nobody
+/// listens it is told so (3.10.7.1).
+#[test]
+fn a_listener_is_silent_to_what_opens_nothing() {
+    for flags in [FIN, PSH, TcpFlags::empty(), FIN | PSH] {
+        let mut rig = Rig::new(Role::Server, |_| {});
+        assert_eq!(rig.hear_at(17, 0, flags, b"abc"), None, "{flags:?}");
+        assert_eq!(rig.count(Count::DropNoConnection), 1);
+        let mut rig = Rig::new(Role::Client, |_| {});
+        assert_eq!(told(rig.hear_at(17, 0, flags, b"abc")), Some((RST_ACK, 0)), "{flags:?}");
+    }
+    let mut rig = Rig::new(Role::Server, |_| {});
+    assert_eq!(told(rig.hear_at(17, 33, ACK, b"")), Some((RST, 0)));
+}
+
+/// Whoever offered no window scale was offered 58,400 bytes, and a segment beyond is out of place.
+#[test]
+fn the_window_is_as_wide_as_it_was_offered() {
+    for (wscale, window) in [(None, u32::from(WINDOW)), (Some(0), u32::from(WINDOW) << 4)] {
+        let mut rig = Rig::new(Role::Server, |_| {});
+        rig.wscale = wscale;
+        let mut rig = rig.connected();
+        let (next, ack) = (rig.seq, rig.ack);
+        let beyond = rig.hear_at(next.wrapping_add(window), ack, RST, b"");
+        assert_eq!((beyond, rig.count(Count::DropSequence)), (None, 1), "{wscale:?}");
+        let last = rig.hear_at(next.wrapping_add(window - 1), ack, RST, b"");
+        assert_eq!((told(last), rig.count(Count::DropSequence)), (Some((ACK, 0)), 1));
+    }
+}
