@@ -7,8 +7,18 @@
 //! 4. A peer's FIN that we acknowledge and, when the application closes, answer with our own is
 //!    answered with both in one segment: a load has nothing more to say. That is done only where
 //!    nothing comes in between.
+//! 5. A segment that comes at or beyond the right edge of FreeBSD's receive window comes at or beyond
+//!    ours: the edge is where the SYN's window ends, and 165 or 705 bytes further once the window is a
+//!    multiple of the MSS.
+//! 6. A peer's FIN that crosses ours is answered with an ACK (RFC 9293, 3.10.7.4), where FreeBSD sends
+//!    its FIN once more with it.
 //!
 //! A line that is left out leaves its time to the next.
+
+/// Our receive window where no scale was offered.
+const WINDOW: u32 = dperf_core::tcp::WINDOW as u32;
+/// FreeBSD's: of a SYN, and in multiples of the MSS over IPv4 and IPv6.
+const WINDOWS: [u32; 3] = [65_535, 65_700, 66_240];
 
 /// Rewrites one script.
 #[must_use]
@@ -20,7 +30,7 @@ pub(crate) fn rewrite(script: &str) -> String {
             delay += relative(line).map_or(0.0, |(time, _)| time);
             continue;
         }
-        let line = if is_outbound(line) { lenient(line) } else { line.to_owned() };
+        let line = if is_outbound(line) { lenient(line) } else { moved(line) };
         lines.push(match relative(&line) {
             Some((time, rest)) if delay > 0.0 => format!("+{:.6}{rest}", time + delay),
             _ => line,
@@ -28,6 +38,7 @@ pub(crate) fn rewrite(script: &str) -> String {
         delay = 0.0;
     }
     close_at_once(&mut lines);
+    cross(&mut lines);
     lines.join("\n") + "\n"
 }
 
@@ -86,6 +97,29 @@ fn lenient(line: &str) -> String {
     format!("{time}{} <...>", words.join(" "))
 }
 
+/// An inbound packet at the edge of our window instead of FreeBSD's (rule 5).
+fn moved(line: &str) -> String {
+    let Some((from, to, payload)) = place(line) else { return line.to_owned() };
+    let Some(window) = WINDOWS.iter().find(|window| (**window..**window + 10).contains(&from))
+    else {
+        return line.to_owned();
+    };
+    let by = window - WINDOW;
+    line.replacen(
+        &format!("{from}:{to}({payload})"),
+        &format!("{}:{}({payload})", from - by, to - by),
+        1,
+    )
+}
+
+/// First and last sequence number of an inbound packet, and its length.
+fn place(line: &str) -> Option<(u32, u32, u32)> {
+    let range = packet(line, "< ")?.split_whitespace().nth(1)?;
+    let (from, rest) = range.split_once(':')?;
+    let (to, payload) = rest.strip_suffix(')')?.split_once('(')?;
+    Some((from.parse().ok()?, to.parse().ok()?, payload.parse().ok()?))
+}
+
 /// Flags, sequence numbers and acknowledgment of a packet that we send.
 fn sent(line: &str) -> Option<(&str, String)> {
     let mut words = packet(line, "> ")?.split_whitespace();
@@ -113,6 +147,24 @@ fn close_at_once(lines: &mut Vec<String>) {
                 Some((time, _)) => lines[close] = format!("+{time:.6} `true`"),
                 None => drop(lines.remove(close)),
             }
+        }
+    }
+}
+
+/// Rule 6.
+fn cross(lines: &mut [String]) {
+    let mut at = 0;
+    while let Some(fin) = next(lines, at, |line| packet(line, "< F. ").is_some()) {
+        at = fin + 1;
+        let Some(answer) = next(lines, at, is_packet) else { continue };
+        let Some(("F.", numbers)) = sent(&lines[answer]) else { continue };
+        let Some((seq, rest)) = numbers.split_once(':') else { continue };
+        if packet(&lines[fin], "< ").is_some_and(|packet| packet.contains(&format!("ack {seq} ")))
+            && lines[..fin].iter().any(|line| sent(line).is_some_and(|(flags, _)| flags == "F."))
+            && let (Ok(seq), Some((_, rest))) = (seq.parse::<u32>(), rest.split_once(' '))
+        {
+            let behind = seq + 1;
+            lines[answer] = format!("+0.00 > . {behind}:{behind}(0) {rest}");
         }
     }
 }
