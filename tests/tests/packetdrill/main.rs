@@ -1,5 +1,5 @@
-//! FreeBSD's TCP test suite, run by packetdrill against the core in virtual time: a judge that knows
-//! nothing of us.
+//! FreeBSD's TCP test suite, run by packetdrill against the core in virtual time: a judge that
+//! knows nothing of us.
 //!
 //! Neither tool nor scripts are ours to hand out. `PACKETDRILL` is the folder with the built tool,
 //! `PACKETDRILL_SCRIPTS` the folder with the suite; `tests/data/packetdrill/manifest` names both

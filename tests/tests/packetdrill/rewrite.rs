@@ -7,11 +7,11 @@
 //! 4. A peer's FIN that we acknowledge and, when the application closes, answer with our own is
 //!    answered with both in one segment: a load has nothing more to say. That is done only where
 //!    nothing comes in between.
-//! 5. A segment that comes at or beyond the right edge of FreeBSD's receive window comes at or beyond
-//!    ours: the edge is where the SYN's window ends, and 165 or 705 bytes further once the window is a
-//!    multiple of the MSS.
-//! 6. A peer's FIN that crosses ours is answered with an ACK (RFC 9293, 3.10.7.4), where FreeBSD sends
-//!    its FIN once more with it.
+//! 5. A segment that comes at or beyond the right edge of FreeBSD's receive window comes at or
+//!    beyond ours: the edge is where the SYN's window ends, and 165 or 705 bytes further once the
+//!    window is a multiple of the MSS.
+//! 6. A peer's FIN that crosses ours is answered with an ACK (RFC 9293, 3.10.7.4), where FreeBSD
+//!    sends its FIN once more with it.
 //!
 //! A line that is left out leaves its time to the next.
 
