@@ -1,4 +1,5 @@
-//! The core behind packetdrill's interface: a script drives it instead of a kernel, in virtual time.
+//! The core behind packetdrill's interface: a script drives it instead of a kernel, in virtual
+//! time.
 //!
 //! packetdrill loads the library with `--so_filename` and asks [`packetdrill_interface_init`] for a
 //! table of functions. Here is nothing but that: C's arguments in, C's results out. [`stack`] are
