@@ -538,8 +538,8 @@ enum Due {
     Data,
 }
 
-/// The segment's place meets the receive window (3.10.7.4, first check), which a peer that offered no
-/// scale reads unscaled (RFC 7323, 2.2).
+/// The segment's place meets the receive window (3.10.7.4, first check), which a peer that offered
+/// no scale reads unscaled (RFC 7323, 2.2).
 fn acceptable(slot: &Slot, segment: &Segment) -> bool {
     let len = segment.len();
     let shift = if slot.wscale == NO_SCALE { 0 } else { WINDOW_SCALE };
