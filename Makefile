@@ -34,7 +34,7 @@ lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net
 	$(if $(filter rates,$(CASES)),$(CARGO) bench -p dperf-tests --features dpdk --bench exception --no-run)
 	$(if $(dpdk),tests/lab/run $(CASES),@echo "skipped: lab needs libdpdk"; test "$$CI" != true)
 
-packetdrill: # Fetches packetdrill and FreeBSD's TCP test suite and runs them against the core
+packetdrill: # Fetches packetdrill, its scripts and FreeBSD's, and runs them against the core
 	scripts/packetdrill
 
 packages: # Installs missing Debian packages, nothing else

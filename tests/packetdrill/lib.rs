@@ -10,7 +10,7 @@
 mod side;
 mod stack;
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Mutex;
 
@@ -41,7 +41,7 @@ pub struct Interface {
     sendto: Unused,
     sendmsg: Unused,
     fcntl: unsafe extern "C" fn(*mut c_void, c_int, c_int, c_long) -> c_int,
-    ioctl: Unused,
+    ioctl: unsafe extern "C" fn(*mut c_void, c_int, c_ulong, *mut c_int) -> c_int,
     close: unsafe extern "C" fn(*mut c_void, c_int) -> c_int,
     shutdown: unsafe extern "C" fn(*mut c_void, c_int, c_int) -> c_int,
     getsockopt:
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn packetdrill_interface_init(
         sendto: None,
         sendmsg: None,
         fcntl,
-        ioctl: None,
+        ioctl,
         close,
         shutdown,
         getsockopt,
@@ -254,12 +254,29 @@ unsafe extern "C" fn fcntl(
     told(with(userdata, |stack| stack.control(fd, command, argument as i32)))
 }
 
+/// As `fcntl`, with a pointer.
+unsafe extern "C" fn ioctl(
+    userdata: *mut c_void,
+    fd: c_int,
+    request: c_ulong,
+    value: *mut c_int,
+) -> c_int {
+    if request != libc::FIONREAD {
+        return told(Err(libc::EINVAL));
+    }
+    told(with(userdata, |stack| stack.unread(fd)).map(|unread| {
+        // SAFETY: this request is for an int, for which packetdrill passes room.
+        unsafe { value.write(unread) };
+        0
+    }))
+}
+
 unsafe extern "C" fn close(userdata: *mut c_void, fd: c_int) -> c_int {
     told(with(userdata, |stack| stack.close(fd)))
 }
 
-unsafe extern "C" fn shutdown(userdata: *mut c_void, fd: c_int, _: c_int) -> c_int {
-    told(with(userdata, |stack| stack.shutdown(fd)))
+unsafe extern "C" fn shutdown(userdata: *mut c_void, fd: c_int, how: c_int) -> c_int {
+    told(with(userdata, |stack| stack.shutdown(fd, how)))
 }
 
 unsafe extern "C" fn getsockopt(

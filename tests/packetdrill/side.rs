@@ -74,6 +74,12 @@ fn stamp(now_us: u64) -> Stamp {
     Stamp(((now_us * 1000) >> TickRate::NANOSECONDS.shift()) as u32)
 }
 
+/// A tuple that was never used.
+fn blank(slot: &Slot) -> Slot {
+    let Slot { client_port, server_port, tuple_sum, .. } = *slot;
+    Slot { client_port, server_port, tuple_sum, ..Slot::default() }
+}
+
 /// A script lasts as long as the process.
 fn leak<T>(values: Vec<T>) -> &'static [T] {
     values.leak()
@@ -275,7 +281,7 @@ impl Side {
         let slot = &mut self.connections[at].slot;
         match slot.state {
             State::Closed => {}
-            State::SynSent => *slot = Slot { tuple_sum: slot.tuple_sum, ..Slot::default() },
+            State::SynSent => *slot = blank(slot),
             _ => slot.flags.insert(SlotFlags::FIN_QUEUED),
         }
         self.serve(now_us);

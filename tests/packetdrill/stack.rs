@@ -139,11 +139,22 @@ impl Stack {
         Ok(bytes as i32)
     }
 
-    pub(crate) fn shutdown(&mut self, fd: i32) -> Outcome {
-        let (id, now_us) = (self.connection(fd)?.id, self.now_us);
-        self.side()?.finish(id, now_us);
+    /// The script reads no more, writes no more, or both.
+    pub(crate) fn shutdown(&mut self, fd: i32, how: i32) -> Outcome {
+        let now_us = self.now_us;
+        let connection = self.connection(fd)?;
+        connection.finished |= how != libc::SHUT_WR;
+        let id = connection.id;
+        if how != libc::SHUT_RD {
+            self.side()?.finish(id, now_us);
+        }
         self.collect();
         Ok(0)
+    }
+
+    /// Bytes that could be read.
+    pub(crate) fn unread(&mut self, fd: i32) -> Outcome {
+        Ok(self.connection(fd)?.unread as i32)
     }
 
     pub(crate) fn close(&mut self, fd: i32) -> Outcome {

@@ -1,10 +1,11 @@
-//! FreeBSD's TCP test suite, run by packetdrill against the core in virtual time: a judge that
-//! knows nothing of us.
+//! FreeBSD's TCP test suite and packetdrill's own, run against the core in virtual time: judges
+//! that know nothing of us.
 //!
 //! Neither tool nor scripts are ours to hand out. `PACKETDRILL` is the folder with the built tool,
-//! `PACKETDRILL_SCRIPTS` the folder with the suite; `tests/data/packetdrill/manifest` names both
-//! and their commits. Which scripts ask for what is not here says `classes`, which of the others
-//! fail and why the list `expected-fail` beside the manifest. That list may only shrink.
+//! beside which its own scripts lie, `PACKETDRILL_SCRIPTS` the folder with FreeBSD's suite;
+//! `tests/data/packetdrill/manifest` names both and their commits. Which scripts ask for what is
+//! not here says `classes`, which of the others fail and why the lists `expected-fail-*` beside
+//! the manifest. They may only shrink.
 
 mod classes;
 mod rewrite;
@@ -15,6 +16,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use classes::Class;
 use dperf_tests::namespace::skip_judge;
 
 /// A script that takes longer hangs.
@@ -94,9 +96,13 @@ fn run(tool: &Path, library: &Path, folder: &Path, name: &str, script: &str) -> 
 }
 
 /// Runs all of `scripts`, on as many processors as there are.
-fn run_all(tool: &Path, scripts: BTreeMap<String, String>) -> BTreeMap<String, Verdict> {
+fn run_all(
+    tool: &Path,
+    suite: &str,
+    scripts: BTreeMap<String, String>,
+) -> BTreeMap<String, Verdict> {
     let library = library();
-    let folder = std::env::temp_dir().join(format!("dps-packetdrill-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("dps-{suite}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");
     let (waiting, done) = (Mutex::new(scripts.into_iter()), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
@@ -115,9 +121,9 @@ fn run_all(tool: &Path, scripts: BTreeMap<String, String>) -> BTreeMap<String, V
     done.into_inner().expect("no panic")
 }
 
-/// The list of scripts that are known to fail, each with a reason.
-fn expected() -> BTreeMap<String, String> {
-    let list = data("expected-fail");
+/// The scripts of `suite` that are known to fail, each with a reason.
+fn expected(suite: &str) -> BTreeMap<String, String> {
+    let list = data(&format!("expected-fail-{suite}"));
     let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let split = |line: &str| {
         let (name, reason) = line.split_once(' ').unwrap_or_else(|| panic!("{line}: no reason"));
@@ -126,39 +132,36 @@ fn expected() -> BTreeMap<String, String> {
     lines.map(split).collect()
 }
 
-/// The word behind `name` in the manifest.
+/// What stands behind `name` in the manifest.
 fn pinned(name: &str) -> String {
     let manifest = data("manifest");
     let line = manifest.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("the manifest has no {name}")).trim().to_owned()
 }
 
-#[test]
-fn freebsds_suite_finds_what_is_expected_and_no_more() {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let (Some(tool), Some(suite)) = (folder("PACKETDRILL"), folder("PACKETDRILL_SCRIPTS")) else {
-        let what = "packetdrill and FreeBSD's tcp-testsuite (PACKETDRILL, PACKETDRILL_SCRIPTS)";
-        return skip_judge("freebsds_suite_finds_what_is_expected_and_no_more", what);
-    };
-    let all = scripts(&suite);
-    assert_eq!(fingerprint(&all), pinned("fingerprint"), "another commit than the manifest's");
+/// Runs every applicable script in `folder`: those that fail are those listed.
+fn judge(suite: &str, tool: &Path, folder: &Path, classes: &[Class]) {
+    let all = scripts(folder);
+    let fingerprint = fingerprint(&all);
+    assert_eq!(fingerprint, pinned(suite), "another commit of {suite} than the manifest's");
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     let mut wanted = BTreeMap::new();
     for (name, text) in all {
-        match classes::not_applicable(&name, &text) {
-            Some(class) => *skipped.entry(class).or_default() += 1,
+        match classes.iter().find(|class| class.holds(&name, &text)) {
+            Some(class) => *skipped.entry(class.reason).or_default() += 1,
             None => drop(wanted.insert(name, text)),
         }
     }
-    let verdicts = run_all(&tool.join("packetdrill"), wanted);
-    let expected = expected();
+    let verdicts = run_all(&tool.join("packetdrill"), suite, wanted);
+    let expected = expected(suite);
     let failed: BTreeSet<&String> =
         verdicts.iter().filter(|(_, verdict)| verdict.is_err()).map(|(name, _)| name).collect();
     let listed: BTreeSet<&String> = expected.keys().collect();
-    for (class, count) in &skipped {
-        println!("not applicable: {count} scripts: {class}");
+    for (reason, count) in &skipped {
+        println!("{suite}: {count} not applicable: {reason}");
     }
-    println!("{} scripts, {} failed, {} listed", verdicts.len(), failed.len(), listed.len());
+    let (run, failures) = (verdicts.len(), failed.len());
+    println!("{suite}: {run} run, {failures} failed, {} listed", listed.len());
     let mut wrong = Vec::new();
     for name in failed.difference(&listed) {
         wrong.push(format!("{name} fails:\n{}", verdicts[*name].as_ref().expect_err("failed")));
@@ -167,4 +170,40 @@ fn freebsds_suite_finds_what_is_expected_and_no_more() {
         wrong.push(format!("{name} passes, or is no more: take it off the list"));
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// The folder that the environment names; else `test` is skipped by name.
+fn given(test: &str, variable: &str, what: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os(variable).map(PathBuf::from);
+    if folder.is_none() {
+        skip_judge(test, &format!("{what} ({variable})"));
+    }
+    folder
+}
+
+#[test]
+fn freebsds_suite_finds_what_is_listed_and_no_more() {
+    let test = "freebsds_suite_finds_what_is_listed_and_no_more";
+    let Some(tool) = given(test, "PACKETDRILL", "packetdrill") else { return };
+    let Some(suite) = given(test, "PACKETDRILL_SCRIPTS", "FreeBSD's TCP suite") else { return };
+    judge("freebsd", &tool, &suite, classes::FREEBSD);
+}
+
+#[test]
+fn packetdrills_own_suite_finds_what_is_listed_and_no_more() {
+    let test = "packetdrills_own_suite_finds_what_is_listed_and_no_more";
+    let Some(tool) = given(test, "PACKETDRILL", "packetdrill and its scripts") else { return };
+    judge("google", &tool, &tool.join("../tcp"), classes::GOOGLE);
+}
+
+/// What needs no tool to be checked: every line of the lists has a reason, and comes once.
+#[test]
+fn the_lists_are_in_order() {
+    for suite in ["freebsd", "google"] {
+        let list = data(&format!("expected-fail-{suite}"));
+        let lines: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(lines.is_sorted(), "{suite}");
+        assert_eq!(expected(suite).len(), lines.len(), "{suite}");
+        assert_eq!(pinned(suite).len(), 16, "{suite}");
+    }
 }

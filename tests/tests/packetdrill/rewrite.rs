@@ -25,7 +25,7 @@ const WINDOWS: [u32; 3] = [65_535, 65_700, 66_240];
 pub(crate) fn rewrite(script: &str) -> String {
     let mut lines = Vec::new();
     let mut delay = 0.0;
-    for line in standard(script) {
+    for line in standard(&joined(script)) {
         if !is_kept(line) {
             delay += relative(line).map_or(0.0, |(time, _)| time);
             continue;
@@ -40,6 +40,23 @@ pub(crate) fn rewrite(script: &str) -> String {
     close_at_once(&mut lines);
     cross(&mut lines);
     lines.join("\n") + "\n"
+}
+
+/// Commands and Python over several lines as one line each.
+fn joined(script: &str) -> String {
+    let mut inside = false;
+    let mut before = ' ';
+    let fold = |letter: char| {
+        match (before, letter) {
+            (_, '`') => inside = !inside,
+            ('%', '{') => inside = true,
+            ('}', '%') => inside = false,
+            _ => {}
+        }
+        before = letter;
+        if inside && letter == '\n' { ' ' } else { letter }
+    };
+    script.chars().map(fold).collect()
 }
 
 /// The lines without comments, and without those for FreeBSD alone.
@@ -175,4 +192,69 @@ fn is_packet(line: &str) -> bool {
 
 fn next(lines: &[String], from: usize, is_it: impl Fn(&str) -> bool) -> Option<usize> {
     lines.iter().skip(from).position(|line| is_it(line)).map(|place| place + from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(lines: &[&str]) -> Vec<String> {
+        rewrite(&lines.join("\n")).lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_asks_a_kernel_is_left_out_and_time_is_not() {
+        let script = [
+            "// a comment",
+            "--ip_version=ipv4",
+            "0 `one",
+            "   two`",
+            "+0.10 `three`",
+            "+0.20 %{ print(1)",
+            "}%",
+            "+0.05 getsockopt(3, SOL_SOCKET, SO_RCVBUF, [65700], [4]) = 0",
+            "+0.10 close(3) = 0",
+        ];
+        assert_eq!(rewritten(&script), ["--ip_version=ipv4", "+0.450000 close(3) = 0"]);
+    }
+
+    #[test]
+    fn what_stands_for_one_system_alone_is_left_out() {
+        let script =
+            ["#ifdef FreeBSD", "+0 close(3) = 0", "#endif", "#ifdef STANDARD", "+0 x", "#endif"];
+        assert_eq!(rewritten(&script), ["+0 x"]);
+    }
+
+    #[test]
+    fn windows_and_options_are_compared_for_nobody_but_the_peer() {
+        let came = "+0.10 < S. 0:0(0) ack 1 win 32767 <mss 1460,sackOK,eol,eol>";
+        let script = ["+0.00 > S  0:0(0)  win 65535 <mss 1460,nop,wscale 6>", came];
+        assert_eq!(rewritten(&script), ["+0.00 > S 0:0(0) <...>", came]);
+    }
+
+    #[test]
+    fn an_application_closes_with_its_peer_if_nothing_comes_between() {
+        let ack = "+0.00 > . 1:1(0) ack 2 <...>";
+        let (fin, ours) = ("+0.10 < F. 1:1(0) ack 1 win 9", "+0.00 > F. 1:1(0) ack 2 <...>");
+        let script = [fin, "+0.00 > . 1:1(0) ack 2", "+0 close(4) = 0", "+0.00 > F. 1:1(0) ack 2"];
+        assert_eq!(rewritten(&script), [fin, ours, "+0 close(4) = 0"]);
+        let between = "+0.10 < R 2:2(0) win 9";
+        let script = [fin, "+0.00 > . 1:1(0) ack 2", between, "+0.00 > F. 1:1(0) ack 2"];
+        assert_eq!(rewritten(&script), [fin, ack, between, ours]);
+    }
+
+    #[test]
+    fn the_edge_of_the_window_is_ours() {
+        for (theirs, ours) in [(65_535, 58_400), (65_701, 58_401), (66_242, 58_402), (4, 4)] {
+            let script = format!("+0.10 < R {theirs}:{theirs}(0) win 9");
+            assert_eq!(rewritten(&[&script]), [format!("+0.10 < R {ours}:{ours}(0) win 9")]);
+        }
+    }
+
+    #[test]
+    fn a_fin_that_crosses_ours_gets_an_ack() {
+        let (ours, theirs) = ("+0.00 > F. 1:1(0) ack 1 <...>", "+0.10 < F. 1:1(0) ack 1 win 9");
+        let script = ["+0.00 > F. 1:1(0) ack 1", theirs, "+0.00 > F. 1:1(0) ack 2"];
+        assert_eq!(rewritten(&script), [ours, theirs, "+0.00 > . 2:2(0) ack 2 <...>"]);
+    }
 }
