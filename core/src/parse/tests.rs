@@ -103,17 +103,37 @@ fn agrees<'m>(
     }
 }
 
+/// Packets that are usual.
+fn usual_packets(mac: MacAddr) -> [Vec<u8>; 5] {
+    [
+        segment(mac, 2, &[2, 4, 5, 0xb4, 1, 3, 3, 4], b""),
+        segment(mac, 2, &[1, 1, 2, 4, 5, 0xb4, 3, 3, 30, 0, 0, 0], b""),
+        segment(mac, 16, b"", b""),
+        segment(mac, 24, b"", b"GET / HTTP/1.1\r\n\r\n"),
+        segment(mac, 17, &[1, 1, 1, 1], b"odd"),
+    ]
+}
+
+#[test]
+fn a_segment_with_one_wrong_bit_is_dropped() {
+    with_plan(Transport::Tcp, |plan| {
+        let (parser, space) = (Parser::new(plan), Space::new(plan));
+        for packet in usual_packets(plan.mac) {
+            let inside = ETHERNET_BYTES..packet.len() - 2;
+            for (at, bit) in inside.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+                let mut changed = packet.clone();
+                changed[at] ^= 1 << bit;
+                let (parsed, _) = parser.parse(&frame_of(&changed, 0), &space);
+                assert!(matches!(parsed, Parsed::Drop(_)), "{parsed:?} {changed:x?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn the_short_way_says_what_the_long_one_says_or_nothing() {
-    let syn_options = [2, 4, 5, 0xb4, 1, 3, 3, 4];
     with_plan(Transport::Tcp, |plan| {
-        for packet in [
-            segment(plan.mac, 2, &syn_options, b""),
-            segment(plan.mac, 2, &[1, 1, 2, 4, 5, 0xb4, 3, 3, 30, 0, 0, 0], b""),
-            segment(plan.mac, 16, b"", b""),
-            segment(plan.mac, 24, b"", b"GET / HTTP/1.1\r\n\r\n"),
-            segment(plan.mac, 17, &[1, 1, 1, 1], b"odd"),
-        ] {
+        for packet in usual_packets(plan.mac) {
             agrees(plan, &packet, |parser, frame, space| {
                 parser.usual(frame, space).map(|(id, segment)| Parsed::Tcp(id, segment))
             });
