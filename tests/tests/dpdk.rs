@@ -371,3 +371,37 @@ fn bonds_lose_nothing() {
         assert_eq!(rare > 1000, both_used, "{way}: {first} and {second} frames");
     }
 }
+
+/// A TAP device tells nothing of a hash, and its kernel brings an answer to the queue that asked: the
+/// client finds that out before its load, and divides it so.
+#[test]
+fn a_device_that_tells_nothing_is_asked() {
+    let test = "a_device_that_tells_nothing_is_asked";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let (folder, space) = (Folder::new(), Namespace::new());
+    let load = Load {
+        devices: ["af_packet:dtap0", "net_tap0,iface=dtap0"],
+        cpus: ["0", "0 1"],
+        client: "cps 400\neal --no-huge",
+        words: "",
+        ..MEMIF
+    };
+    let mut client = Program::start(&space, &folder, "client", &load.client());
+    let there = |_: &Process| space.succeeds("ip link show dtap0 up");
+    client.process().wait_until("the device", OPEN, there);
+    let server = Program::start(&space, &folder, "server", &load.server());
+    let (client, server) = (client.end(SECONDS), server.stop());
+    for outcome in [&client, &server] {
+        assert_eq!(outcome.faults(&[]), [""; 0], "{}", outcome.record());
+    }
+    assert_eq!(client.count("dropWrongQueue"), 0, "{}", client.record());
+    assert!(client.0.out.contains("\"split\":\"by client port\""), "{}", client.0.out);
+    let opened = client.count("skOpen");
+    assert!(opened >= 400 * SECONDS * 98 / 100, "{opened} connections");
+    let asked = server.count("skOpen") - opened;
+    let told = format!("{asked} connections before the run showed which of its queues");
+    assert!(asked > 0 && client.0.err.contains(&told), "{asked}: {}", client.0.err);
+}
