@@ -34,11 +34,10 @@ pub fn run(reads: Vec<Read>, limits: &Limits, report: &mut Report) -> Result<Ver
     check_cpus(&configs)?;
     let clock = Clock::start();
     let mut ports = Ports::open(&configs, &|| signals.stop_asked())?;
-    let mut ask = |stopped: &dyn Fn() -> bool| -> Result<()> {
-        let of_role = configs.iter().zip(&mut ports.of_role);
-        of_role.map(|(config, opened)| learn(config, opened, &clock, stopped)).collect()
-    };
-    if let Err(why) = ask(&|| signals.stop_asked()) {
+    let mut of_role = configs.iter().zip(&mut ports.of_role);
+    let learned = of_role
+        .try_for_each(|(config, opened)| learn(config, opened, &clock, &|| signals.stop_asked()));
+    if let Err(why) = learned {
         ports.close()?;
         return Err(why);
     }

@@ -131,6 +131,7 @@ fn a_missing_device_is_2() {
     is_refused(&ended, &[&at(3), "0000:ff:1f.7"]);
     // Nobody is waited for, and what DPDK prints of its own is no record.
     is_refused(&on("net_memif0,role=banana", None), &[&at(3), "net_memif0,role=banana"]);
+    let text = std::fs::read_to_string(&client).expect("just written");
     let wrong = text.replacen("link:test", "net_null0", 1) + "eal --no-huge --nonsense\n";
     let file = folder.write("wrong.conf", wrong).display().to_string();
     is_refused(&run(&["run", &file]), &[]);
