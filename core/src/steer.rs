@@ -161,8 +161,8 @@ pub struct Fields<'f> {
     pub ports: Option<(u16, u16)>,
 }
 
-/// What a network card hashes of a frame with addresses of `address_bytes`, behind VLAN tags; none if
-/// it is of another family, or none.
+/// What a network card hashes of a frame with addresses of `address_bytes`, behind VLAN tags; none
+/// if it is of another family, or none.
 pub fn fields_of_frame(frame: &[u8], address_bytes: usize) -> Option<Fields<'_>> {
     let mut at = ETHERNET_BYTES;
     let mut kind = half(frame, at - 2)?;

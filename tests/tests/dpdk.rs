@@ -390,7 +390,10 @@ fn a_device_that_tells_nothing_is_asked() {
         ..MEMIF
     };
     let mut client = Program::start(&space, &folder, "client", &load.client());
-    let there = |_: &Process| space.succeeds("ip link show dtap0 up");
+    let there = |_: &Process| {
+        let show = "ip link show dtap0";
+        space.succeeds(show) && space.run(show).contains("LOWER_UP")
+    };
     client.process().wait_until("the device", OPEN, there);
     let server = Program::start(&space, &folder, "server", &load.server());
     let (client, server) = (client.end(SECONDS), server.stop());

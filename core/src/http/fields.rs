@@ -1,5 +1,6 @@
 //! The header section, line by line: the fields that tell where a message ends, whether another
-//! follows and what its sender waits for are read, all others are passed over, eight bytes at a time.
+//! follows and what its sender waits for are read, all others are passed over, eight bytes at a
+//! time.
 
 use super::scanner::{
     CHUNKED, CLOSE, CODED, EXPECTS, FRAMING, KEEP_ALIVE, LEFT_MAX, LENGTH, Phase, Scanner, Stepped,
