@@ -10,6 +10,7 @@
 mod linear;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use dperf_core::exception::Closed;
@@ -31,6 +32,8 @@ use crate::port::{Delivery, Opened};
 /// How long the gateway, and then an answer, may take.
 const GATEWAY_S: u64 = 60;
 const ANSWER_S: u64 = 10;
+/// A rest when there is nothing to do: whoever answers may need this processor.
+const NAP: Duration = Duration::from_micros(50);
 /// Tuples that show whether answers come back to the queue that asked, and tuples that confirm a
 /// hash.
 const TRIALS: u64 = 16;
@@ -227,7 +230,7 @@ impl Asker<'_> {
                 bail!("stopped");
             }
             if work == 0 {
-                std::thread::yield_now();
+                std::thread::sleep(NAP);
             }
         }
         let server = tuple.server;
