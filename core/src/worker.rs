@@ -453,7 +453,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         }
         if !self.trays.done.is_empty() {
             if self.wrapping.is_some() {
-                encap::unwind(&mut self.trays.done);
+                unwind(&mut self.trays.done);
             }
             self.queue.give_back(&mut self.trays.done);
         }
@@ -482,6 +482,11 @@ fn prefetch_packet(packet: &[u8]) {
     }
 }
 
+/// Lets every frame begin where it began when it came.
+fn unwind(tray: &mut Tray) {
+    tray.frames_mut().iter_mut().for_each(Frame::retreat);
+}
+
 /// Bytes of all frames of a tray.
 #[inline]
 fn bytes(tray: &Tray) -> u64 {
@@ -493,7 +498,7 @@ impl<Q: PacketQueue, X: ExceptionPath> Drop for Worker<'_, Q, X> {
         let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
         self.engine.tcp.stats.add(Count::KniFull, kernel.len() as u64);
         for tray in [rx, tx, done, stock, kernel] {
-            encap::unwind(tray);
+            unwind(tray);
             self.queue.give_back(tray);
         }
     }

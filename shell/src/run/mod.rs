@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Read};
 use crate::crew::{self, Parts, Thread, Watch};
 use crate::exception;
+use crate::learn::learn;
 use crate::memory::Arena;
 use crate::plan::Plan;
 use crate::port::Opened;
@@ -33,6 +34,13 @@ pub fn run(reads: Vec<Read>, limits: &Limits, report: &mut Report) -> Result<Ver
     check_cpus(&configs)?;
     let clock = Clock::start();
     let mut ports = Ports::open(&configs, &|| signals.stop_asked())?;
+    let mut of_role = configs.iter().zip(&mut ports.of_role);
+    let learned = of_role
+        .try_for_each(|(config, opened)| learn(config, opened, &clock, &|| signals.stop_asked()));
+    if let Err(why) = learned {
+        ports.close()?;
+        return Err(why);
+    }
     for note in ports.notes() {
         report.note(&note);
     }
