@@ -1,0 +1,68 @@
+//! Signals at any moment: while it starts, while the rate rises, at full rate, while it ends.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use dperf_tests::namespace::alone;
+use dperf_tests::process::{Ended, Signal};
+use dperf_tests::program::{END, Outcome, Program};
+use dperf_tests::random::Random;
+use dperf_tests::replay;
+
+use crate::setup::{Kind, RAMP, Setup};
+
+/// Seconds at full rate.
+const SECONDS: u64 = 1;
+
+/// When the signal comes, in milliseconds from the start: twice as the program starts, once at any
+/// time until a little after its end.
+fn moments(random: &mut Random) -> [u64; 2] {
+    let whole = 1_000 * (RAMP + SECONDS + 1);
+    [random.below(100), random.below(whole)]
+}
+
+#[test]
+fn a_signal_at_any_moment_ends_a_run_in_order() {
+    let Some(_alone) = alone("a_signal_at_any_moment_ends_a_run_in_order", &[]) else { return };
+    let seed = replay::seed();
+    println!("again: DPERF_SIM_SEED={seed}");
+    let mut random = Random::new(seed);
+    for kind in [Kind::Link, Kind::Tap, Kind::Sockets] {
+        for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+            for millis in moments(&mut random) {
+                let setup = Setup::new(kind, SECONDS);
+                let programs = setup.start();
+                std::thread::sleep(Duration::from_millis(millis));
+                for (program, roles) in programs {
+                    let what = format!("{kind:?}, {signal:?} after {millis} ms");
+                    judge(&what, signal, end_by(program, signal), roles);
+                }
+                setup.assert_nothing_left(&format!("{kind:?}, {signal:?} after {millis} ms"));
+            }
+        }
+    }
+}
+
+fn end_by(program: Program, signal: Signal) -> Ended {
+    let Outcome(ended) = program.stop_by(signal);
+    ended
+}
+
+/// A program that was sent `signal` ended as it should, and told what it could.
+fn judge(what: &str, signal: Signal, ended: Ended, roles: usize) {
+    let told = format!("{what}: {}\n{}{}", ended.status, ended.out, ended.err);
+    assert!(ended.took <= END, "{told}");
+    let totals = ended.out.matches("\"type\":\"final\"").count();
+    match (ended.status.code(), ended.status.signal()) {
+        // It ran, and all of its roles were told of.
+        (Some(0 | 1), _) => assert_eq!(totals, roles, "{told}"),
+        // It had not begun, and says why it does not.
+        (Some(2), _) => assert!(ended.err.contains("stopped"), "{told}"),
+        (None, Some(by)) => {
+            assert_eq!(by, signal.as_raw(), "{told}");
+            // Nobody is asked before a KILL, nor before anything was opened.
+            assert!(signal == Signal::KILL || ended.out.is_empty(), "{told}");
+        }
+        _ => panic!("{told}"),
+    }
+}
