@@ -4,8 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use dperf_tests::namespace::alone;
-use dperf_tests::process::{Ended, Signal};
-use dperf_tests::program::{END, Outcome, Program};
+use dperf_tests::process::Signal;
+use dperf_tests::program::{END, Outcome};
 use dperf_tests::random::Random;
 use dperf_tests::replay;
 
@@ -14,11 +14,11 @@ use crate::setup::{Kind, RAMP, Setup};
 /// Seconds at full rate.
 const SECONDS: u64 = 1;
 
-/// When the signal comes, in milliseconds from the start: twice as the program starts, once at any
-/// time until a little after its end.
-fn moments(random: &mut Random) -> [u64; 2] {
+/// When the signal comes, in milliseconds from the start: while the program starts, or at any time
+/// until a little after its end.
+fn moment(random: &mut Random) -> u64 {
     let whole = 1_000 * (RAMP + SECONDS + 1);
-    [random.below(100), random.below(whole)]
+    if random.chance(300_000) { random.below(100) } else { random.below(whole) }
 }
 
 #[test]
@@ -29,27 +29,24 @@ fn a_signal_at_any_moment_ends_a_run_in_order() {
     let mut random = Random::new(seed);
     for kind in [Kind::Link, Kind::Tap, Kind::Sockets] {
         for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-            for millis in moments(&mut random) {
-                let setup = Setup::new(kind, SECONDS);
-                let programs = setup.start();
-                std::thread::sleep(Duration::from_millis(millis));
-                for (program, roles) in programs {
-                    let what = format!("{kind:?}, {signal:?} after {millis} ms");
-                    judge(&what, signal, end_by(program, signal), roles);
-                }
-                setup.assert_nothing_left(&format!("{kind:?}, {signal:?} after {millis} ms"));
+            let millis = moment(&mut random);
+            let what = format!("{kind:?}, {signal:?} after {millis} ms");
+            let setup = Setup::new(kind, SECONDS);
+            let mut programs = setup.start();
+            std::thread::sleep(Duration::from_millis(millis));
+            for (program, _) in &mut programs {
+                program.process().signal(signal);
             }
+            for (program, roles) in programs {
+                judge(&what, signal, program.end(0), roles);
+            }
+            setup.assert_nothing_left(&what);
         }
     }
 }
 
-fn end_by(program: Program, signal: Signal) -> Ended {
-    let Outcome(ended) = program.stop_by(signal);
-    ended
-}
-
 /// A program that was sent `signal` ended as it should, and told what it could.
-fn judge(what: &str, signal: Signal, ended: Ended, roles: usize) {
+fn judge(what: &str, signal: Signal, Outcome(ended): Outcome, roles: usize) {
     let told = format!("{what}: {}\n{}{}", ended.status, ended.out, ended.err);
     assert!(ended.took <= END, "{told}");
     let totals = ended.out.matches("\"type\":\"final\"").count();

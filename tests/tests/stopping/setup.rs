@@ -51,8 +51,7 @@ impl Setup {
         };
         let exception = if kind == Kind::Tap { "exception tap net" } else { "" };
         let common = format!(
-            "protocol http\nclient 10.77.0.100 2\nserver 10.77.0.200 2\n\
-             retransmit_timeout 1\n{exception}\nduration"
+            "protocol http\nclient 10.77.0.100 2\nserver 10.77.0.200 2\n{exception}\nduration"
         );
         // On its own a server goes on until it is stopped.
         let served = if alone { 60 } else { seconds };
