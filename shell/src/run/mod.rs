@@ -69,11 +69,11 @@ fn run_on(
     for role in &roles {
         role.control.advance(Phase::Stop);
     }
-    let stuck = threads.end();
-    if !matches!(&stuck, Ok(cpus) if cpus.is_empty()) {
+    let (stuck, ended) = threads.end();
+    if !stuck.is_empty() {
         ports.leave_running();
     }
-    let stuck = stuck?;
+    ended?;
     led?;
     let mut verdict = Verdict::of(&roles, clock.rate(), limits);
     verdict.faults.extend(roles.iter().flat_map(|role| unstopped(role, &stuck)));

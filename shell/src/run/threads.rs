@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::clock::Clock;
 use crate::crew::{self, Parts, Thread};
@@ -31,11 +31,9 @@ impl Threads {
     }
 
     /// Waits until all have ended, whose workers were told to stop. Returns the cores of those that
-    /// have not within [`END_WAIT`]: they go with the process.
-    ///
-    /// # Errors
-    /// What ended one of them early.
-    pub(super) fn end(self) -> Result<Vec<u16>> {
+    /// have not within [`END_WAIT`], which go with the process, and what ended one of the others
+    /// early.
+    pub(super) fn end(self) -> (Vec<u16>, Result<()>) {
         let begun = Instant::now();
         let all_ended = || self.0.iter().all(|(_, thread)| thread.is_finished());
         while !all_ended() && begun.elapsed() < END_WAIT {
@@ -43,17 +41,16 @@ impl Threads {
         }
         let (ended, stuck): (Vec<_>, Vec<_>) =
             self.0.into_iter().partition(|(_, thread)| thread.is_finished());
-        let mut queues = Vec::new();
-        for (_, thread) in ended {
-            match thread.join() {
-                Ok(ended) => queues.extend(ended?),
-                Err(_) => bail!("a worker thread panicked: this is a fault of the program"),
+        let queues: Result<Vec<_>> =
+            ended.into_iter().map(|(_, thread)| crew::join(thread)).collect();
+        let ended = match queues {
+            Ok(queues) if !stuck.is_empty() => {
+                // They may use the other ends of links.
+                std::mem::forget(queues);
+                Ok(())
             }
-        }
-        if !stuck.is_empty() {
-            // They may use the other ends of links.
-            std::mem::forget(queues);
-        }
-        Ok(stuck.into_iter().map(|(cpu, _)| cpu).collect())
+            queues => queues.map(drop),
+        };
+        (stuck.into_iter().map(|(cpu, _)| cpu).collect(), ended)
     }
 }
