@@ -4,8 +4,8 @@
 //! [`swarm`] draws it, [`wire`] is the network, under [`conditions`], between [`station`]s, and
 //! [`slow_kernel`] is behind them. [`laws`] says what must hold whatever the network did, [`pcap`]
 //! writes down what crossed it, [`referee`] reads that again, [`storm`] throws in what no peer
-//! should send, and [`replay`] finds a failure again. [`alone`] is one worker and a cable, for which
-//! [`ipv6`] makes and reads frames.
+//! should send, and [`replay`] finds a failure again. [`alone`] is one worker and a cable, for
+//! which [`ipv6`] makes and reads frames.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered

@@ -1,8 +1,8 @@
 //! How a run that failed is told, and how it is found again: `seed N step M`, the one command that
 //! repeats it, and what crossed the wire.
 //!
-//! `DPERF_SIM_SEED=N` runs that seed alone in every test that draws seeds, and `DPERF_SIM_PCAP=FILE`
-//! writes what crossed the wire when a run fails.
+//! `DPERF_SIM_SEED=N` runs that seed alone in every test that draws seeds, and
+//! `DPERF_SIM_PCAP=FILE` writes what crossed the wire when a run fails.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

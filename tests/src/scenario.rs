@@ -218,10 +218,8 @@ impl Scenario {
         self.kernel &= !self.ipv6 && self.travel != Travel::Vxlan;
         let most = u32::from(self.mss[0].min(self.mss[1]));
         self.request_bytes = self.request_bytes.min(most);
-        // Where messages have no form the first segment is the answer, and who leaves with RST
-        // refuses the rest.
-        let first_ends_it = self.messages == Messages::Raw && self.fast_close;
-        if self.transport == Transport::Udp || first_ends_it {
+        // Where messages have no form the first segment is the answer.
+        if self.messages == Messages::Raw {
             self.response_bytes = self.response_bytes.min(most);
         }
         self
