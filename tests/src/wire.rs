@@ -17,7 +17,8 @@ use crate::station::{Ledger, Station};
 pub struct Fates {
     /// Handed over by a sender.
     pub sent: u64,
-    /// Vanished anywhere before a worker had them, or damaged so that none can take them for load.
+    /// Vanished anywhere before a worker had them, went to an address that nobody has, or damaged so
+    /// that none can take them for load.
     pub lost: u64,
     /// Arrived once more.
     pub doubled: u64,
@@ -151,7 +152,12 @@ impl Wire {
         let load_of = reference::is_load(frame).then_some(from);
         let load = u64::from(load_of.is_some());
         self.fates[from].sent += load;
-        for to in self.receivers(from, frame) {
+        let receivers = self.receivers(from, frame);
+        if receivers.is_empty() {
+            // ARP has no checksum: a damaged answer names a gateway that nobody is.
+            self.fates[from].lost += load;
+        }
+        for to in receivers {
             self.stations[to].ledger.meant += 1;
             if self.vanishes(to, frame.len()) {
                 self.fates[from].lost += load;

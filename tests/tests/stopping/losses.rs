@@ -43,8 +43,8 @@ fn a_client_outlives_its_server() {
     let count = |name| outcome.count(name);
     assert!(count("http2XX") > 0 && count("synRt") > 0 && count("skCon") > 0, "{record}");
     assert!(record["faults"].to_string().contains(" connections did not end"), "{record}");
-    // Every connection was answered, failed, or is said to be open.
-    let known = count("http2XX") + count("skErr") + count("skCon");
-    assert_eq!(count("skOpen"), known, "{record}");
+    // Every connection was answered or failed, or is said to be open.
+    assert_eq!(count("skOpen"), count("skClose") + count("skCon"), "{record}");
+    assert!(count("skClose") <= count("http2XX") + count("skErr"), "{record}");
     setup.assert_nothing_left("a server that was killed");
 }
