@@ -225,15 +225,21 @@ impl Scenario {
         self
     }
 
-    /// Nobody waits so long that he repeats himself without need: a round trip is shorter than the
-    /// time-out, and the devices take what is sent.
+    /// Nobody waits so long that he repeats himself without need: what comes is acknowledged within
+    /// the time-out, and the devices take what is sent.
     #[must_use]
     pub fn is_prompt(&self) -> bool {
+        /// The longest that an ACK waits for something to go with, on any side.
+        const ACK_WAIT: u64 = 40 * MILLI;
         /// Far more than any load here sends.
         const FRAMES_PER_SECOND: u64 = 300_000;
         let round_trip = 2 * (self.network.delay + self.network.jitter + 2 * self.turn);
+        let request_wait = match self.keepalive {
+            Some((interval_us, _)) if self.disable_ack => interval_us * MICRO,
+            _ => ACK_WAIT,
+        };
         let frames_per_second = self.ring as u64 * SECOND / self.turn;
-        2 * round_trip < u64::from(self.retransmit_us) * MICRO
+        2 * (round_trip + request_wait) < u64::from(self.retransmit_us) * MICRO
             && frames_per_second >= FRAMES_PER_SECOND
     }
 
