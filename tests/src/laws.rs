@@ -136,7 +136,10 @@ fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, held, .. }: 
     // A message to the host that proves malformed is counted as what it is and as that.
     let host = counts.get(Count::ArpRx) + counts.get(Count::IcmpRx);
     let both = kinds.saturating_sub(came).min(counts.get(Count::BadRx)).min(host);
-    same("pktRx = what they are", came, kinds - both);
+    // What was damaged on its way to the kernel may be anything there.
+    let kernel = sum(counts, &[Count::KniRx, Count::KniFull]);
+    let strange = (came + both).saturating_sub(kinds).min(kernel);
+    same("pktRx = what they are", came, kinds - both + strange);
     same("badRx = its reasons", counts.get(Count::BadRx), sum(counts, &BAD));
     let left = counts.get(Count::PktTx) + counts.get(Count::DropTx);
     let made = sum(counts, &SENT);
