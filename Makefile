@@ -79,7 +79,7 @@ swarm: # Simulates random scenarios with fresh seeds for SECONDS (600)
 
 soak: # Runs client and server at full rate for SECONDS (3600); prints rate, errors, memory
 	$(CARGO) build --release $(bare) --bins
-	DPERF_SHELL=target/release/dperf-shell DPERF_SOAK_SECONDS=$(SECONDS) \
+	DPERF_SHELL=$(CURDIR)/target/release/dperf-shell DPERF_SOAK_SECONDS=$(SECONDS) \
 		$(CARGO) test -p dperf-tests --test soak -- --nocapture
 
 clean: # Removes everything that was built
