@@ -17,8 +17,8 @@ use crate::station::{Ledger, Station};
 pub struct Fates {
     /// Handed over by a sender.
     pub sent: u64,
-    /// Vanished anywhere before a worker had them, went to an address that nobody has, or damaged so
-    /// that none can take them for load.
+    /// Vanished anywhere before a worker had them, went to an address that nobody has, or damaged
+    /// so that none can take them for load.
     pub lost: u64,
     /// Arrived once more.
     pub doubled: u64,
