@@ -1,8 +1,10 @@
 # What people and machines do with this source tree. `make` alone lists it.
 
 CARGO ?= cargo
-# How long each fuzz target runs.
+# How long each fuzz target runs, or the swarm, or the soak.
 SECONDS = 30
+swarm: SECONDS = 600
+soak: SECONDS = 3600
 
 # Which cases of the lab run: all of them.
 CASES =
@@ -15,7 +17,8 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packetdrill packages bench instructions fmt lint doc no-std race tsan fuzz clean
+.PHONY: help demo test lab packetdrill packages bench instructions fmt lint doc no-std race tsan fuzz \
+	swarm soak clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -70,6 +73,14 @@ tsan: # Runs the program under load with ThreadSanitizer; needs root, a nightly 
 
 fuzz: # Runs each fuzz target for SECONDS (30); needs a nightly toolchain
 	scripts/fuzz $(SECONDS)
+
+swarm: # Simulates random scenarios with fresh seeds for SECONDS (600)
+	DPERF_SWARM_SECONDS=$(SECONDS) $(CARGO) test -p dperf-tests --test swarm -- --nocapture
+
+soak: # Runs client and server at full rate for SECONDS (3600); prints rate, errors, memory
+	$(CARGO) build --release $(bare) --bins
+	DPERF_SHELL=$(CURDIR)/target/release/dperf-shell DPERF_SOAK_SECONDS=$(SECONDS) \
+		$(CARGO) test -p dperf-tests --test soak -- --nocapture
 
 clean: # Removes everything that was built
 	$(CARGO) clean

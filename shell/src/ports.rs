@@ -117,6 +117,15 @@ impl Ports {
             .collect()
     }
 
+    /// A thread that does not end still uses DPDK: it is not stopped by [`Ports::close`] but goes
+    /// with the process.
+    pub fn leave_running(&mut self) {
+        #[cfg(feature = "dpdk")]
+        {
+            self.dpdk = None;
+        }
+    }
+
     /// Ends what must end in order, after every queue was dropped.
     ///
     /// # Errors

@@ -126,8 +126,10 @@ fn is_own(dir: &Path) -> bool {
 /// One sentence, and what to do about it.
 fn refusal(reason: &str, said: &str, words: &[String]) -> anyhow::Error {
     let has = |text: &str| said.to_ascii_lowercase().contains(text);
-    let fix = if has("hugepage") || has("huge page") || has("--in-memory") {
-        "set more huge pages aside (sysctl -w vm.nr_hugepages=1400) or pass --no-huge to the EAL"
+    let too_few = ["hugepage", "huge page", "--in-memory", "not enough memory available on socket"];
+    let fix = if too_few.iter().any(|text| has(text)) {
+        "set more huge pages aside (sysctl -w vm.nr_hugepages=1400), lower socket_mem if you gave \
+         it, or pass --no-huge to the EAL"
     } else if has("permission denied") || has("runtime directory") {
         "run it as root, or let XDG_RUNTIME_DIR name a folder you may write to"
     } else if has("option") || has("invalid") || has("usage") {
