@@ -16,6 +16,7 @@ pub mod cable;
 pub mod callgrind;
 pub mod flood;
 pub mod ipv6;
+pub mod judge;
 pub mod kernel;
 pub mod laws;
 pub mod namespace;
