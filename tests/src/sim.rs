@@ -122,8 +122,13 @@ pub fn run(scenario: &Scenario) -> Report {
 /// Runs `scenario`; `meddle` is called before each round of turns.
 #[must_use]
 pub fn run_with(scenario: &Scenario, meddle: impl FnMut(&mut Sim<'_>)) -> Report {
-    let keep = std::env::var_os("DPERF_SIM_PCAP").is_some();
-    run_kept(scenario, keep, meddle)
+    run_kept(scenario, wants_capture(), meddle)
+}
+
+/// `DPERF_SIM_PCAP` asks for what crossed the wire of a run that fails.
+#[must_use]
+pub fn wants_capture() -> bool {
+    std::env::var_os("DPERF_SIM_PCAP").is_some()
 }
 
 /// As [`run_with`]; keeps the capture file if `keep` says so.
@@ -264,7 +269,7 @@ impl Drop for Sim<'_> {
 }
 
 /// Writes the capture where `DPERF_SIM_PCAP` says.
-fn write_capture(wire: &SharedWire) {
+pub fn write_capture(wire: &SharedWire) {
     let Some(path) = std::env::var_os("DPERF_SIM_PCAP") else { return };
     if let Some(file) = wire.get().capture.file()
         && let Err(why) = std::fs::write(&path, file)

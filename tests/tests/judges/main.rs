@@ -3,3 +3,6 @@
 //! what each says.
 
 mod llhttp;
+mod lwip;
+mod matrix;
+mod smoltcp;
