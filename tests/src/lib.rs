@@ -5,6 +5,10 @@
 //! [`referee`] reads that again, and [`storm`] throws in what no peer should send. [`alone`] is one
 //! worker and a cable, for which [`ipv6`] makes and reads frames.
 //!
+//! [`judge`] keeps what others' test suites and peers say of us. [`hostile`] is what no honest station
+//! sends, [`ipv4`] makes honest frames; [`raw`] sends either, and [`relay`] is the simulated network
+//! between real interfaces.
+//!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
 //! packets from one kernel to another, [`threads`] runs more workers than there are processors.
@@ -15,6 +19,8 @@ pub mod arena;
 pub mod cable;
 pub mod callgrind;
 pub mod flood;
+pub mod hostile;
+pub mod ipv4;
 pub mod ipv6;
 pub mod judge;
 pub mod kernel;
@@ -25,9 +31,11 @@ pub mod phy;
 pub mod process;
 pub mod program;
 pub mod queue;
+pub mod raw;
 pub mod record;
 pub mod referee;
 pub mod reference;
+pub mod relay;
 pub mod scenario;
 pub mod sim;
 pub mod storm;
