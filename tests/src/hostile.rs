@@ -1,9 +1,12 @@
 //! Frames that no honest station sends, each with the counter that it must show in: cut off, with
 //! lengths that lie, in pieces, from nobody, to somebody else. None of them may be answered.
+//! [`frames`] are those over IPv4, [`ipv6_frames`] those over IPv6.
 
+use dperf_core::stats::{Count, Snapshot};
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol, Ipv4Address};
 
 use crate::ipv4::Way;
+use crate::ipv6;
 use crate::reference::repair;
 
 /// One hostile frame.
@@ -32,6 +35,21 @@ const OTHER_MAC: EthernetAddress = EthernetAddress([2, 9, 9, 9, 9, 9]);
 pub fn frames(way: &Way) -> Vec<Hostile> {
     let parts: [fn(&Way) -> Vec<Hostile>; 6] = [cut, lengths, options, pieces, strangers, sums];
     parts.iter().flat_map(|part| part(way)).chain(others(way)).collect()
+}
+
+/// What is wrong with a worker that counted `counts` of one hostile frame and gave so many
+/// `answers`, if anything is.
+///
+/// # Panics
+/// There is no such counter.
+#[must_use]
+pub fn misjudged(name: &str, counter: &str, counts: &Snapshot, answers: usize) -> Option<String> {
+    let count = Count::ALL.iter().find(|count| count.name() == counter);
+    let count = *count.unwrap_or_else(|| panic!("no counter {counter}"));
+    let seen = Count::ALL.iter().filter(|it| counts.get(**it) > 0).map(|it| it.name());
+    let seen = seen.filter(|name| name.starts_with("drop")).collect::<Vec<_>>();
+    let right = counts.get(count) == 1 && answers == 0;
+    (!right).then(|| format!("{name}: not {counter} but {seen:?}, {answers} answers"))
 }
 
 /// The source port of every hostile segment and datagram.
@@ -238,5 +256,51 @@ fn others(way: &Way) -> Vec<Hostile> {
     }
     let frame = way.packet(0, IpProtocol::Unknown(99), b"data");
     found.push(hostile("an unknown protocol", "otherRx", frame));
+    found
+}
+
+/// The same over IPv6, as far as that differs: extension headers above all.
+#[must_use]
+pub fn ipv6_frames(way: &ipv6::Way) -> Vec<Hostile> {
+    let whole = way.syn(PORT, 80);
+    let mut found: Vec<_> = (14..54)
+        .map(|len| hostile(format!("a runt of {len} bytes"), "dropTruncated", whole[..len].into()))
+        .collect();
+    for length in [21u16, 1500, 65_535] {
+        let mut frame = whole.clone();
+        frame[18..20].copy_from_slice(&length.to_be_bytes());
+        found.push(hostile(format!("a payload length of {length}"), "dropTotalLength", frame));
+    }
+    for version in [0, 4, 5, 15] {
+        let mut frame = whole.clone();
+        frame[14] = version << 4;
+        found.push(hostile(format!("IP of version {version}"), "dropVersion", frame));
+    }
+    let chain = |first: u8, headers: &[u8]| {
+        let behind = [headers, &whole[54..]].concat();
+        way.packet(IpProtocol::from(first), &behind)
+    };
+    let options = |next: u8, length: u8| [next, length, 1, 4, 0, 0, 0, 0];
+    for (name, counter, first, headers) in [
+        ("destination options of 2048 bytes", "dropExtension", 60, options(6, 255).to_vec()),
+        ("hop-by-hop options of 2048 bytes", "dropExtension", 0, options(6, 255).to_vec()),
+        ("a routing header of 2048 bytes", "dropExtension", 43, options(6, 255).to_vec()),
+        ("ten options in a row", "dropExtension", 60, [options(60, 0); 10].concat()),
+        ("a chain that never ends", "dropExtension", 60, [options(60, 0); 100].concat()),
+        ("hop-by-hop options behind others", "dropExtension", 60, {
+            [options(0, 0), options(6, 0)].concat()
+        }),
+        ("an encrypted payload", "dropExtension", 50, options(6, 0).to_vec()),
+        ("an authentication header", "dropExtension", 51, options(6, 0).to_vec()),
+        ("the first fragment", "dropFragment", 44, vec![6, 0, 0, 1, 0, 0, 0, 7]),
+        ("the last fragment", "dropFragment", 44, vec![6, 0, 0, 8, 0, 0, 0, 7]),
+    ] {
+        found.push(hostile(name, counter, chain(first, &headers)));
+    }
+    let cut = way.packet(IpProtocol::from(60), &[6, 0, 1]);
+    found.push(hostile("options cut off", "dropExtension", cut));
+    let mut damaged = whole;
+    damaged[58] ^= 0x10;
+    found.push(hostile("a wrong checksum of a segment", "dropChecksum", damaged));
     found
 }

@@ -5,9 +5,9 @@
 //! [`referee`] reads that again, and [`storm`] throws in what no peer should send. [`alone`] is one
 //! worker and a cable, for which [`ipv6`] makes and reads frames.
 //!
-//! [`judge`] keeps what others' test suites and peers say of us. [`hostile`] is what no honest station
-//! sends, [`ipv4`] makes honest frames; [`raw`] sends either, and [`relay`] is the simulated network
-//! between real interfaces.
+//! [`judge`] keeps what others' test suites and peers say of us. [`ipv4`] makes honest frames and
+//! [`hostile`] those that no honest station sends; [`raw`] sends either, and [`relay`] is the
+//! simulated network between real interfaces.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
