@@ -15,7 +15,7 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packages bench instructions fmt lint doc no-std race tsan fuzz clean
+.PHONY: help demo test lab judges packages bench instructions fmt lint doc no-std race tsan fuzz clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -32,6 +32,10 @@ test: packages # Installs missing Debian packages (and says which), then runs ev
 lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net, PCI devices (root)
 	$(CARGO) build $(all) --bins
 	$(if $(dpdk),tests/lab/run $(CASES),@echo "skipped: lab needs libdpdk"; test "$$CI" != true)
+
+judges: packages # Asks every judge that we did not write, one table of what they say (root)
+	$(CARGO) build $(all) --bins
+	scripts/judges
 
 packages: # Installs missing Debian packages, nothing else
 	@scripts/packages

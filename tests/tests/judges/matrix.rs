@@ -116,7 +116,7 @@ impl Shape {
             space: [1, 1, 1000, 1],
             cps: 100,
             duration: 400 * MILLI,
-            // As patient as the peers: smoltcp sends its SYN-ACK again after a second, and no sooner.
+            // As patient as smoltcp, which sends its SYN-ACK again after a second.
             retransmit_us: 1_000_000,
             idle_us: 120_000_000,
             turn: 50 * MICRO,

@@ -82,7 +82,13 @@ fn linux_finds_no_fault_over_a_bad_line() {
     let mut judge = Judge::new("Linux, as a peer on a bad line", "");
     for (name, conditions) in LINES {
         judge.case(format!("our server, {name}"), asked(conditions));
-        judge.case(format!("our client, {name}"), asking(conditions));
+        judge.case(format!("our client, {name}"), asking(conditions, 100, "/1k"));
+    }
+    // What lies behind a hole is not kept, and nothing selective is acknowledged: where much is
+    // lost or overtaken, the kernel takes seconds for a hundred kilobytes, more than a run's end
+    // has patience for.
+    for (name, conditions) in LINES.into_iter().filter(|(_, it)| it.loss + it.reorder < 50_000) {
+        judge.case(format!("our client, 100 kB, {name}"), asking(conditions, 20, "/100k"));
     }
     judge.finish();
 }
@@ -92,7 +98,7 @@ fn asked(conditions: Conditions) -> Result<(), String> {
     let line = Line::new();
     let text = server(OURS, &format!("payload_size {PAYLOAD}\nretransmit_timeout 1s"));
     let outcome = line.carry(conditions, || {
-        let words = ["--allow", "skErr=1"];
+        let words = ["--allow", "skErr=2"];
         let mut server = Program::start_with(&line.here, &line.folder, "server", &text, &words);
         server.wait_for_load();
         let body = line.folder.file("#1").display().to_string();
@@ -112,19 +118,20 @@ fn asked(conditions: Conditions) -> Result<(), String> {
 }
 
 /// Our client asks nginx.
-fn asking(conditions: Conditions) -> Result<(), String> {
+fn asking(conditions: Conditions, cps: u64, path: &str) -> Result<(), String> {
     let line = Line::new();
     let way = Way { gateway: PEER, server: PEER };
-    let text = client(&way, SECONDS, "cps 20\nretransmit_timeout 1s\nhttp_path /100k");
+    let words = format!("cps {cps}\nretransmit_timeout 1s\nhttp_path {path}");
+    let text = client(&way, SECONDS, &words);
     let outcome = line.carry(conditions, || {
         let _nginx = Nginx::start(&line.there, &line.folder);
-        let words = ["--allow", "skErr=1"];
+        let words = ["--allow", "skErr=2"];
         Program::start_with(&line.here, &line.folder, "client", &text, &words).end(SECONDS)
     });
-    judge(&outcome, conditions, 20 * SECONDS * 9 / 10)
+    judge(&outcome, conditions, cps * SECONDS * 9 / 10)
 }
 
-/// Every connection ended well, but for one at most (the kernel's patience outlasts a run's end),
+/// Every connection ended well, but for two at most (the kernel's patience outlasts a run's end),
 /// and on a good line nothing was sent twice.
 fn judge(outcome: &Outcome, conditions: Conditions, least: u64) -> Result<(), String> {
     let [opened, closed, errors, answers, broken] =
@@ -132,14 +139,16 @@ fn judge(outcome: &Outcome, conditions: Conditions, least: u64) -> Result<(), St
     let again: u64 =
         ["synRt", "finRt", "ackRt", "pushRt"].iter().map(|name| outcome.count(name)).sum();
     let left = opened - closed;
-    let ended = answers + errors + left >= opened && errors + left <= 1 && broken == 0;
+    let ended = answers + errors + left >= opened && errors + left <= 2 && broken == 0;
     let quiet = !conditions.is_faithful() || again + errors + left == 0;
     if ended && quiet && answers >= least && outcome.code() == Some(0) {
         return Ok(());
     }
+    let kinds = ["skErrTimeout", "skErrResponse", "skErrReset", "skErrIdle"];
+    let kinds = kinds.map(|kind| format!("{kind} {}", outcome.count(kind))).join(", ");
     Err(format!(
-        "{opened} opened, {left} left open, {errors} errors, {answers} answers, {broken} broken, \
-         {again} sent again, {}",
+        "{opened} opened, {left} left open, {errors} errors ({kinds}), {answers} answers, \
+         {broken} broken, {again} sent again, {}",
         outcome.0.status
     ))
 }
