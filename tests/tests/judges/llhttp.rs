@@ -10,6 +10,8 @@ use std::path::Path;
 use dperf_core::http::{Event, Kind, Message, Method, Scanner};
 use dperf_tests::judge::{Judge, folder};
 
+use crate::escape::unescape;
+
 /// What we say otherwise, and why.
 const EXPECTED: &str = include_str!("../../data/judges/llhttp.txt");
 
@@ -96,7 +98,7 @@ fn cases(file: &Path, side: &str) -> Vec<Case> {
                 name: format!("{side}/{name}: {heading}"),
                 kind: meta["type"].as_str().unwrap_or_default().to_owned(),
                 skip_body: meta["skipBody"] == true,
-                stream: unescape(&block.join("\n")),
+                stream: stream(&block.join("\n")),
                 log: Vec::new(),
             });
         } else if line == "```log" {
@@ -107,50 +109,9 @@ fn cases(file: &Path, side: &str) -> Vec<Case> {
     cases
 }
 
-/// The stream that is meant: lines end with CRLF, what stands behind a backslash is a byte.
-fn unescape(text: &str) -> Vec<u8> {
-    let text = text.replace("\\\n", "").replace('\n', "\r\n");
-    let mut stream = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((byte, behind)) = rest.split_first() {
-        let digits = |from: &[u8], most: usize, radix| {
-            let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
-            from.iter().take(most).take_while(is_digit).count()
-        };
-        let number = |digits: &[u8], radix| {
-            let text = String::from_utf8_lossy(digits);
-            u32::from_str_radix(&text, radix).expect("digits") as u8
-        };
-        rest = behind;
-        let byte = match (byte, behind) {
-            (b'\\', [letter @ (b'r' | b'n' | b't' | b'f'), after @ ..]) => {
-                rest = after;
-                match letter {
-                    b'r' => b'\r',
-                    b'n' => b'\n',
-                    b't' => b'\t',
-                    _ => 0x0c,
-                }
-            }
-            (b'\\', [b'x', after @ ..]) => {
-                let count = digits(after, 2, 16);
-                rest = &after[count..];
-                number(&after[..count], 16)
-            }
-            (b'\\', [b'0'..=b'7', ..]) => {
-                let count = digits(behind, 3, 8);
-                rest = &behind[count..];
-                number(&behind[..count], 8)
-            }
-            _ => {
-                stream.push(*byte);
-                continue;
-            }
-        };
-        // What was escaped is a character, which travels as UTF-8.
-        stream.extend_from_slice(char::from(byte).encode_utf8(&mut [0; 2]).as_bytes());
-    }
-    stream
+/// The stream that is meant: a line ends with CRLF, unless a backslash takes its end away.
+fn stream(text: &str) -> Vec<u8> {
+    unescape(&text.replace("\\\n", "").replace('\n', "\r\n"))
 }
 
 /// What llhttp's log tells, and where the stream ceases to be HTTP.

@@ -2,6 +2,8 @@
 //! other TCPs on a network that loses, doubles and reorders. `make judges` runs them all and prints
 //! what each says.
 
+mod escape;
+mod h1spec;
 mod llhttp;
 mod lwip;
 mod matrix;
