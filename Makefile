@@ -17,8 +17,8 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packetdrill packages bench instructions fmt lint doc no-std race tsan fuzz \
-	swarm soak clean
+.PHONY: help demo test lab judges packetdrill packages bench instructions fmt lint doc no-std race tsan \
+	fuzz swarm soak clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -36,6 +36,10 @@ lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net
 	$(CARGO) build $(all) --bins
 	$(if $(filter rates,$(CASES)),$(CARGO) bench -p dperf-tests --features dpdk --bench exception --no-run)
 	$(if $(dpdk),tests/lab/run $(CASES),@echo "skipped: lab needs libdpdk"; test "$$CI" != true)
+
+judges: packages # Asks every judge that we did not write, one table of what they say (root)
+	$(CARGO) build $(all) --bins
+	scripts/judges
 
 packetdrill: # Fetches packetdrill, its scripts and FreeBSD's, and runs them against the core
 	scripts/packetdrill

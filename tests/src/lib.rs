@@ -7,6 +7,10 @@
 //! should send, and [`replay`] finds a failure again. [`alone`] is one worker and a cable, for
 //! which [`ipv6`] makes and reads frames.
 //!
+//! [`judge`] keeps what others' test suites and peers say of us. [`ipv4`] makes honest frames and
+//! [`hostile`] those that no honest station sends; [`raw`] sends either, and [`relay`] is the
+//! simulated network between real interfaces.
+//!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
 //! packets from one kernel to another, [`threads`] runs more workers than there are processors.
@@ -18,7 +22,10 @@ pub mod cable;
 pub mod callgrind;
 pub mod conditions;
 pub mod flood;
+pub mod hostile;
+pub mod ipv4;
 pub mod ipv6;
+pub mod judge;
 pub mod kernel;
 pub mod laws;
 pub mod namespace;
@@ -28,9 +35,11 @@ pub mod process;
 pub mod program;
 pub mod queue;
 pub mod random;
+pub mod raw;
 pub mod record;
 pub mod referee;
 pub mod reference;
+pub mod relay;
 pub mod replay;
 pub mod scenario;
 pub mod sim;

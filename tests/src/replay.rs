@@ -56,6 +56,11 @@ pub fn tell(scenario: &Scenario, (step, now): (u64, u64), capture: Option<&[u8]>
     let seed = scenario.seed;
     eprintln!("seed {seed} step {step} at {now} ns: {scenario:?}");
     eprintln!("again: DPERF_SIM_SEED={seed} DPERF_SIM_PCAP=/tmp/sim.pcap {}", command());
+    keep(capture);
+}
+
+/// Writes the `capture` of a run that failed where `DPERF_SIM_PCAP` says.
+pub fn keep(capture: Option<&[u8]>) {
     if let (Some(path), Some(capture)) = (capture_path(), capture)
         && let Err(why) = std::fs::write(&path, capture)
     {

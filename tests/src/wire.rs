@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dperf_core::steer::Rss;
+use dperf_shell::port::rss;
 
 use crate::conditions::Conditions;
 use crate::pcap::Capture;
@@ -92,6 +93,11 @@ impl Wire {
         self.stations.push(Station::new(mac, rings, rss));
         self.fates.push(Fates::default());
         self.stations.len() - 1
+    }
+
+    /// Adds a station with one receive ring, number 0; returns its number.
+    pub fn attach_one(&mut self, mac: [u8; 6]) -> usize {
+        self.attach(mac, 1, rss::even(false, 1))
     }
 
     /// The time, in nanoseconds.
@@ -302,7 +308,6 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
-    use dperf_shell::port::rss;
 
     use super::*;
 
@@ -318,8 +323,7 @@ mod tests {
         };
         let shared = SharedWire::new(1, rough, false);
         let mut wire = shared.get();
-        let [one, two] =
-            [1, 2].map(|last| wire.attach([2, 0, 0, 0, 0, last], 1, rss::even(false, 1)));
+        let [one, two] = [1, 2].map(|last| wire.attach_one([2, 0, 0, 0, 0, last]));
         for n in 0..100 {
             wire.set_now(n);
             let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0, 0];
@@ -342,8 +346,7 @@ mod tests {
             let rough = Conditions { loss: 300_000, reorder: 300_000, ..Conditions::CABLE };
             let shared = SharedWire::new(seed, rough, false);
             let mut wire = shared.get();
-            let [one, two] =
-                [1, 2].map(|last| wire.attach([2, 0, 0, 0, 0, last], 1, rss::even(false, 1)));
+            let [one, two] = [1, 2].map(|last| wire.attach_one([2, 0, 0, 0, 0, last]));
             for n in 0..100 {
                 wire.send(one, &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0, 0, n]);
             }

@@ -10,6 +10,7 @@ use dperf_core::stats::{Count, Snapshot};
 use dperf_core::sync::Gateway;
 use dperf_core::wire::ethernet::MacAddr;
 use dperf_tests::alone::{self, Said};
+use dperf_tests::hostile;
 use dperf_tests::ipv6::{Way, read_icmp, read_neighbor};
 use dperf_tests::scenario::{SECOND, Scenario, Side, mac};
 use smoltcp::wire::{
@@ -408,4 +409,17 @@ fn no_address_is_forgotten() {
         assert!(again[count + 1..].iter().zip(&again).all(|(later, first)| later.1 == first.1));
         assert!(again.len() > 2 * count);
     }
+}
+
+#[test]
+fn a_hostile_frame_is_counted_for_what_it_is_and_not_answered() {
+    let mut wrong = Vec::new();
+    for to in [HOST, LOAD] {
+        for hostile in hostile::ipv6_frames(&from_gateway(to)) {
+            let gateway = Gateway::new(None);
+            let (counts, said) = says_as(&[hostile.frame], &gateway, |_| ());
+            wrong.extend(hostile::misjudged(&hostile.name, hostile.counter, &counts, said.len()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

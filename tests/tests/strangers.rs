@@ -6,10 +6,12 @@ use dperf_core::plan::{CorePlan, Role};
 use dperf_core::stats::{Count, Snapshot};
 use dperf_core::sync::Gateway;
 use dperf_tests::alone;
+use dperf_tests::hostile;
+use dperf_tests::ipv4::Way;
 use dperf_tests::scenario::{Scenario, Side, mac};
 use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, IpAddress,
-    IpProtocol, Ipv4Address, Ipv4Packet, TcpPacket, TcpSeqNumber,
+    EthernetAddress, EthernetFrame, Icmpv4Message, Icmpv4Packet, IpAddress, IpProtocol,
+    Ipv4Address, Ipv4Packet, TcpPacket,
 };
 
 /// The server's own address, one of the load's, somebody else's, and the gateway's.
@@ -28,74 +30,18 @@ fn them() -> EthernetAddress {
     EthernetAddress(mac(Role::Client, 0).0)
 }
 
-fn ipv4(to: Ipv4Address, tos: u8, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
-    ipv4_between(PEER, to, tos, protocol, payload)
-}
-
-fn ipv4_between(
-    from: Ipv4Address,
-    to: Ipv4Address,
-    tos: u8,
-    protocol: IpProtocol,
-    payload: &[u8],
-) -> Vec<u8> {
-    let mut bytes = vec![0; 34 + payload.len()];
-    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
-    frame.set_dst_addr(us());
-    frame.set_src_addr(them());
-    frame.set_ethertype(EthernetProtocol::Ipv4);
-    let mut packet = Ipv4Packet::new_unchecked(frame.payload_mut());
-    packet.set_version(4);
-    packet.set_header_len(20);
-    packet.set_dscp(tos >> 2);
-    packet.set_ecn(tos & 3);
-    packet.set_total_len(20 + payload.len() as u16);
-    packet.set_hop_limit(64);
-    packet.set_next_header(protocol);
-    packet.set_src_addr(from);
-    packet.set_dst_addr(to);
-    packet.payload_mut().copy_from_slice(payload);
-    packet.fill_checksum();
-    bytes
+/// The peer's way to `to`.
+fn way(to: Ipv4Address) -> Way {
+    Way { macs: [them(), us()], addresses: [PEER, to] }
 }
 
 /// A segment of a connection that nobody knows.
 fn segment(to: Ipv4Address, flags: &str, payload: &[u8]) -> Vec<u8> {
-    segment_between((PEER, 40_000), (to, CLOSED), flags, payload)
-}
-
-fn segment_between(
-    (from, from_port): (Ipv4Address, u16),
-    (to, to_port): (Ipv4Address, u16),
-    flags: &str,
-    payload: &[u8],
-) -> Vec<u8> {
-    let mut bytes = vec![0; 20 + payload.len()];
-    let mut segment = TcpPacket::new_unchecked(&mut bytes[..]);
-    segment.set_src_port(from_port);
-    segment.set_dst_port(to_port);
-    segment.set_seq_number(TcpSeqNumber(1000));
-    segment.set_header_len(20);
-    segment.set_window_len(1000);
-    segment.set_syn(flags.contains('S'));
-    segment.set_fin(flags.contains('F'));
-    segment.set_rst(flags.contains('R'));
-    segment.set_ack(flags.contains('A'));
-    if flags.contains('A') {
-        segment.set_ack_number(TcpSeqNumber(5000));
-    }
-    segment.payload_mut().copy_from_slice(payload);
-    segment.fill_checksum(&IpAddress::Ipv4(from), &IpAddress::Ipv4(to));
-    ipv4_between(from, to, 0, IpProtocol::Tcp, &bytes)
+    way(to).segment([40_000, CLOSED], flags, payload)
 }
 
 fn ping(to: Ipv4Address) -> Vec<u8> {
-    // A sum that carries all the way round when the type changes.
-    let mut bytes = [0, 0, 0, 0, 0xff, 0xff, 0xf7, 0xff];
-    let mut packet = Icmpv4Packet::new_unchecked(&mut bytes[..]);
-    packet.set_msg_type(Icmpv4Message::EchoRequest);
-    packet.fill_checksum();
-    ipv4(to, 0, IpProtocol::Icmp, &bytes)
+    way(to).ping(0)
 }
 
 /// What a server counts and says when `frames` come.
@@ -202,14 +148,14 @@ fn a_segment_for_a_group_is_not_answered() {
 /// no connection here, not even those (2 to 4) that may.
 #[test]
 fn an_icmp_error_ends_no_connection() {
-    let client = (Ipv4Address::new(10, 1, 0, 2), 1024);
-    let syn = segment_between(client, (LOAD, 80), "S", b"");
+    let client = Way { addresses: [Ipv4Address::new(10, 1, 0, 2), LOAD], ..way(LOAD) };
+    let syn = client.segment([1024, 80], "S", b"");
     let syn_ack = says(syn.clone()).1.remove(0);
     let kinds = (0..6).map(|code| (3, code)).chain([(4, 0), (11, 0), (12, 0)]);
     for (kind, code) in kinds {
         let mut error = [&[kind, code, 0, 0, 0, 0, 0, 0], &syn_ack[14..42]].concat();
         Icmpv4Packet::new_unchecked(&mut error[..]).fill_checksum();
-        let frames = [syn.clone(), ipv4(LOAD, 0, IpProtocol::Icmp, &error)];
+        let frames = [syn.clone(), way(LOAD).packet(0, IpProtocol::Icmp, &error)];
         let (counts, said) = says_as(&frames, |_| ());
         assert_eq!((said.len(), counts.get(Count::IcmpRx)), (1, 1), "{kind} {code}");
         assert_eq!((counts.get(Count::SkOpen), counts.get(Count::SkClose)), (1, 0));
@@ -242,13 +188,22 @@ fn a_ping_is_answered_by_who_was_asked_and_by_no_group() {
 /// An answer to a ping has the ping's (RFC 1349, section 5.1), what we send by ourselves has ours.
 #[test]
 fn the_type_of_service_is_counted_and_sent() {
-    let pings = [(LOAD, 0x68), (LOAD, 0), (HOST, 0x68)].map(|(to, tos)| {
-        let ping = ping(to);
-        ipv4(to, tos, IpProtocol::Icmp, &ping[34..])
-    });
+    let pings = [(LOAD, 0x68), (LOAD, 0), (HOST, 0x68)].map(|(to, tos)| way(to).ping(tos));
     let frames = [&pings[..], &[segment(LOAD, "S", b"")]].concat();
     let (counts, said) = says_as(&frames, |plan| plan.tos = 0x68);
     assert_eq!(counts.get(Count::TosRx), 2);
     assert_eq!(said.iter().map(|frame| frame[15]).collect::<Vec<_>>(), [0x68, 0, 0x68, 0x68]);
     assert_eq!(says_as(&frames, |_| ()).0.get(Count::TosRx), 0);
+}
+
+#[test]
+fn a_hostile_frame_is_counted_for_what_it_is_and_not_answered() {
+    let mut wrong = Vec::new();
+    for to in [HOST, LOAD] {
+        for hostile in hostile::frames(&way(to)) {
+            let (counts, said) = says(hostile.frame);
+            wrong.extend(hostile::misjudged(&hostile.name, hostile.counter, &counts, said.len()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

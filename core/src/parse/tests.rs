@@ -77,7 +77,8 @@ fn with_plan(transport: Transport, check: impl Fn(&CorePlan<'_>)) {
 }
 
 /// Whatever bit of `packet` is flipped and whatever the device says of it: if `short` says
-/// something it is what the long way says. Of the packet itself, cut or not, it does if it is whole.
+/// something it is what the long way says. Of the packet itself, cut or not, it does if that is
+/// whole.
 fn agrees<'m>(
     plan: &CorePlan<'m>,
     packet: &[u8],

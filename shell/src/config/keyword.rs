@@ -291,7 +291,8 @@ const ADDRESSES: &[Keyword] = &[
                its queue; where queue i talks to the peer's queue i (memif), workers share the \
                client ports. A PCI device with several workers needs it unless it has as many \
                server addresses. A device that does not tell its choice is asked by a few dozen \
-               connections before the run. The words of older dperf versions are ignored with a note.",
+               connections before the run. The words of older dperf versions are ignored with a \
+               note.",
         example: "rss",
         reads: Words(arguments::rss),
         ..KEYWORD

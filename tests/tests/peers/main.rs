@@ -6,10 +6,12 @@
 //! program.
 
 mod against_nginx;
+mod among_hostiles;
 mod from_the_kernel;
 mod in_tags;
 mod manners;
 mod net;
+mod over_a_bad_line;
 mod over_ipv6;
 mod over_two_ports;
 mod over_udp;
