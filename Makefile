@@ -4,6 +4,9 @@ CARGO ?= cargo
 # How long each fuzz target runs.
 SECONDS = 30
 
+# Which part of all mutants runs: 3/16 is one of sixteen.
+SHARD = 0/1
+
 # Which cases of the lab run: all of them.
 CASES =
 
@@ -15,7 +18,7 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packages bench instructions fmt lint doc no-std race tsan fuzz clean
+.PHONY: help demo test lab packages bench instructions fmt lint doc no-std race tsan fuzz coverage mutants clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -66,6 +69,12 @@ tsan: # Runs the program under load with ThreadSanitizer; needs root, a nightly 
 
 fuzz: # Runs each fuzz target for SECONDS (30); needs a nightly toolchain
 	scripts/fuzz $(SECONDS)
+
+coverage: # Says which lines and branches of the core no test reaches; needs a nightly toolchain, LLVM
+	scripts/coverage
+
+mutants: # Says which small breaks of the core no unit test notices (SHARD=3/16: a part of them)
+	scripts/mutants $(SHARD)
 
 clean: # Removes everything that was built
 	$(CARGO) clean
