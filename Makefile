@@ -34,6 +34,7 @@ test: packages # Installs missing Debian packages (and says which), then runs ev
 
 lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net, PCI devices (root)
 	$(CARGO) build $(all) --bins
+	$(if $(filter rates,$(CASES)),$(CARGO) bench -p dperf-tests --features dpdk --bench exception --no-run)
 	$(if $(dpdk),tests/lab/run $(CASES),@echo "skipped: lab needs libdpdk"; test "$$CI" != true)
 
 packages: # Installs missing Debian packages, nothing else

@@ -1,13 +1,15 @@
 //! How fast packets get to the kernel and back, per way and per core.
 //!
 //! Each worker is a thread with its own path: one interface with a queue for each (tap), an
-//! interface for each (tap-per-core), one queue that they use in turn (shared). To the kernel:
+//! interface for each (tap-per-core), one queue that they use in turn (shared), a queue pair of
+//! vhost-net for each, where the kernel has it and feature `dpdk` is on. To the kernel:
 //! bursts of 32 UDP datagrams of 64 bytes for a socket that nobody reads. From the kernel: what as
 //! many senders send to a station behind the interface. Rates are given per second of wall time,
 //! all workers together, and per second that one worker's thread had a processor, so that they
 //! compare on a busy machine.
 //!
-//! `cargo bench -p dperf-tests --bench exception` needs root; it works in a network namespace.
+//! `cargo bench -p dperf-tests --bench exception` needs root; it works in a network namespace. Where
+//! the kernel has no vhost-net, `make lab CASES=rates` runs it in a guest whose kernel has.
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -53,11 +55,35 @@ enum Way {
     Shared,
 }
 
-const WAYS: [(&str, Way); 3] = [
+const WAYS: [(&str, Way); 4] = [
     ("tap", Way::Own(ExceptionKind::Tap)),
     ("tap-per-core", Way::Own(ExceptionKind::TapPerCore)),
     ("tap with one queue, shared", Way::Shared),
+    ("vhost-net", Way::Own(ExceptionKind::VhostNet)),
 ];
+
+impl Way {
+    /// What is missing here for this way.
+    fn lacking(self) -> Option<&'static str> {
+        let vhost = matches!(self, Way::Own(ExceptionKind::VhostNet));
+        match (cfg!(feature = "dpdk"), std::path::Path::new("/dev/vhost-net").exists()) {
+            (false, _) if vhost => Some("feature dpdk"),
+            (_, false) if vhost => Some("/dev/vhost-net"),
+            _ => None,
+        }
+    }
+}
+
+/// Starts DPDK, on ordinary pages: a guest has no others.
+fn start_dpdk() {
+    #[cfg(feature = "dpdk")]
+    {
+        use dperf_shell::port::dpdk::{EalArgs, start};
+        let extra = "--no-huge".into();
+        let args = EalArgs { memory_mb: 256, extra, ..EalArgs::default() };
+        start(&args).unwrap_or_else(|why| panic!("{why:#}"));
+    }
+}
 
 fn open(way: Way, workers: usize) -> exception::Opened {
     let facts = Facts {
@@ -187,7 +213,12 @@ fn line(what: &str, (work, wall): (Vec<Work>, Duration)) {
 
 fn figures() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    start_dpdk();
     for (name, way) in WAYS {
+        if let Some(missing) = way.lacking() {
+            println!("{name}: not measured, needs {missing}");
+            continue;
+        }
         for workers in [1, 2, 4] {
             let note = if workers > cores { ", more than there are processors" } else { "" };
             println!("{name}, {workers} worker(s){note}");

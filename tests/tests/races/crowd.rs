@@ -187,13 +187,16 @@ fn one_side(side: &Books) {
 /// What one side sent is what the other received, and every numbered packet is in one book.
 fn one_direction(from: &Books, to: &Books, tally: &Tally) {
     let told = format!("{tally:?}\n{from:?}\n{to:?}");
-    assert_eq!(from.count(Count::ArpTx), 0, "only numbered packets are for the kernel\n{told}");
     assert_eq!(from.count(Count::PktTx), to.count(Count::PktRx), "the link loses nothing\n{told}");
     assert_eq!(tally.sent, from.count(Count::KniTx) + from.kernel.send_drops, "{told}");
-    assert_eq!(tally.received + to.overflowed, to.count(Count::KniRx), "{told}");
+    // What refreshes the gateway's address in a long run is copied to the kernel, if there is room.
+    let refreshes = from.count(Count::ArpTx);
+    let copies = to.count(Count::KniRx).checked_sub(tally.received + to.overflowed);
+    let full = to.count(Count::KniFull);
+    assert!(copies.is_some_and(|n| n <= refreshes && n + full >= refreshes), "{told}");
     // On a machine that stands still for half a second the link takes nothing for so long, and what
     // waits is given up: the kernel's packets and the load's.
     let came = to.sum(&[Count::KniRx, Count::KniFull, Count::KniErrors]);
-    let given_up = from.count(Count::KniTx).checked_sub(came);
+    let given_up = (from.count(Count::KniTx) + refreshes).checked_sub(came);
     assert!(given_up.is_some_and(|count| count <= from.count(Count::DropTx)), "{told}");
 }
