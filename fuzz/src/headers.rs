@@ -121,12 +121,12 @@ fn ipv4(bytes: &[u8]) {
     let addresses = (plain.source, plain.destination);
     assert_eq!(addresses, (header.source(), header.destination()));
     assert_eq!(addresses, (smoltcp.src_addr().octets(), smoltcp.dst_addr().octets()));
-    let numbers = (plain.protocol, ours.ttl(), ours.id(), plain.total_length.get());
+    let numbers = (plain.protocol, plain.ttl, plain.id.get(), plain.total_length.get());
     let (total, hops) = (header.total_len(), header.ttl());
     assert_eq!(numbers, (header.protocol().0, hops, header.identification(), total));
     let next = u8::from(smoltcp.next_header());
     assert_eq!(numbers, (next, smoltcp.hop_limit(), smoltcp.ident(), smoltcp.total_len()));
-    assert_eq!(ours.tos(), header.dcp().value() << 2 | header.ecn().value());
+    assert_eq!(plain.tos, header.dcp().value() << 2 | header.ecn().value());
     assert_eq!((ours.options, ours.payload), (header.options(), smoltcp.payload()));
     assert_eq!(ours.checksum_ok(), smol::checksum::data(&bytes[..header.slice().len()]) == !0);
 }
