@@ -1,6 +1,7 @@
-//! Headers as others read them: etherparse and smoltcp accept and refuse the same bytes as we do, and
-//! see the same fields in them. Where they differ, the difference is named here and is the whole of
-//! it. Sums are compared and not what smoltcp says of them: while it is fuzzed it finds all right.
+//! Headers as others read them: etherparse and smoltcp accept and refuse the same bytes as we do,
+//! and see the same fields in them. Where they differ, the difference is named here and is the
+//! whole of it. Sums are compared and not what smoltcp says of them: while it is fuzzed it finds
+//! all of them right.
 
 use dperf_core::wire::Malformed;
 use dperf_core::wire::arp::ArpPacket;

@@ -91,35 +91,35 @@ fn run(target: &str, holds: fn(&[u8]), copies: u64) {
 
 #[test]
 fn wire() {
-    run("wire", dperf_fuzz::wire::holds, 10_000);
+    run("wire", dperf_fuzz::wire::holds, 50_000);
 }
 
 #[test]
 fn headers() {
-    run("headers", dperf_fuzz::headers::holds, 10_000);
+    run("headers", dperf_fuzz::headers::holds, 30_000);
 }
 
 #[test]
 fn http() {
-    run("http", dperf_fuzz::http::holds, 10_000);
+    run("http", dperf_fuzz::http::holds, 50_000);
 }
 
 #[test]
 fn messages() {
-    run("messages", dperf_fuzz::messages::holds, 10_000);
+    run("messages", dperf_fuzz::messages::holds, 50_000);
 }
 
 #[test]
 fn receive() {
-    run("receive", dperf_fuzz::receive::holds, 250);
+    run("receive", dperf_fuzz::receive::holds, 500);
 }
 
 #[test]
 fn sequence() {
-    run("sequence", dperf_fuzz::sequence::holds, 200);
+    run("sequence", dperf_fuzz::sequence::holds, 400);
 }
 
 #[test]
 fn config() {
-    run("config", dperf_fuzz::config::holds, 500);
+    run("config", dperf_fuzz::config::holds, 5_000);
 }

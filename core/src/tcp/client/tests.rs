@@ -1,5 +1,5 @@
-//! A client's numbers to the unit: where its sequence begins, how long its round trip took, and when
-//! its next request is due.
+//! A client's numbers to the unit: where its sequence begins, how long its round trip took, and
+//! when its next request is due.
 
 use std::boxed::Box;
 use std::vec::Vec;
