@@ -18,7 +18,8 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packages bench instructions fmt lint doc no-std race tsan fuzz coverage mutants clean
+.PHONY: help demo test lab packetdrill packages bench instructions fmt lint doc no-std race tsan fuzz coverage \
+	mutants clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -36,6 +37,9 @@ lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net
 	$(CARGO) build $(all) --bins
 	$(if $(filter rates,$(CASES)),$(CARGO) bench -p dperf-tests --features dpdk --bench exception --no-run)
 	$(if $(dpdk),tests/lab/run $(CASES),@echo "skipped: lab needs libdpdk"; test "$$CI" != true)
+
+packetdrill: # Fetches packetdrill, its scripts and FreeBSD's, and runs them against the core
+	scripts/packetdrill
 
 packages: # Installs missing Debian packages, nothing else
 	@scripts/packages

@@ -19,7 +19,7 @@ use crate::wire::checksum::{is_valid, pseudo_ipv4, pseudo_ipv6, sum};
 use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
 use crate::wire::headers::{HEADERS_BYTES, Headers};
 use crate::wire::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION};
-use crate::wire::ipv4::{FRAGMENT_MASK, IPV4_BYTES, Ipv4, VERSION_IHL, protocol};
+use crate::wire::ipv4::{FRAGMENT_MASK, IPV4_BYTES, Ipv4, Ipv4Header, VERSION_IHL, protocol};
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::{TCP_BYTES, Tcp, TcpFlags, TcpOptions};
 
@@ -70,27 +70,31 @@ struct Shape {
 }
 
 impl Shape {
-    /// To `mac`, IPv4 without options, no fragment, TCP.
-    fn of(mac: MacAddr) -> Shape {
+    /// To `mac`, IPv4 without options, no fragment, this protocol.
+    fn of(mac: MacAddr, transport: Transport) -> Shape {
+        let transport = match transport {
+            Transport::Tcp => protocol::TCP,
+            Transport::Udp => protocol::UDP,
+        };
         let (mut wanted, mut mask) = (Headers::new_zeroed(), Headers::new_zeroed());
         (wanted.ethernet.dst, mask.ethernet.dst) = (mac, MacAddr::BROADCAST);
         (wanted.ethernet.ethertype, mask.ethernet.ethertype) =
             (ethertype::IPV4.into(), u16::MAX.into());
         (wanted.ip.version_ihl, mask.ip.version_ihl) = (VERSION_IHL, u8::MAX);
         mask.ip.flags_fragment = FRAGMENT_MASK.into();
-        (wanted.ip.protocol, mask.ip.protocol) = (protocol::TCP, u8::MAX);
-        Shape { wanted: Shape::words(&wanted), mask: Shape::words(&mask) }
+        (wanted.ip.protocol, mask.ip.protocol) = (transport, u8::MAX);
+        Shape { wanted: Shape::words(wanted.as_bytes()), mask: Shape::words(mask.as_bytes()) }
     }
 
     /// The first 24 bytes of the headers.
     #[inline(always)]
-    fn words(headers: &Headers) -> [u64; 3] {
-        let (words, _) = headers.as_bytes().as_chunks::<8>();
+    fn words(headers: &[u8]) -> [u64; 3] {
+        let (words, _) = headers.as_chunks::<8>();
         core::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_ne_bytes(*word)))
     }
 
     #[inline(always)]
-    fn fits(&self, headers: &Headers) -> bool {
+    fn fits(&self, headers: &[u8]) -> bool {
         let [a, b, c] = Shape::words(headers);
         let [x, y, z] = self.wanted;
         let [l, m, n] = self.mask;
@@ -122,7 +126,7 @@ impl<'m> Parser<'m> {
             ipv4: plan.host.is_ipv4(),
             transport: plan.transport,
             tos: plan.tos,
-            shape: Shape::of(plan.mac),
+            shape: Shape::of(plan.mac, plan.transport),
             locator: Locator::new(plan),
         }
     }
@@ -166,27 +170,17 @@ impl<'m> Parser<'m> {
     pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment)> {
         let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
         let Headers { ip, tcp, .. } = headers;
-        if !self.shape.fits(headers) {
+        if !self.shape.fits(headers.as_bytes()) {
             return None;
         }
         // Options and payload; what lies behind them is the link's padding.
         let behind_bytes =
             usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
         let behind = rest.get(..behind_bytes)?;
-        let undamaged = match frame.rx_checksum() {
-            RxChecksum::Good | RxChecksum::Left => true,
-            RxChecksum::Bad => false,
-            RxChecksum::Unknown => headers.are_undamaged(behind),
-        };
-        if !undamaged {
+        if !is_undamaged(frame, || headers.are_undamaged(behind)) {
             return None;
         }
-        let from = (u32::from_be_bytes(ip.source), tcp.source_port.get());
-        let to = (u32::from_be_bytes(ip.destination), tcp.destination_port.get());
-        let id = match self.locator.find(from, to) {
-            Some(id) => id,
-            None => self.find_in_runs(from, to, space)?,
-        };
+        let id = self.locate(ip, (tcp.source_port.get(), tcp.destination_port.get()), space)?;
         let option_bytes = usize::from(tcp.claimed_bytes()).checked_sub(TCP_BYTES)?;
         let payload_bytes = behind_bytes.checked_sub(option_bytes)?;
         let mut segment = Segment {
@@ -205,6 +199,17 @@ impl<'m> Parser<'m> {
             segment.wscale = options.window_scale;
         }
         Some((id, segment))
+    }
+
+    /// The slot of a usual frame with these ports, source and destination.
+    #[inline(always)]
+    fn locate(&self, ip: &Ipv4Header, ports: (u16, u16), space: &Space<'m>) -> Option<SlotId> {
+        let from = (u32::from_be_bytes(ip.source), ports.0);
+        let to = (u32::from_be_bytes(ip.destination), ports.1);
+        match self.locator.find(from, to) {
+            Some(id) => Some(id),
+            None => self.find_in_runs(from, to, space),
+        }
     }
 
     /// A type of service is configured, and packets that carry it are counted.
@@ -320,6 +325,16 @@ impl<'m> Parser<'m> {
                 server_port: destination_port,
             },
         }
+    }
+}
+
+/// The device says so, or `computed` does.
+#[inline(always)]
+fn is_undamaged(frame: &Frame, computed: impl FnOnce() -> bool) -> bool {
+    match frame.rx_checksum() {
+        RxChecksum::Good | RxChecksum::Left => true,
+        RxChecksum::Bad => false,
+        RxChecksum::Unknown => computed(),
     }
 }
 

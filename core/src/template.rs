@@ -1,6 +1,8 @@
 //! Headers built once and stamped per packet: copy the constant part, write what differs, add up
 //! the checksum from sums that were prepared (RFC 1071, 2: the order of addition does not matter).
 
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use core::net::IpAddr;

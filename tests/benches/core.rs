@@ -41,26 +41,46 @@ struct Scenario {
     name: &'static str,
     /// Tuples, all of which are in use.
     connections: u32,
-    /// Kept connections; otherwise each carries one request.
-    keepalive: bool,
+    kind: Kind,
 }
 
-const SCENARIOS: [Scenario; 8] = [
-    Scenario { name: "short-1k", connections: 1_000, keepalive: false },
-    Scenario { name: "short-100k", connections: 100_000, keepalive: false },
-    Scenario { name: "short-1m", connections: 1_000_000, keepalive: false },
-    Scenario { name: "short-10m", connections: 10_000_000, keepalive: false },
-    Scenario { name: "keepalive-1k", connections: 1_000, keepalive: true },
-    Scenario { name: "keepalive-100k", connections: 100_000, keepalive: true },
-    Scenario { name: "keepalive-1m", connections: 1_000_000, keepalive: true },
-    Scenario { name: "keepalive-10m", connections: 10_000_000, keepalive: true },
+/// What a connection does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One request.
+    Short,
+    /// A request in its turn, again and again.
+    Kept,
+    /// A datagram as soon as the last one was answered.
+    Datagrams,
+}
+
+const SCENARIOS: [Scenario; 9] = [
+    Scenario { name: "short-1k", connections: 1_000, kind: Kind::Short },
+    Scenario { name: "short-100k", connections: 100_000, kind: Kind::Short },
+    Scenario { name: "short-1m", connections: 1_000_000, kind: Kind::Short },
+    Scenario { name: "short-10m", connections: 10_000_000, kind: Kind::Short },
+    Scenario { name: "keepalive-1k", connections: 1_000, kind: Kind::Kept },
+    Scenario { name: "keepalive-100k", connections: 100_000, kind: Kind::Kept },
+    Scenario { name: "keepalive-1m", connections: 1_000_000, kind: Kind::Kept },
+    Scenario { name: "keepalive-10m", connections: 10_000_000, kind: Kind::Kept },
+    Scenario { name: "udp-512", connections: 512, kind: Kind::Datagrams },
 ];
 
 impl Scenario {
     /// Requests or connections that begin in one turn of the client: about half a burst or one (a
     /// short connection sends the client three frames), and no more timers than one turn rings.
     fn per_turn(&self) -> u64 {
-        if self.keepalive { 14 } else { 10 }
+        if self.is_kept() { 14 } else { 10 }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.kind != Kind::Short
+    }
+
+    /// The count of what was answered.
+    fn answers(&self) -> Counter {
+        if self.kind == Kind::Datagrams { Counter::UdpRx } else { Counter::Http2xx }
     }
 }
 
@@ -245,9 +265,11 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     let hosts = [Ipv4Addr::new(10, 0, 255, 1), Ipv4Addr::new(10, 1, 255, 1)].map(IpAddr::V4);
     let (own, peer) = if role == Role::Client { (0, 1) } else { (1, 0) };
     let ports = scenario.connections.min(50_000);
+    let udp = scenario.kind == Kind::Datagrams;
     let body = b"hello dperf!\r\n";
     let mut message = vec![0u8; 99];
-    let head = match role {
+    let head: &[u8] = match role {
+        _ if udp => &[b'a'; 18],
         Role::Client => {
             let spec = dperf_core::http::RequestSpec::default();
             let bytes = dperf_core::http::write_request(&mut message, &spec).unwrap();
@@ -255,7 +277,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
             Vec::leak(message)
         }
         Role::Server => {
-            dperf_core::http::write_response(&mut message, 0, !scenario.keepalive).unwrap();
+            dperf_core::http::write_response(&mut message, 0, !scenario.is_kept()).unwrap();
             assert!(message.ends_with(body));
             Vec::leak(message)
         }
@@ -264,7 +286,8 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     let per_second = scenario.per_turn() * turns_per_second;
     // All connections take their turn once per interval.
     let interval_us = u64::from(scenario.connections) * 1_000_000 / per_second;
-    let keepalive = Keepalive { interval_us: interval_us.max(1), requests: 0 };
+    let interval_us = if scenario.kind == Kind::Datagrams { 0 } else { interval_us.max(1) };
+    let keepalive = Keepalive { interval_us, requests: 0 };
     CorePlan {
         role,
         rate: RATE,
@@ -282,13 +305,13 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         tos: 0,
         mss: 1460,
         send_window: 4,
-        transport: Transport::Tcp,
+        transport: if udp { Transport::Udp } else { Transport::Tcp },
         payload: Payload { head, total_bytes: head.len() as u32 },
         messages: Messages::HttpGet,
-        keepalive: scenario.keepalive.then_some(keepalive),
+        keepalive: scenario.is_kept().then_some(keepalive),
         pace: PacePlan {
             cps: per_second,
-            cc: if scenario.keepalive { u64::from(scenario.connections) } else { 0 },
+            cc: if scenario.is_kept() { u64::from(scenario.connections) } else { 0 },
             launch: 1,
             slow_start_s: 0,
             wait_s: 0,
@@ -355,7 +378,7 @@ fn run<X: ExceptionPath + Copy>(scenario: Scenario, exception: X, turns: u64) ->
         scenario.name
     );
     assert!(
-        c.counts.get(Counter::Http2xx) >= turns * scenario.per_turn() * 9 / 10,
+        c.counts.get(scenario.answers()) >= turns * scenario.per_turn() * 9 / 10,
         "{}",
         scenario.name
     );
@@ -402,7 +425,7 @@ fn table(rounds: usize) {
         let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, Closed, turns)).collect();
         let of = |figure: &dyn Fn(&[Cost; 2]) -> f64| median(runs.iter().map(figure).collect());
         let per = |[c, s]: &[Cost; 2]| {
-            (c.events() + s.events()) as f64 / c.counts.get(Counter::Http2xx).max(1) as f64
+            (c.events() + s.events()) as f64 / c.counts.get(scenario.answers()).max(1) as f64
         };
         let idle =
             |[c, s]: &[Cost; 2]| 100.0 * (c.idle_turns + s.idle_turns) as f64 / (2 * turns) as f64;
@@ -454,7 +477,7 @@ fn instructions(scenario: Scenario, more: &[&str]) -> (Count, f64) {
 /// records it, as `words` say; false if it has grown.
 fn budget(words: &[String]) -> bool {
     let asked = |word: &str| words.iter().any(|other| other == word);
-    let scenarios = || SCENARIOS.iter().filter(|scenario| scenario.connections == 1_000);
+    let scenarios = || SCENARIOS.iter().filter(|scenario| scenario.connections <= 1_000);
     let counts: Vec<(Count, f64)> = scenarios().map(|one| instructions(*one, &[])).collect();
     let named: Vec<(&str, &Count, f64)> = scenarios()
         .zip(&counts)

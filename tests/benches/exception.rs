@@ -8,8 +8,8 @@
 //! all workers together, and per second that one worker's thread had a processor, so that they
 //! compare on a busy machine.
 //!
-//! `cargo bench -p dperf-tests --bench exception` needs root; it works in a network namespace. Where
-//! the kernel has no vhost-net, `make lab CASES=rates` runs it in a guest whose kernel has.
+//! `cargo bench -p dperf-tests --bench exception` needs root; it works in a network namespace.
+//! Where the kernel has no vhost-net, `make lab CASES=rates` runs it in a guest whose kernel has.
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

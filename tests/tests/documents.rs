@@ -154,3 +154,44 @@ fn the_comparison_with_dperf_is_complete() {
     assert_eq!(listed, known, "each keyword once, and open only if it is not built");
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
+
+/// Every requirement of RFC 9293's appendix B has one row; what is kept has tests that exist, and
+/// what is not has a reason.
+#[test]
+fn every_requirement_of_the_rfc_has_its_row() {
+    let text = read("docs/RFC9293.md");
+    let functions = functions();
+    let mut expected: Vec<String> = Vec::new();
+    for (kind, count) in [("MUST-", 69), ("SHLD-", 31), ("MAY-", 18), ("REC-", 1)] {
+        expected.extend((1..=count).map(|number| format!("{kind}{number}")));
+    }
+    let rows = rows(&text, |cell| cell != "number");
+    let mut listed: Vec<String> = rows.iter().map(|row| row[0].to_owned()).collect();
+    listed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    let mut wrong = Vec::new();
+    for row in rows {
+        let [number, _, state, why, tests] = row[..] else { panic!("{row:?}: five cells") };
+        let tests: Vec<&str> = between(tests, '`').collect();
+        let (is_shown, needs_reason) = match state {
+            "kept" => (true, false),
+            "partly" => (true, true),
+            "not applicable" => (false, true),
+            "not kept" => (false, !number.starts_with("MAY-")),
+            other => {
+                wrong.push(format!("{number}: '{other}' is no state"));
+                continue;
+            }
+        };
+        if tests.is_empty() == is_shown {
+            wrong.push(format!("{number}: {state}, with {} tests", tests.len()));
+        }
+        if why.is_empty() && needs_reason {
+            wrong.push(format!("{number}: {state}, and no word why"));
+        }
+        let missing = tests.iter().filter(|name| !functions.contains(**name));
+        wrong.extend(missing.map(|name| format!("{number}: there is no test {name}")));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}

@@ -29,6 +29,16 @@ fn them() -> EthernetAddress {
 }
 
 fn ipv4(to: Ipv4Address, tos: u8, protocol: IpProtocol, payload: &[u8]) -> Vec<u8> {
+    ipv4_between(PEER, to, tos, protocol, payload)
+}
+
+fn ipv4_between(
+    from: Ipv4Address,
+    to: Ipv4Address,
+    tos: u8,
+    protocol: IpProtocol,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut bytes = vec![0; 34 + payload.len()];
     let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
     frame.set_dst_addr(us());
@@ -42,7 +52,7 @@ fn ipv4(to: Ipv4Address, tos: u8, protocol: IpProtocol, payload: &[u8]) -> Vec<u
     packet.set_total_len(20 + payload.len() as u16);
     packet.set_hop_limit(64);
     packet.set_next_header(protocol);
-    packet.set_src_addr(PEER);
+    packet.set_src_addr(from);
     packet.set_dst_addr(to);
     packet.payload_mut().copy_from_slice(payload);
     packet.fill_checksum();
@@ -51,10 +61,19 @@ fn ipv4(to: Ipv4Address, tos: u8, protocol: IpProtocol, payload: &[u8]) -> Vec<u
 
 /// A segment of a connection that nobody knows.
 fn segment(to: Ipv4Address, flags: &str, payload: &[u8]) -> Vec<u8> {
+    segment_between((PEER, 40_000), (to, CLOSED), flags, payload)
+}
+
+fn segment_between(
+    (from, from_port): (Ipv4Address, u16),
+    (to, to_port): (Ipv4Address, u16),
+    flags: &str,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut bytes = vec![0; 20 + payload.len()];
     let mut segment = TcpPacket::new_unchecked(&mut bytes[..]);
-    segment.set_src_port(40_000);
-    segment.set_dst_port(CLOSED);
+    segment.set_src_port(from_port);
+    segment.set_dst_port(to_port);
     segment.set_seq_number(TcpSeqNumber(1000));
     segment.set_header_len(20);
     segment.set_window_len(1000);
@@ -66,8 +85,8 @@ fn segment(to: Ipv4Address, flags: &str, payload: &[u8]) -> Vec<u8> {
         segment.set_ack_number(TcpSeqNumber(5000));
     }
     segment.payload_mut().copy_from_slice(payload);
-    segment.fill_checksum(&IpAddress::Ipv4(PEER), &IpAddress::Ipv4(to));
-    ipv4(to, 0, IpProtocol::Tcp, &bytes)
+    segment.fill_checksum(&IpAddress::Ipv4(from), &IpAddress::Ipv4(to));
+    ipv4_between(from, to, 0, IpProtocol::Tcp, &bytes)
 }
 
 fn ping(to: Ipv4Address) -> Vec<u8> {
@@ -160,6 +179,40 @@ fn what_is_not_for_us_is_not_answered() {
     for frame in [segment(OTHER, "S", b""), segment(OTHER, "A", b"x"), ping(OTHER)] {
         let (counts, said) = says(frame);
         assert_eq!((said.len(), counts.get(Count::DropForeignAddress)), (0, 1));
+    }
+}
+
+/// RFC 9293, 3.9.2.3: a segment for many, or from many, is nobody's.
+#[test]
+fn a_segment_for_a_group_is_not_answered() {
+    for to in [Ipv4Address::BROADCAST, Ipv4Address::new(224, 0, 0, 1), Ipv4Address::UNSPECIFIED] {
+        for mac in [us(), EthernetAddress::BROADCAST, EthernetAddress([1, 0, 0x5e, 0, 0, 1])] {
+            for flags in ["S", "A", "FA"] {
+                let mut frame = segment(to, flags, b"");
+                frame[..6].copy_from_slice(&mac.0);
+                let (counts, said) = says(frame);
+                let dropped = counts.get(Count::DropForeignAddress);
+                assert_eq!((said.len(), dropped), (0, 1), "{flags} {to} by {mac}");
+            }
+        }
+    }
+}
+
+/// RFC 9293, 3.9.2.2: unreachable (0 to 5), source quench, time exceeded and parameter problem end
+/// no connection here, not even those (2 to 4) that may.
+#[test]
+fn an_icmp_error_ends_no_connection() {
+    let client = (Ipv4Address::new(10, 1, 0, 2), 1024);
+    let syn = segment_between(client, (LOAD, 80), "S", b"");
+    let syn_ack = says(syn.clone()).1.remove(0);
+    let kinds = (0..6).map(|code| (3, code)).chain([(4, 0), (11, 0), (12, 0)]);
+    for (kind, code) in kinds {
+        let mut error = [&[kind, code, 0, 0, 0, 0, 0, 0], &syn_ack[14..42]].concat();
+        Icmpv4Packet::new_unchecked(&mut error[..]).fill_checksum();
+        let frames = [syn.clone(), ipv4(LOAD, 0, IpProtocol::Icmp, &error)];
+        let (counts, said) = says_as(&frames, |_| ());
+        assert_eq!((said.len(), counts.get(Count::IcmpRx)), (1, 1), "{kind} {code}");
+        assert_eq!((counts.get(Count::SkOpen), counts.get(Count::SkClose)), (1, 0));
     }
 }
 

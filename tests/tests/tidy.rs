@@ -38,6 +38,7 @@ const UNSAFE: &[&str] = &[
     "tests/benches/",
     "tests/loom/",
     "tests/no-std/src/",
+    "tests/packetdrill/",
     "tests/src/arena.rs",
     "tests/src/phy.rs",
     "tests/src/queue.rs",

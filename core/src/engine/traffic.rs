@@ -3,6 +3,8 @@
 
 use core::net::IpAddr;
 
+use zerocopy::FromBytes;
+
 use super::{Engine, arm, count_sent, is_astray, place_in, queue, turned};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
@@ -14,6 +16,9 @@ use crate::template::{Endpoints, Pair};
 use crate::time::{Instant, Stamp};
 use crate::udp::Udp;
 use crate::wire::checksum::sum;
+use crate::wire::ethernet::ethertype;
+use crate::wire::headers::DatagramHeaders;
+use crate::wire::ipv4::VERSION_IHL;
 
 /// What the load is.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +73,19 @@ impl Engine<'_> {
     /// First pass over a burst where the load is UDP.
     #[inline(never)]
     pub(super) fn look_at_datagrams(&mut self, frames: &[Frame], parsed: &mut [Parsed]) {
+        let is_client = self.plan.role == Role::Client;
         for (frame, parsed) in frames.iter().zip(parsed) {
-            self.look_closer(frame, parsed);
+            let Some(id) = self.parser.usual_datagram(frame, &self.table.space) else {
+                self.look_closer(frame, parsed);
+                continue;
+            };
+            if is_client {
+                self.table.hint(id);
+            }
+            *parsed = Parsed::Udp(id);
+            if self.parser.counts_tos() && self.parser.has_tos(frame) {
+                self.tcp.stats.inc(Count::TosRx);
+            }
         }
     }
 
@@ -83,8 +99,11 @@ impl Engine<'_> {
                 self.tcp.stats.inc(Count::DropWrongQueue);
                 false
             }
-            Role::Client => self.happen(id, Event::Datagram, frame, now),
-            Role::Server => turned(frame).is_some_and(|ends| self.write_datagram(frame, &ends)),
+            Role::Client => self.step_slot(id, Event::Datagram, frame, now),
+            Role::Server => match usual_ends(frame).or_else(|| turned(frame)) {
+                Some(ends) => self.write_datagram(frame, &ends),
+                None => false,
+            },
         };
         if answered { Verdict::Send } else { Verdict::Done }
     }
@@ -104,6 +123,12 @@ impl Engine<'_> {
         frame: &mut Frame,
         now: Instant,
     ) -> bool {
+        self.step_slot(id, event, frame, now)
+    }
+
+    /// As [`Engine::happen`], made anew for each event that is known where it is called.
+    #[inline(always)]
+    fn step_slot(&mut self, id: SlotId, event: Event, frame: &mut Frame, now: Instant) -> bool {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         if event == Event::Open && slot.tuple_sum == 0 {
@@ -192,6 +217,17 @@ impl Engine<'_> {
             (ends, _) => ends,
         }
     }
+}
+
+/// As [`turned`], for a datagram behind an IPv4 header without options. It was parsed before.
+#[inline(always)]
+fn usual_ends(frame: &Frame) -> Option<Endpoints> {
+    let (DatagramHeaders { ethernet, ip, udp }, _) =
+        DatagramHeaders::ref_from_prefix(frame.bytes()).ok()?;
+    let usual = ethernet.ethertype.get() == ethertype::IPV4 && ip.version_ihl == VERSION_IHL;
+    let local = (ip.destination, udp.destination_port.get());
+    let remote = (ip.source, udp.source_port.get());
+    usual.then(|| Endpoints::V4(Pair::new(local, remote)))
 }
 
 /// The slot's timer is due.

@@ -9,10 +9,8 @@ use crate::time::Stamp;
 use crate::wire::tcp::{MAX_WINDOW_SCALE, TcpFlags};
 
 use super::sequence::{after, before, within};
-use super::{Reply, Segment, Tcp, WINDOW, WINDOW_SCALE};
+use super::{RETRIES_MAX, Reply, Segment, Tcp, WINDOW, WINDOW_SCALE};
 
-/// The part of the sequence space that a segment may come from.
-const RECEIVE_WINDOW: u32 = (WINDOW as u32) << WINDOW_SCALE;
 /// An acknowledgment older than the largest window there can be is a blind guess (RFC 5961, 5.2).
 const OLDEST_ACK: u32 = 1 << 30;
 
@@ -164,6 +162,10 @@ impl Tcp<'_> {
             return Some(self.acknowledge(slot)); // the peer missed our last ACK
         }
         self.drop_segment(Count::DropNoConnection);
+        let listens = self.settings.role == Role::Server;
+        if listens && !flags.intersects(TcpFlags::SYN.union(TcpFlags::ACK)) {
+            return None; // no listener has anything to say to that (3.10.7.2)
+        }
         if self.settings.tcp_rst { Reply::reset_for(segment) } else { None }
     }
 
@@ -405,7 +407,8 @@ impl Tcp<'_> {
         now: Stamp,
     ) -> Result<(), Option<Reply>> {
         if slot.timer == Timer::Persist {
-            slot.retries = 0; // the peer is there, its window is just closed
+            // The peer is there, its window is just closed: probes stay as far apart as they are.
+            slot.retries = slot.retries.min(RETRIES_MAX);
             return Ok(());
         }
         let duplicate = slot.in_flight() > 0
@@ -535,9 +538,12 @@ enum Due {
     Data,
 }
 
-/// The segment's place meets the receive window (3.10.7.4, first check).
+/// The segment's place meets the receive window (3.10.7.4, first check), which a peer that offered
+/// no scale reads unscaled (RFC 7323, 2.2).
 fn acceptable(slot: &Slot, segment: &Segment) -> bool {
     let len = segment.len();
-    within(segment.seq, slot.rcv_nxt, RECEIVE_WINDOW)
-        || len > 0 && within(segment.seq.wrapping_add(len - 1), slot.rcv_nxt, RECEIVE_WINDOW)
+    let shift = if slot.wscale == NO_SCALE { 0 } else { WINDOW_SCALE };
+    let window = u32::from(WINDOW) << shift;
+    within(segment.seq, slot.rcv_nxt, window)
+        || len > 0 && within(segment.seq.wrapping_add(len - 1), slot.rcv_nxt, window)
 }

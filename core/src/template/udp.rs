@@ -8,18 +8,10 @@ use super::{Endpoints, Family, Pair, Template};
 use crate::frame::{Frame, TxShape};
 use crate::wire::checksum::{be16, finish};
 use crate::wire::ethernet::EthernetHeader;
+use crate::wire::headers::DatagramHeaders;
 use crate::wire::ipv4::{IPV4_BYTES, Ipv4Header, protocol};
 use crate::wire::ipv6::Ipv6Header;
 use crate::wire::udp::{UDP_BYTES, UdpHeader};
-
-/// Ethernet, IPv4 and UDP header.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct HeadersV4 {
-    ethernet: EthernetHeader,
-    ip: Ipv4Header,
-    udp: UdpHeader,
-}
 
 /// Ethernet, IPv6 and UDP header.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -35,7 +27,7 @@ impl Template {
     #[inline]
     pub fn udp_header_bytes(&self) -> usize {
         match self.family {
-            Family::V4 => size_of::<HeadersV4>(),
+            Family::V4 => size_of::<DatagramHeaders>(),
             Family::V6 => size_of::<HeadersV6>(),
         }
     }
@@ -71,7 +63,9 @@ impl Template {
         udp_bytes: u16,
         payload_sum: u64,
     ) -> bool {
-        let Ok((out, _)) = HeadersV4::mut_from_prefix(frame.bytes_mut()) else { return false };
+        let Ok((out, _)) = DatagramHeaders::mut_from_prefix(frame.bytes_mut()) else {
+            return false;
+        };
         let total_bytes = IPV4_BYTES as u16 + udp_bytes;
         self.ip_id = self.ip_id.wrapping_add(1);
         let varies = be16(total_bytes) + be16(self.ip_id) + ends.address_sum();

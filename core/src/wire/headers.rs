@@ -1,4 +1,5 @@
-//! The headers of the usual segment in one view: Ethernet, IPv4 and TCP, none with options.
+//! The headers of the usual segment and the usual datagram in one view each: Ethernet, IPv4 without
+//! options, TCP without options or UDP.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -6,6 +7,7 @@ use super::checksum::{be16, is_valid, sum, total, words};
 use super::ethernet::EthernetHeader;
 use super::ipv4::{Ipv4Header, protocol};
 use super::tcp::TcpHeader;
+use super::udp::{UDP_BYTES, UdpHeader};
 
 /// Ethernet, IPv4 without options, TCP without options: 54 bytes.
 #[derive(
@@ -34,6 +36,36 @@ impl Headers {
         let [a, b, c, d] = words(covered);
         is_valid(total(words::<3>(self.ip.as_bytes())))
             & is_valid(total([a, b, c, d, pseudo, behind]))
+    }
+}
+
+/// Ethernet, IPv4 without options, UDP: 42 bytes.
+#[derive(
+    FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug, PartialEq, Eq,
+)]
+#[repr(C)]
+pub struct DatagramHeaders {
+    /// Ethernet.
+    pub ethernet: EthernetHeader,
+    /// IPv4, IHL 5.
+    pub ip: Ipv4Header,
+    /// UDP.
+    pub udp: UdpHeader,
+}
+
+impl DatagramHeaders {
+    /// Both checksums are there and right; `payload` is all that follows.
+    #[inline]
+    #[must_use]
+    pub fn are_undamaged(&self, payload: &[u8]) -> bool {
+        // Addresses and UDP header, which UDP's checksum covers, lie in a row.
+        let (_, covered) = self.as_bytes().split_at(COVERED_AT);
+        let udp_bytes = (UDP_BYTES + payload.len()) as u16;
+        let pseudo = be16(u16::from(protocol::UDP)) + be16(udp_bytes);
+        let [a, b] = words(covered);
+        is_valid(total(words::<3>(self.ip.as_bytes())))
+            & is_valid(total([a, b, pseudo, sum(payload)]))
+            & (self.udp.checksum.get() != 0)
     }
 }
 

@@ -1,0 +1,73 @@
+//! The end of a connection, in every order of FINs, with RST, and in silence.
+
+use super::*;
+
+#[test]
+fn both_close_at_once() {
+    let mut rig = Rig::server();
+    rig.hear(DATA, REQUEST);
+    let una = rig.ack;
+    assert_eq!(told(rig.hear_at(rig.seq, una, FIN_ACK, b"")), Some((ACK, 0)));
+    assert_eq!(rig.slot.state, State::Closing);
+    rig.seq = rig.seq.wrapping_add(1);
+    rig.take_all();
+    assert_eq!(rig.hear(ACK, b""), None);
+    assert!(rig.slot.is_closed());
+    assert_eq!(rig.count(Count::SkErr), 0);
+}
+
+#[test]
+fn a_client_may_finish_first_and_still_be_served() {
+    let mut rig = Rig::server_sending(4000);
+    assert_eq!(told(rig.hear(DATA | FIN, REQUEST)), Some((ACK, 1460)));
+    assert_eq!(rig.slot.state, State::CloseWait);
+    let rest = rig.drain_ready();
+    assert_eq!(told(rest.last().copied()), Some((DATA | FIN, 1080)));
+    assert_eq!(rig.slot.state, State::LastAck);
+    rig.take_all();
+    assert_eq!(rig.hear(ACK, b""), None);
+    assert!(rig.slot.is_closed());
+    assert_eq!((rig.count(Count::Http2xx), rig.count(Count::SkErr)), (1, 0));
+}
+
+#[test]
+fn a_closed_slot_still_answers_the_last_fin() {
+    let mut rig = Rig::server();
+    rig.hear(DATA, REQUEST);
+    rig.take_all();
+    let fin = rig.seq;
+    rig.hear(FIN_ACK, b"");
+    assert!(rig.slot.is_closed());
+    let (seq, ack) = (rig.seq, rig.ack);
+    assert_eq!(rig.hear_at(seq, ack, ACK, b""), None, "a late ACK is nothing");
+    let again = rig.hear_at(fin, ack, FIN_ACK, b"").expect("the last ACK once more");
+    assert_eq!((again.flags, again.seq, again.ack), (ACK, ack, seq));
+    // Anything else has no connection.
+    let reset = rig.hear_at(seq, ack.wrapping_sub(9), DATA, b"x").expect("RST");
+    assert_eq!((reset.flags, reset.seq), (RST, ack.wrapping_sub(9)));
+    assert_eq!(rig.hear_at(seq, ack, RST, b""), None, "a RST is never answered");
+    assert_eq!(rig.count(Count::SkClose), 1);
+}
+
+#[test]
+fn fast_close_leaves_with_a_reset() {
+    let mut rig = Rig::new(Role::Client, |plan| plan.fast_close = true).connected();
+    rig.take_all();
+    let start = rig.seq;
+    let reset = rig.hear(DATA | FIN, RESPONSE).expect("RST");
+    assert_eq!((reset.flags, reset.seq), (RST_ACK, rig.ack));
+    assert!(rig.slot.is_closed());
+    assert_eq!((rig.count(Count::SkErr), rig.count(Count::Http2xx)), (0, 1));
+    // If that was lost the server repeats itself, and hears it again.
+    let ack = rig.ack;
+    let again = rig.hear_at(start, ack, DATA | FIN, RESPONSE).expect("RST");
+    assert!(again.flags.contains(RST) && again.seq == ack);
+}
+
+#[test]
+fn a_silent_client_is_given_up() {
+    let mut rig = Rig::server();
+    assert_eq!((rig.slot.timer, rig.wait_ms()), (Timer::Idle, IDLE));
+    assert_eq!(told(rig.ring()), Some((RST_ACK, 0)));
+    assert_eq!((rig.count(Count::SkErr), rig.count(Count::SkErrIdle)), (1, 1));
+}

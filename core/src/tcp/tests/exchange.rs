@@ -1,0 +1,259 @@
+//! The exchange of messages: short and kept connections, answers of every form, the pace.
+
+use super::*;
+
+#[test]
+fn a_short_connection_of_the_client() {
+    let mut rig = Rig::client();
+    assert_eq!(rig.wait_ms(), RTO);
+    rig.take_all();
+    assert_eq!(told(rig.hear(DATA | FIN, RESPONSE)), Some((FIN_ACK, 0)));
+    assert_eq!(rig.slot.state, State::LastAck);
+    rig.take_all();
+    assert_eq!(rig.hear(ACK, b""), None);
+    assert!(rig.slot.is_closed());
+    let counts = [Count::SkOpen, Count::SkClose, Count::Http2xx, Count::HttpGet, Count::RttCount];
+    assert!(counts.iter().all(|count| rig.count(*count) == 1));
+    assert_eq!((rig.count(Count::SkErr), rig.count(Count::TcpDrop)), (0, 0));
+}
+
+#[test]
+fn a_short_connection_of_the_server() {
+    let mut rig = Rig::server();
+    assert_eq!(told(rig.hear(DATA, REQUEST)), Some((DATA | FIN, 100)));
+    assert_eq!(rig.slot.state, State::FinWait1);
+    rig.take_all();
+    assert_eq!(told(rig.hear(FIN_ACK, b"")), Some((ACK, 0)));
+    assert!(rig.slot.is_closed());
+    assert_eq!((rig.count(Count::Http2xx), rig.count(Count::SkErr)), (1, 0));
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_a_failure() {
+    let mut rig = Rig::client();
+    rig.take_all();
+    rig.hear(ACK, b"");
+    assert_eq!((rig.slot.timer, rig.wait_ms()), (Timer::Idle, IDLE));
+    let reset = rig.ring().expect("RST");
+    assert_eq!((reset.flags, reset.seq, reset.ack), (RST_ACK, rig.ack, rig.seq));
+    assert_eq!((rig.count(Count::SkErr), rig.count(Count::SkErrResponse)), (1, 1));
+}
+
+#[test]
+fn a_slow_answer_is_none_as_long_as_it_comes() {
+    let mut rig = Rig::client();
+    rig.take_all();
+    rig.hear(ACK, b"");
+    for byte in &RESPONSE[..20] {
+        rig.now = rig.now.after(ms(IDLE - 100));
+        rig.hear(DATA, &[*byte]);
+        rig.drain_ready();
+        assert_eq!(rig.wait_ms(), IDLE);
+    }
+}
+
+#[test]
+fn a_kept_connection_sends_as_many_requests_as_told() {
+    for requests in [1u16, 2, 7] {
+        let mut rig = Rig::kept(Role::Client, 100_000, requests);
+        for _ in 1..requests {
+            rig.take_all();
+            assert_eq!(rig.hear(DATA, RESPONSE), None);
+            assert_eq!((rig.slot.timer, rig.wait_ms()), (Timer::Pace, 100));
+            assert_eq!(told(rig.drain_ready().pop()), Some((ACK, 0)), "100 ms are too long");
+            assert_eq!(told(rig.ring()), Some((DATA, 100)));
+        }
+        rig.take_all();
+        assert_eq!(told(rig.hear(DATA, RESPONSE)), Some((FIN_ACK, 0)));
+        assert_eq!(rig.count(Count::HttpGet), u64::from(requests));
+    }
+}
+
+#[test]
+fn the_next_request_carries_the_ack_if_it_comes_soon() {
+    let mut rig = Rig::kept(Role::Client, 10_000, 0);
+    rig.take_all();
+    assert_eq!(rig.hear(DATA, RESPONSE), None);
+    assert!(rig.drain_ready().is_empty());
+    let request = rig.ring().expect("a request");
+    assert_eq!((request.flags, request.ack), (DATA, rig.seq));
+    // At once.
+    let mut rig = Rig::kept(Role::Client, 0, 0);
+    rig.take_all();
+    assert_eq!(told(rig.hear(DATA, RESPONSE)), Some((DATA, 100)));
+}
+
+/// A Linux sender with two segments in flight repeats the last after two round trips and a little
+/// (RFC 8985, 7.2), so two segments are acknowledged at once, whatever comes soon.
+#[test]
+fn two_segments_are_not_kept_waiting() {
+    let mut rig = Rig::kept(Role::Client, 10_000, 0);
+    rig.take_all();
+    assert_eq!(rig.hear(DATA, &RESPONSE[..10]), None);
+    assert_eq!(rig.hear(DATA, &RESPONSE[10..]), None);
+    assert_eq!(told(rig.drain_ready().pop()), Some((ACK, 0)));
+    assert_eq!(rig.slot.timer, Timer::Pace);
+}
+
+/// A long interval makes coarse buckets: what is near may ring late.
+#[test]
+fn a_coarse_pace_acknowledges_at_once() {
+    let mut rig = Rig::kept(Role::Client, 120_000_000, 0);
+    rig.take_all();
+    rig.now = rig.now.after(ms(119_990));
+    assert_eq!(rig.hear(DATA, RESPONSE), None);
+    assert_eq!(told(rig.drain_ready().pop()), Some((ACK, 0)));
+}
+
+#[test]
+fn the_pace_outlives_an_early_answer() {
+    let mut rig = Rig::new(Role::Client, |plan| {
+        plan.payload.total_bytes = 4000;
+        plan.keepalive = Some(Keepalive { interval_us: 100_000, requests: 0 });
+    })
+    .connected();
+    rig.drain_ready();
+    let una = rig.ack;
+    rig.ack = una.wrapping_add(1460);
+    rig.hear(DATA, RESPONSE);
+    rig.drain_ready();
+    rig.ack = una.wrapping_add(2920);
+    rig.hear(ACK, b"");
+    rig.take_all();
+    rig.hear(ACK, b"");
+    assert!(rig.ring().is_some_and(|reply| reply.payload_bytes == 1460), "the next request");
+    assert_eq!(rig.count(Count::HttpGet), 2);
+}
+
+#[test]
+fn draining_ends_what_waits_and_opens_nothing() {
+    let mut rig = Rig::kept(Role::Client, 100_000, 0);
+    rig.take_all();
+    rig.hear(DATA, RESPONSE);
+    rig.tcp.draining = true;
+    assert_eq!(told(rig.tcp.drain(&mut rig.slot, rig.now)), Some((FIN_ACK, 0)));
+    assert_eq!(rig.slot.state, State::FinWait1);
+    assert_eq!(rig.tcp.drain(&mut rig.slot, rig.now), None);
+    // One that waits for its answer ends behind it.
+    let mut rig = Rig::kept(Role::Client, 100_000, 0);
+    rig.tcp.draining = true;
+    assert_eq!(rig.tcp.drain(&mut rig.slot, rig.now), None);
+    rig.take_all();
+    assert_eq!(told(rig.hear(DATA, RESPONSE)), Some((FIN_ACK, 0)));
+}
+
+#[test]
+fn a_body_may_end_with_the_connection() {
+    let mut rig = Rig::client();
+    rig.take_all();
+    rig.hear(DATA, b"HTTP/1.1 200 OK\r\n\r\nanything");
+    assert_eq!(rig.count(Count::Http2xx), 0);
+    assert_eq!(told(rig.hear(FIN_ACK, b"")), Some((FIN_ACK, 0)));
+    assert_eq!((rig.count(Count::Http2xx), rig.count(Count::HttpErr)), (1, 0));
+}
+
+#[test]
+fn a_truncated_or_foreign_answer_is_an_error() {
+    for broken in [&RESPONSE[..20], b"", b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", b"\0"] {
+        let mut rig = Rig::client();
+        rig.take_all();
+        let reply = rig.hear(DATA | FIN, broken);
+        assert_eq!(told(reply), Some((FIN_ACK, 0)), "{broken:?}");
+        assert_eq!((rig.count(Count::Http2xx), rig.count(Count::HttpErr)), (0, 1), "{broken:?}");
+    }
+}
+
+#[test]
+fn pipelined_and_split_requests() {
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    let three = [REQUEST, REQUEST, REQUEST].concat();
+    // Each answer is a segment of its own: its bytes begin at the head of a message.
+    let first = rig.hear(DATA, &three).expect("an answer");
+    let rest = rig.drain_ready();
+    let places: Vec<_> =
+        rest.iter().chain([&first]).map(|r| (r.payload_at, r.payload_bytes)).collect();
+    assert_eq!(places, vec![(0, 100); 3]);
+    rig.take_all();
+    for byte in &REQUEST[..REQUEST.len() - 1] {
+        assert_eq!(rig.hear(DATA, &[*byte]), None);
+        assert_eq!(told(rig.drain_ready().pop()), Some((ACK, 0)));
+    }
+    assert_eq!(told(rig.hear(DATA, &REQUEST[REQUEST.len() - 1..])), Some((DATA, 100)));
+    assert_eq!(rig.count(Count::Http2xx), 4);
+}
+
+const HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn a_head_request_gets_no_body() {
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    let header = Some((DATA, 85));
+    for (request, answer) in
+        [(HEAD, header), (HEAD, header), (REQUEST, Some((DATA, 100))), (HEAD, header)]
+    {
+        let reply = rig.hear(DATA, request);
+        assert_eq!((told(reply), reply.map(|reply| reply.payload_at)), (answer, Some(0)));
+        // Lost, it comes again from the same place.
+        let again = rig.ring();
+        assert_eq!(again.map(|r| (r.payload_at, r.payload_bytes)), answer.map(|(_, n)| (0, n)));
+        rig.take_all();
+    }
+    assert_eq!(rig.hear(RST_ACK, b""), None);
+    assert!(rig.slot.is_closed());
+    assert_eq!((rig.count(Count::Http2xx), rig.count(Count::SkErr)), (4, 0));
+}
+
+#[test]
+fn a_head_request_in_a_pipeline_is_the_last_that_is_answered() {
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    let first = rig.hear(DATA, &[REQUEST, HEAD, REQUEST].concat()).expect("an answer");
+    let rest = rig.drain_ready();
+    let places: Vec<_> =
+        [first].iter().chain(&rest).map(|r| (r.payload_at, r.payload_bytes, r.flags)).collect();
+    assert_eq!(places, [(0, 100, DATA), (0, 85, DATA | FIN)]);
+    assert_eq!(rig.count(Count::Http2xx), 2);
+    // In pieces, too.
+    let mut rig = Rig::new(Role::Server, |plan| plan.mss = 60).connected();
+    let first = rig.hear(DATA, HEAD).expect("an answer");
+    let rest = rig.drain_ready();
+    let places: Vec<_> =
+        [first].iter().chain(&rest).map(|r| (r.payload_at, r.payload_bytes, r.flags)).collect();
+    assert_eq!(places, [(0, 60, ACK), (60, 25, DATA | FIN)]);
+}
+
+#[test]
+fn an_endless_pipeline_stays_within_the_sequence_space() {
+    let mut rig = Rig::new(Role::Server, |plan| {
+        plan.payload.total_bytes = 100 << 20;
+        plan.keepalive = Some(Keepalive { interval_us: 1_000_000, requests: 0 });
+    })
+    .connected();
+    let many = REQUEST.repeat(50);
+    for _ in 0..4 {
+        rig.hear(DATA, &many);
+    }
+    let queued = rig.slot.snd_end.wrapping_sub(rig.slot.snd_una);
+    assert!(queued < 1 << 31, "{queued}");
+    assert!(rig.slot.flags.contains(SlotFlags::FIN_QUEUED));
+}
+
+#[test]
+fn raw_bytes_are_answered_until_the_end_is_queued() {
+    let raw = |plan: &mut CorePlan<'static>| plan.messages = Messages::Raw;
+    let mut rig = Rig::new(Role::Server, raw).connected();
+    assert_eq!(told(rig.hear(DATA, b"some")), Some((DATA | FIN, 100)));
+    let end = rig.slot.snd_max;
+    assert_eq!(rig.hear(DATA, b"more"), None);
+    assert_eq!(told(rig.drain_ready().pop()), Some((ACK, 0)));
+    assert_eq!((rig.slot.snd_max, rig.count(Count::TcpRsp)), (end, 1));
+    let mut rig = Rig::new(Role::Client, raw).connected();
+    rig.take_all();
+    assert_eq!(told(rig.hear(DATA, b"x")), Some((FIN_ACK, 0)));
+    assert_eq!((rig.count(Count::TcpReq), rig.count(Count::TcpRsp)), (1, 1));
+}
+
+#[test]
+fn urgent_bytes_are_bytes_like_any_other() {
+    let mut rig = Rig::server();
+    assert_eq!(told(rig.hear(DATA | TcpFlags::URG, REQUEST)), Some((DATA | FIN, 100)));
+}

@@ -1,0 +1,130 @@
+//! The rows of the table.
+
+use std::fmt::Write;
+
+use crate::driver::Floor;
+use crate::load::{Ask, Load};
+use crate::run::{Run, Side, Tester};
+
+/// The figures of one load: each tester's, and the driver's alone.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    head: String,
+    testers: Vec<Row>,
+    floor: Option<Floor>,
+}
+
+#[derive(Debug)]
+struct Row {
+    rate: Vec<f64>,
+    unit: &'static str,
+    ticks: [Vec<f64>; 2],
+    waited: Vec<f64>,
+    clean: Option<(usize, usize)>,
+    bytes: Vec<f64>,
+}
+
+/// The names of the columns.
+pub(crate) fn headline() -> String {
+    format!(
+        "{:<11}{:<27}{:<9}{:>26} {:<15}{:>6}{:>20}{:>20}{:>14}",
+        "port",
+        "load",
+        "",
+        "rate per second",
+        "",
+        "ratio",
+        "client ticks",
+        "server ticks",
+        "waited, %"
+    )
+}
+
+impl Figures {
+    pub(crate) fn of(load: &Load, runs: &[Vec<Run>], floor: Option<Floor>, hz: f64) -> Figures {
+        let ticks = |side: &Side| side.ticks_per_packet(hz, load.saturated);
+        let row = |runs: &Vec<Run>| Row {
+            rate: runs.iter().map(|run| run.client.per_second(load.counter)).collect(),
+            unit: load.unit,
+            ticks: [
+                runs.iter().map(|run| ticks(&run.client)).collect(),
+                runs.iter().map(|run| ticks(&run.server)).collect(),
+            ],
+            waited: runs.iter().map(|run| run.waited).collect(),
+            clean: (load.ask != Ask::Fixed)
+                .then(|| (runs.iter().filter(|run| run.clean).count(), runs.len())),
+            bytes: runs.iter().map(|run| run.client_bytes).collect(),
+        };
+        let head = format!("{:<11}{:<27}", load.transport.name(), load.what);
+        Figures { head, testers: runs.iter().map(row).collect(), floor }
+    }
+
+    /// One row per tester and one for the driver.
+    pub(crate) fn rows(&self, testers: &[Tester]) -> String {
+        let mut text = String::new();
+        let ours = median(&self.testers[0].rate);
+        for (row, tester) in self.testers.iter().zip(testers) {
+            let ratio = match tester.ours {
+                true => String::new(),
+                false => format!("{:.2}", ours / median(&row.rate)),
+            };
+            let clean =
+                row.clean.map_or(String::new(), |(clean, all)| format!(", {clean}/{all} clean"));
+            let [client, server] = &row.ticks;
+            let _ = writeln!(
+                text,
+                "{}{:<9}{:>26} {:<15}{ratio:>6}{:>20}{:>20}{:>14}{clean}, {:.0} MB",
+                self.head,
+                tester.name,
+                rate(&row.rate),
+                row.unit,
+                spread(client, 1.0, 0),
+                if median(server) > 0.0 { spread(server, 1.0, 0) } else { "-".into() },
+                spread(&row.waited, 0.01, 0),
+                median(&row.bytes) / 1e6,
+            );
+        }
+        if let Some(floor) = &self.floor {
+            let _ = writeln!(
+                text,
+                "{}{:<9}{:>26} {:<15}{:>6}{:>20}{:>20}",
+                self.head,
+                "driver",
+                rate(&floor.packets),
+                "packets",
+                "",
+                spread(&floor.client_ticks, 1.0, 0),
+                spread(&floor.server_ticks, 1.0, 0),
+            );
+        }
+        text
+    }
+}
+
+/// The middle of some figures.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The median and, in brackets, the least and the most, in `unit`.
+pub(crate) fn spread(values: &[f64], unit: f64, digits: usize) -> String {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if values.is_empty() {
+        return "-".to_string();
+    }
+    let middle = median(values) / unit;
+    format!("{middle:.digits$} [{:.digits$}..{:.digits$}]", least / unit, most / unit)
+}
+
+/// A rate with a prefix.
+fn rate(values: &[f64]) -> String {
+    let (unit, prefix) = match median(values) {
+        rate if rate >= 1e9 => (1e9, "G"),
+        rate if rate >= 1e6 => (1e6, "M"),
+        _ => (1e3, "k"),
+    };
+    format!("{} {prefix}", spread(values, unit, 2))
+}

@@ -1,0 +1,262 @@
+//! Runs one load under one tester and tells what its blocks say of the seconds under load.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use dperf_tests::namespace::{Namespace, join};
+use dperf_tests::process::{Folder, Process, first_in_line};
+use dperf_tests::program::FAULTS;
+
+use crate::blocks::{self, Block};
+use crate::load::{Load, Transport};
+
+/// Seconds of a run that are looked at.
+const SECONDS: u64 = 3;
+/// How often it is looked whether they are over.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a run may take besides.
+const LIMIT: Duration = Duration::from_secs(25);
+
+/// A program that reads dperf's configurations and prints dperf's blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct Tester {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its name in the table.
+    pub(crate) name: String,
+    /// It is the program of this repository.
+    pub(crate) ours: bool,
+}
+
+impl Tester {
+    /// How it is called with files, client and server together if there are two.
+    pub(crate) fn command(&self, files: &[PathBuf]) -> Command {
+        if self.ours {
+            let mut command = Command::new(&self.path);
+            command.arg("run").args(files).args(["--target", "0"]);
+            return command;
+        }
+        // It keeps what it prints until it ends, and it is ended in the middle.
+        let mut command = Command::new("stdbuf");
+        command.arg("-oL").arg(&self.path).arg("-c").args(files);
+        command
+    }
+}
+
+/// Everything that runs need besides their load.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// The time-stamp counter's rate.
+    pub(crate) hz: f64,
+}
+
+impl Bench {
+    pub(crate) fn new(hz: f64) -> Bench {
+        Bench { hz }
+    }
+}
+
+/// Where one run happens.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) folder: Folder,
+    /// The line that reserves huge pages, where there are enough for two testers.
+    pub(crate) memory: &'static str,
+    cable: Option<[Namespace; 2]>,
+}
+
+impl Place {
+    pub(crate) fn new(transport: Transport) -> Place {
+        let cable = transport.is_cable().then(|| {
+            let ends = [Namespace::new(), Namespace::new()];
+            join((&ends[0], "client0"), (&ends[1], "server0"));
+            ends
+        });
+        let memory = if free_huge_pages() >= 1300 { "socket_mem 1300\n" } else { "" };
+        Place { folder: Folder::new(), memory, cable }
+    }
+
+    /// The socket that the two sides meet at.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.file("memif")
+    }
+
+    /// The Linux interface of `role`.
+    pub(crate) fn interface(&self, role: &str) -> String {
+        format!("{role}0")
+    }
+
+    /// Starts `command` where `role` lives.
+    pub(crate) fn start(&self, role: &str, command: &Command) -> Process {
+        let Some([client, server]) = &self.cable else {
+            return Process::start(first_in_line(command), role, &self.folder);
+        };
+        let namespace = if role == "client" { client } else { server };
+        let mut inside = namespace.command(&command.get_program().to_string_lossy());
+        inside.args(command.get_args());
+        Process::start(first_in_line(&inside), role, &self.folder)
+    }
+}
+
+/// Huge pages of 2 MiB that nobody uses.
+pub(crate) fn free_huge_pages() -> u64 {
+    let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    free.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// What one side did in the seconds under load.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Side {
+    blocks: Vec<Block>,
+}
+
+impl Side {
+    /// What was counted per second.
+    pub(crate) fn per_second(&self, name: &str) -> f64 {
+        let sum: f64 = self.blocks.iter().map(|block| block.count(name)).sum();
+        sum / self.blocks.len().max(1) as f64
+    }
+
+    /// Ticks per packet received or sent. `saturated`: the worker had no time to rest.
+    pub(crate) fn ticks_per_packet(&self, hz: f64, saturated: bool) -> f64 {
+        let packets = self.per_second("pktRx") + self.per_second("pktTx");
+        let busy: f64 = self.blocks.iter().map(|block| block.busy_percent).sum();
+        let busy = if saturated { 1.0 } else { busy / 100.0 / self.blocks.len().max(1) as f64 };
+        busy * hz / packets.max(1.0)
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) client: Side,
+    pub(crate) server: Side,
+    /// Nothing was lost, repeated or late on either side.
+    pub(crate) clean: bool,
+    /// The part of its time that the worker that waited most waited for its processor.
+    pub(crate) waited: f64,
+    /// Memory of the client while it was under load, in bytes.
+    pub(crate) client_bytes: f64,
+}
+
+impl Bench {
+    /// Runs `load` under `tester`. A run that fails says so and counts as one without results.
+    pub(crate) fn run(&self, load: &Load, tester: &Tester, rate: u64) -> Run {
+        let place = Place::new(load.transport);
+        let file = |role: &str| place.folder.write(role, load.text(role, tester, &place, rate));
+        let mut processes = Vec::new();
+        match load.transport {
+            Transport::Link => {
+                let files = [file("server"), file("client")];
+                processes.push(place.start("client", &tester.command(&files)));
+            }
+            Transport::Null => {
+                processes.push(place.start("client", &tester.command(&[file("client")])));
+            }
+            _ => {
+                let mut server = place.start("server", &tester.command(&[file("server")]));
+                // The side that connects comes second.
+                wait(Duration::from_secs(4), || !is_ready(load, tester, &place) && server.runs());
+                processes.push(place.start("client", &tester.command(&[file("client")])));
+                processes.push(server);
+            }
+        }
+        let until = load.from_second + SECONDS;
+        let over = |process: &Process| {
+            let blocks = blocks::read(&process.out());
+            blocks.iter().any(|block| block.second >= until)
+        };
+        let mut waited = 0.0f64;
+        let mut client_bytes = 0.0;
+        wait(LIMIT, || {
+            for process in &processes {
+                waited = waited.max(waiting(process.pid()).unwrap_or(0.0));
+            }
+            client_bytes = memory(processes[0].pid());
+            !over(&processes[0]) && processes.iter_mut().all(Process::runs)
+        });
+        let said: Vec<String> = processes.iter().map(Process::out).collect();
+        if !over(&processes[0]) {
+            let complaints: Vec<String> = processes.iter().map(Process::err).collect();
+            println!("{} gave no result:\n{}{}", tester.name, said.concat(), complaints.concat());
+        }
+        // What they printed so far is all that is wanted. Dropping a process kills it.
+        drop(processes);
+        result(load, &said, waited, client_bytes)
+    }
+}
+
+/// The server waits for its client.
+fn is_ready(load: &Load, tester: &Tester, place: &Place) -> bool {
+    match load.transport {
+        Transport::Memif if tester.ours => place.socket().exists(),
+        _ => false,
+    }
+}
+
+fn wait(limit: Duration, mut goes_on: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < limit && goes_on() {
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn result(load: &Load, said: &[String], waited: f64, client_bytes: f64) -> Run {
+    let blocks: Vec<Block> = said.iter().flat_map(|out| blocks::read(out)).collect();
+    let alone = |out: usize, role: &str| {
+        let all = blocks::read(said.get(out).map_or("", String::as_str));
+        all.into_iter()
+            .filter(move |block| block.role.as_deref().is_none_or(|name| name == role))
+            .collect::<Vec<_>>()
+    };
+    let client: Vec<Block> = alone(0, "client");
+    let server = if said.len() > 1 {
+        alone(1, "server")
+    } else {
+        alone(0, "server").into_iter().filter(|block| block.role.is_some()).collect()
+    };
+    let under_load = |blocks: &[Block], shift: u64| {
+        let seconds = load.from_second + shift..load.from_second + shift + SECONDS;
+        blocks.iter().filter(|block| seconds.contains(&block.second)).cloned().collect::<Vec<_>>()
+    };
+    // The server began before the client did.
+    let shift = |blocks: &[Block]| {
+        let first = blocks.iter().find(|block| block.count("pktRx") > 1000.0);
+        first.map_or(0, |block| block.second - 1)
+    };
+    let fault = |block: &Block| FAULTS.iter().any(|name| block.count(name) > 0.0);
+    let clean = !client.is_empty() && !blocks.iter().any(fault);
+    let shift = if said.len() > 1 { shift(&server) } else { 0 };
+    Run {
+        client: Side { blocks: under_load(&client, 0) },
+        server: Side { blocks: under_load(&server, shift) },
+        clean,
+        waited,
+        client_bytes,
+    }
+}
+
+/// The part of their time that a process's busy threads waited for a processor, of the one that
+/// waited most: how much the machine disturbed the run.
+fn waiting(pid: u32) -> Option<f64> {
+    let share = |task: std::fs::DirEntry| {
+        let times = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let mut times = times.split_whitespace().map_while(|word| word.parse::<f64>().ok());
+        let (ran, waited) = (times.next()?, times.next()?);
+        // Others print, and wait as they like.
+        (ran > 1e9).then(|| waited / (ran + waited))
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    tasks.flatten().filter_map(share).max_by(f64::total_cmp)
+}
+
+/// Memory that a process uses, huge pages as well, in bytes.
+fn memory(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kb = |name: &str| -> f64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    (kb("VmRSS:") + kb("HugetlbPages:")) * 1024.0
+}
