@@ -145,7 +145,7 @@ impl Head {
     fn note(&mut self, name: &str, value: &[u8]) {
         let value = String::from_utf8_lossy(value);
         let blanks = |text: &str| text.trim_matches([' ', '\t']).to_owned();
-        let elements = value.split(',').map(blanks);
+        let mut elements = value.split(',').map(blanks);
         if name.eq_ignore_ascii_case("connection") {
             self.options.extend(elements);
         } else if name.eq_ignore_ascii_case("content-length") {
@@ -162,7 +162,7 @@ impl Head {
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             // The last of them counts; quotes are refused, since they may hide a comma.
             self.is_strange |= value.contains('"');
-            let last = elements.filter(|element| !element.is_empty()).last();
+            let last = elements.rfind(|element| !element.is_empty());
             self.codings = last.or(self.codings.take()).or(Some(String::new()));
         }
     }

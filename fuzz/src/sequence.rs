@@ -62,7 +62,7 @@ fn scenario(seed: u8, duration: u8) -> Scenario {
         response_bytes: drawn.response_bytes.min(5_000),
         idle_us: 1_000_000,
         turn: 5 * MICRO,
-        gateway_known: seed % 2 == 0,
+        gateway_known: seed.is_multiple_of(2),
         travel: Travel::ALL[usize::from(seed >> 6)],
         mss: drawn.mss.map(|mss| mss.min(1390)),
         ..drawn
