@@ -1,8 +1,10 @@
 # What people and machines do with this source tree. `make` alone lists it.
 
 CARGO ?= cargo
-# How long each fuzz target runs.
+# How long each fuzz target runs, or the swarm, or the soak.
 SECONDS = 30
+swarm: SECONDS = 600
+soak: SECONDS = 3600
 
 # Which part of all mutants runs: 3/16 is one of sixteen.
 SHARD = 0/1
@@ -18,8 +20,8 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab packetdrill packages bench instructions fmt lint doc no-std race tsan fuzz coverage \
-	mutants clean
+.PHONY: help demo test lab packetdrill packages bench instructions fmt lint doc no-std race tsan fuzz \
+	swarm soak coverage mutants clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -80,6 +82,13 @@ coverage: # Says which lines and branches of the core no test reaches; needs a n
 
 mutants: # Says which small breaks of the core no unit test notices (SHARD=3/16: a part of them)
 	scripts/mutants $(SHARD)
+swarm: # Simulates random scenarios with fresh seeds for SECONDS (600)
+	DPERF_SWARM_SECONDS=$(SECONDS) $(CARGO) test -p dperf-tests --test swarm -- --nocapture
+
+soak: # Runs client and server at full rate for SECONDS (3600); prints rate, errors, memory
+	$(CARGO) build --release $(bare) --bins
+	DPERF_SHELL=$(CURDIR)/target/release/dperf-shell DPERF_SOAK_SECONDS=$(SECONDS) \
+		$(CARGO) test -p dperf-tests --test soak -- --nocapture
 
 clean: # Removes everything that was built
 	$(CARGO) clean

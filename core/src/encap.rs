@@ -31,17 +31,17 @@ pub enum Stripped {
 
 /// One worker's encapsulation.
 #[derive(Clone, Debug)]
-pub struct Encapsulation(Kind);
+pub struct Encapsulation<'m>(Kind<'m>);
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum Kind<'m> {
     Vlan(Tags),
-    Vxlan(Tunnel),
+    Vxlan(Tunnel<'m>),
 }
 
-impl Encapsulation {
+impl<'m> Encapsulation<'m> {
     /// What `plan` asks for; `None` if frames travel plain.
-    pub fn new(plan: &CorePlan<'_>) -> Option<Encapsulation> {
+    pub fn new(plan: &CorePlan<'m>) -> Option<Encapsulation<'m>> {
         match &plan.encap {
             Encap::None => None,
             Encap::Vlan(vlan) => Some(Encapsulation(Kind::Vlan(Tags::new(vlan)))),

@@ -142,36 +142,56 @@ impl<'m> Rss<'m> {
     }
 
     fn hash_of_frame(&self, frame: &[u8]) -> Option<u32> {
-        let mut at = ETHERNET_BYTES;
-        let mut kind = half(frame, at - 2)?;
-        while matches!(kind, ethertype::VLAN | ethertype::QINQ) {
-            at += VLAN_BYTES;
-            kind = half(frame, at - 2)?;
-        }
-        let packet = frame.get(at..)?;
-        let (wanted, addresses_at, transport, ports_at) = match kind {
-            ethertype::IPV4 => {
-                let fragment = half(packet, 6)? & 0x3fff != 0;
-                let header_bytes = usize::from(packet.first()? & 15) * 4;
-                (4, 12, packet.get(9)?, (!fragment).then_some(header_bytes))
-            }
-            ethertype::IPV6 => (16, 8, packet.get(6)?, Some(40)),
-            _ => return None,
-        };
-        if wanted != self.hash.address_bytes {
-            return None;
-        }
-        let source = packet.get(addresses_at..addresses_at + wanted)?;
-        let destination = packet.get(addresses_at + wanted..addresses_at + 2 * wanted)?;
-        let addresses = self.hash.of_source(source) ^ self.hash.of_destination(destination);
-        let ports = match ports_at {
-            Some(at) if matches!(*transport, protocol::TCP | protocol::UDP) => {
-                self.hash.of_ports(half(packet, at)?, half(packet, at + 2)?)
-            }
-            _ => 0,
-        };
+        let fields = fields_of_frame(frame, self.hash.address_bytes)?;
+        let addresses =
+            self.hash.of_source(fields.source) ^ self.hash.of_destination(fields.destination);
+        let ports = fields.ports.map_or(0, |(from, to)| self.hash.of_ports(from, to));
         Some(addresses ^ ports)
     }
+}
+
+/// What a network card hashes of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fields<'f> {
+    /// The source address, in network order.
+    pub source: &'f [u8],
+    /// The destination address, in network order.
+    pub destination: &'f [u8],
+    /// Source and destination port, of TCP and UDP.
+    pub ports: Option<(u16, u16)>,
+}
+
+/// What a network card hashes of a frame with addresses of `address_bytes`, behind VLAN tags; none
+/// if it is of another family, or none.
+pub fn fields_of_frame(frame: &[u8], address_bytes: usize) -> Option<Fields<'_>> {
+    let mut at = ETHERNET_BYTES;
+    let mut kind = half(frame, at - 2)?;
+    while matches!(kind, ethertype::VLAN | ethertype::QINQ) {
+        at += VLAN_BYTES;
+        kind = half(frame, at - 2)?;
+    }
+    let packet = frame.get(at..)?;
+    let (wanted, addresses_at, transport, ports_at) = match kind {
+        ethertype::IPV4 => {
+            let fragment = half(packet, 6)? & 0x3fff != 0;
+            let header_bytes = usize::from(packet.first()? & 15) * 4;
+            (4, 12, packet.get(9)?, (!fragment).then_some(header_bytes))
+        }
+        ethertype::IPV6 => (16, 8, packet.get(6)?, Some(40)),
+        _ => return None,
+    };
+    if wanted != address_bytes {
+        return None;
+    }
+    let source = packet.get(addresses_at..addresses_at + wanted)?;
+    let destination = packet.get(addresses_at + wanted..addresses_at + 2 * wanted)?;
+    let ports = match ports_at {
+        Some(at) if matches!(*transport, protocol::TCP | protocol::UDP) => {
+            Some((half(packet, at)?, half(packet, at + 2)?))
+        }
+        _ => None,
+    };
+    Some(Fields { source, destination, ports })
 }
 
 fn half(bytes: &[u8], at: usize) -> Option<u16> {

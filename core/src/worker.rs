@@ -241,6 +241,11 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         &self.queue
     }
 
+    /// The worker's way to the kernel.
+    pub fn exception(&self) -> &X {
+        &self.exception
+    }
+
     /// Time since the last turn was busy if that turn moved something.
     #[inline]
     fn account_turn(&mut self, now: Instant) {
@@ -263,6 +268,11 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         self.engine.learn_gateway();
         self.state = self.queue.state();
         self.exception_state = self.exception.state();
+        self.count_faults();
+    }
+
+    /// What the device and the kernel's interface lost so far, as they tell.
+    fn count_faults(&mut self) {
         let (faults, oversized) = (self.queue.faults(), self.exception.oversized());
         let stats = &mut self.engine.tcp.stats;
         stats.add(Count::KniErrors, oversized);
@@ -453,7 +463,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         }
         if !self.trays.done.is_empty() {
             if self.wrapping.is_some() {
-                encap::unwind(&mut self.trays.done);
+                unwind(&mut self.trays.done);
             }
             self.queue.give_back(&mut self.trays.done);
         }
@@ -482,6 +492,11 @@ fn prefetch_packet(packet: &[u8]) {
     }
 }
 
+/// Lets every frame begin where it began when it came.
+fn unwind(tray: &mut Tray) {
+    tray.frames_mut().iter_mut().for_each(Frame::retreat);
+}
+
 /// Bytes of all frames of a tray.
 #[inline]
 fn bytes(tray: &Tray) -> u64 {
@@ -490,10 +505,11 @@ fn bytes(tray: &Tray) -> u64 {
 
 impl<Q: PacketQueue, X: ExceptionPath> Drop for Worker<'_, Q, X> {
     fn drop(&mut self) {
+        self.count_faults();
         let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
         self.engine.tcp.stats.add(Count::KniFull, kernel.len() as u64);
         for tray in [rx, tx, done, stock, kernel] {
-            encap::unwind(tray);
+            unwind(tray);
             self.queue.give_back(tray);
         }
     }

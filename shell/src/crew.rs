@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dperf_core::exception::{Closed, ExceptionPath};
 use dperf_core::plan::CorePlan;
 use dperf_core::port::{PacketQueue, PortState};
@@ -103,6 +103,17 @@ pub fn start(cpu: u16, parts: Vec<Parts>, clock: &Clock) -> Result<Thread> {
             run(parts, &clock)
         })
         .context("the system refuses another thread: see ulimit -u")
+}
+
+/// Waits for the end of a thread. Returns the queues its workers had.
+///
+/// # Errors
+/// What ended it early.
+pub fn join(thread: Thread) -> Result<Vec<Box<dyn PacketQueue>>> {
+    match thread.join() {
+        Ok(ended) => ended,
+        Err(_) => bail!("a worker thread panicked: this is a fault of the program"),
+    }
 }
 
 /// The processors this process may use.

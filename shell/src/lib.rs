@@ -12,6 +12,7 @@ pub mod crew;
 pub mod daemon;
 pub mod demo;
 pub mod exception;
+pub mod learn;
 pub mod memory;
 pub mod plan;
 pub mod port;

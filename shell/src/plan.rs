@@ -113,7 +113,7 @@ pub enum Split {
     /// what queue q of the client sends arrives on queue q.
     ByClientPort,
     /// A client's worker has those whose answers the port hashes to its queue; a server's has all,
-    /// since the port brings the packets of a flow to one queue.
+    /// since the port, by whatever rule, brings the packets of a flow to one queue.
     ByHash,
 }
 
@@ -285,12 +285,14 @@ impl Draft<'_> {
     }
 
     /// The address we are known by: the port's own, or, where that is the kernel's, one of the
-    /// load's.
+    /// load's. (Behind tags the kernel has none.)
     fn host(&self) -> IpAddr {
-        let of_load = self.config.own_addresses(self.port).first();
+        let of_load = self.config.outer_addresses(self.port).first();
         match self.facts.kernel_sees {
-            KernelSees::Rest => of_load.copied().unwrap_or(self.configured().local),
-            KernelSees::Nothing | KernelSees::Copy => self.configured().local,
+            KernelSees::Rest if self.config.vlan.is_none() => {
+                of_load.copied().unwrap_or(self.configured().local)
+            }
+            _ => self.configured().local,
         }
     }
 
@@ -377,16 +379,25 @@ fn split(config: &Config, facts: &Facts, port: usize) -> Result<Split, ConfigErr
         let complaint = Complaint::new(format!("{name} {why}"), "give it one core");
         Err(ConfigError::new(place, "port", complaint))
     };
+    // Rules are about a tunnel's ends; a card sees through one tag, which is none of the MTU.
+    let hidden = config.taken_from_mtu() > 0 && !name.looks_inside();
+    let told_apart = match facts.delivery {
+        Delivery::Hashed(_) | Delivery::Unknown => !hidden,
+        Delivery::ByServer => !hidden || !config.vxlans.is_empty(),
+        Delivery::Paired => true,
+    };
+    if !told_apart {
+        return refuse("chooses queues by the outer headers, which do not tell flows apart");
+    }
     match facts.delivery {
         Delivery::Paired | Delivery::ByServer if config.has_server_each(port) => {
             Ok(Split::ByServer)
         }
         Delivery::Paired => Ok(Split::ByClientPort),
-        Delivery::Hashed(_) if !config.vxlans.is_empty() => {
-            refuse("chooses queues by the outer headers, which do not tell flows apart")
-        }
         Delivery::Hashed(_) => Ok(Split::ByHash),
         Delivery::ByServer => refuse("has no server address for each worker"),
+        // It answers where it is asked.
+        Delivery::Unknown if config.role == Role::Server => Ok(Split::ByHash),
         Delivery::Unknown => refuse("does not say which of its queues a flow comes to"),
     }
 }

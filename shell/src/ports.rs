@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
+use dperf_core::wire::ethernet::VLAN_BYTES;
 
 use crate::config::{Config, PortName};
 use crate::exception;
@@ -53,7 +54,7 @@ impl Ports {
                     PortName::Link(name) => links.take_end(name)?,
                     PortName::AfPacket(interface) => {
                         let queues = config.queues() as u16;
-                        packet_socket::open(interface, queues, config.is_ipv6())
+                        packet_socket::open(interface, queues, flows(config))
                             .with_context(|| port.place.to_string())?
                     }
                     PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
@@ -116,6 +117,15 @@ impl Ports {
             .collect()
     }
 
+    /// A thread that does not end still uses DPDK: it is not stopped by [`Ports::close`] but goes
+    /// with the process.
+    pub fn leave_running(&mut self) {
+        #[cfg(feature = "dpdk")]
+        {
+            self.dpdk = None;
+        }
+    }
+
     /// Ends what must end in order, after every queue was dropped.
     ///
     /// # Errors
@@ -157,18 +167,33 @@ fn ways(
     Ok(ways)
 }
 
+/// What tells the flows of a load apart.
+fn flows(config: &Config) -> packet_socket::Flows {
+    let hidden_bytes = match config.vxlans.is_empty() {
+        true => config.added_to_frames().saturating_sub(VLAN_BYTES as u16),
+        false => config.added_to_frames(),
+    };
+    packet_socket::Flows { ipv6: config.is_ipv6(), hidden_bytes }
+}
+
 /// XDP sockets on `interface` for the load of a port.
 fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
-    let own = ranges(config.own_addresses(port).to_vec());
-    let kernels = addresses_of(interface);
-    let alone = |range: &&IpRange| !kernels.iter().any(|address| holds(range, *address));
+    let own = ranges(config.outer_addresses(port).to_vec());
+    // What it has on the interface itself it has not where frames are tagged.
+    let (answered, kernels) = match config.vlan {
+        None => (own.clone(), addresses_of(interface)),
+        Some(_) => (own_ranges(config, port), Vec::new()),
+    };
+    let alone = |range: &IpRange| !kernels.iter().any(|address| holds(range, *address));
     let traffic = Traffic {
         role: config.role,
-        ours_alone: own.iter().filter(alone).copied().collect(),
+        vlan: config.vlan,
+        vni: config.vxlans.get(port).map(|tunnel| tunnel.vni),
+        ours_alone: answered.into_iter().filter(alone).collect(),
         own,
         listen: config.listen,
         client_ports: config.client_ports,
-        udp: config.protocol == crate::config::Protocol::Udp,
+        udp: config.is_udp(),
     };
     let gateway_known = config.ports[port].gateway_mac.is_some();
     af_xdp::check_resolvable(interface, &traffic, gateway_known)?;
@@ -189,14 +214,9 @@ fn servers_first<'a>(
     pairs
 }
 
-/// The addresses for which we answer on a port's own network, as ranges: the port's, and our side's
-/// or the ends of the tunnel that hides those.
+/// The addresses for which we answer on a port's own network, as ranges: the port's and the load's.
 fn own_ranges(config: &Config, port: usize) -> Vec<IpRange> {
-    let own = match config.vxlans.get(port) {
-        None => config.own_addresses(port),
-        Some(tunnel) => &tunnel.local,
-    };
-    ranges([own, &[config.ports[port].local]].concat())
+    ranges([config.outer_addresses(port), &[config.ports[port].local]].concat())
 }
 
 /// Addresses as ranges.

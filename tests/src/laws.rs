@@ -1,11 +1,73 @@
 //! What holds at the end of every run, whatever the network did; and what holds besides when it did
 //! nothing.
 
-use dperf_core::plan::{Messages, Transport};
-use dperf_core::stats::Count;
+use dperf_core::plan::{Messages, Role, Transport};
+use dperf_core::stats::{Count, Snapshot};
 
+use crate::replay;
 use crate::scenario::Scenario;
-use crate::sim::{Outcome, Report};
+use crate::sim::{Book, Outcome, Report};
+
+/// Why connections fail.
+const FAILURES: [Count; 4] =
+    [Count::SkErrTimeout, Count::SkErrResponse, Count::SkErrReset, Count::SkErrIdle];
+
+/// What a received frame is.
+const KINDS: [Count; 10] = [
+    Count::TcpRx,
+    Count::UdpRx,
+    Count::ArpRx,
+    Count::IcmpRx,
+    Count::OtherRx,
+    Count::BadRx,
+    Count::DropForeignMac,
+    Count::DropForeignAddress,
+    Count::DropVlan,
+    Count::DropVxlan,
+];
+
+/// What a sent frame is.
+const SENT: [Count; 5] = [Count::TcpTx, Count::UdpTx, Count::ArpTx, Count::IcmpTx, Count::KniTx];
+
+/// What sent load is.
+const LOAD: [Count; 2] = [Count::TcpTx, Count::UdpTx];
+
+/// Why a malformed frame is dropped.
+const BAD: [Count; 9] = [
+    Count::DropTruncated,
+    Count::DropVersion,
+    Count::DropHeaderLength,
+    Count::DropTotalLength,
+    Count::DropOptions,
+    Count::DropFragment,
+    Count::DropExtension,
+    Count::DropChecksum,
+    Count::DropValue,
+];
+
+/// Why a segment is dropped.
+const REFUSED: [Count; 5] = [
+    Count::DropNoConnection,
+    Count::DropWrongQueue,
+    Count::DropFlags,
+    Count::DropSequence,
+    Count::DropOutOfOrder,
+];
+
+fn sum(counts: &Snapshot, of: &[Count]) -> u64 {
+    of.iter().map(|count| counts.get(*count)).sum()
+}
+
+/// Holds a run to every law that applies.
+///
+/// # Panics
+/// One is broken; how the run is found again was told.
+pub fn hold(scenario: &Scenario, report: &Report) {
+    if let Err(broken) = check(scenario, report) {
+        replay::tell(scenario, (report.steps, report.end), report.capture.as_deref());
+        panic!("{broken}\n{:?}", report.machines);
+    }
+}
 
 /// Checks every law that applies; the text says which were broken.
 ///
@@ -16,8 +78,21 @@ pub fn check(scenario: &Scenario, report: &Report) -> Result<(), String> {
     let calm = report.machines.iter().all(|machine| machine.fates.injected == 0);
     for (index, machine) in report.machines.iter().enumerate() {
         let name = format!("{:?} {}", machine.role, index / 2);
-        own(&mut broken, &name, machine);
-        if scenario.network.is_faithful() && calm {
+        for (core, book) in machine.cores.iter().enumerate() {
+            own(&mut broken, &format!("{name}.{core}"), book);
+            if calm || !scenario.kernel {
+                every_frame(&mut broken, &format!("{name}.{core}"), book);
+            }
+            // Who floods hears nothing: what comes is dropped for that reason alone.
+            let reasons = match scenario.flood && machine.role == Role::Client {
+                true => book.counts.get(Count::TcpRx),
+                false => sum(&book.counts, &REFUSED),
+            };
+            let what = format!("{name}.{core}: tcpDrop = its reasons");
+            same(&mut broken, &what, book.counts.get(Count::TcpDrop), reasons);
+        }
+        network(&mut broken, &name, machine);
+        if scenario.network.is_faithful() && calm && scenario.is_prompt() && !scenario.flood {
             lossless(&mut broken, &name, machine);
         }
     }
@@ -36,28 +111,54 @@ fn same(broken: &mut Vec<String>, what: &str, one: u64, other: u64) {
     }
 }
 
-/// Laws of one machine.
-fn own(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
-    let (counts, tally) = (&machine.counts, &machine.tally);
+/// Laws of one worker.
+fn own(broken: &mut Vec<String>, name: &str, book: &Book) {
+    let Book { counts, tally, kernel, held, open } = book;
     let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
-    let returned = tally.sent + tally.given_back + machine.held as u64;
     same(
         "frames received + taken = sent + given back + held",
         tally.received + tally.taken,
-        returned,
+        tally.sent + tally.given_back + held,
     );
     same("pktRx = frames received", counts.get(Count::PktRx), tally.received);
     same("pktTx = frames sent", counts.get(Count::PktTx), tally.sent);
-    same("every slot is closed", machine.open as u64, 0);
+    same("every slot is closed", *open, 0);
     same("skOpen = skClose", counts.get(Count::SkOpen), counts.get(Count::SkClose));
-    let kinds = [Count::SkErrTimeout, Count::SkErrResponse, Count::SkErrReset, Count::SkErrIdle];
-    let kinds = kinds.iter().map(|kind| counts.get(*kind)).sum();
-    same("skErr = its kinds", counts.get(Count::SkErr), kinds);
-    same(
-        "tcpTx + udpTx = load on the wire + dropTx",
-        counts.get(Count::TcpTx) + counts.get(Count::UdpTx),
-        machine.fates.sent + counts.get(Count::DropTx),
-    );
+    same("skErr = its kinds", counts.get(Count::SkErr), sum(counts, &FAILURES));
+    same("kniRx = taken by the kernel", counts.get(Count::KniRx), kernel.taken);
+    same("kniTx = sent by the kernel", counts.get(Count::KniTx), kernel.sent);
+}
+
+/// Every frame of a worker has one owner: one counter of what it is, one reason if it was dropped.
+fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, held, .. }: &Book) {
+    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let (came, kinds) = (counts.get(Count::PktRx), sum(counts, &KINDS));
+    // A message to the host that proves malformed is counted as what it is and as that.
+    let host = counts.get(Count::ArpRx) + counts.get(Count::IcmpRx);
+    let both = kinds.saturating_sub(came).min(counts.get(Count::BadRx)).min(host);
+    // What was damaged on its way to the kernel may be anything there.
+    let kernel = sum(counts, &[Count::KniRx, Count::KniFull]);
+    let strange = (came + both).saturating_sub(kinds).min(kernel);
+    same("pktRx = what they are", came, kinds - both + strange);
+    same("badRx = its reasons", counts.get(Count::BadRx), sum(counts, &BAD));
+    let left = counts.get(Count::PktTx) + counts.get(Count::DropTx);
+    let made = sum(counts, &SENT);
+    // What the device did not take until the end lies in the worker's trays.
+    let waiting = made.saturating_sub(left).min(*held);
+    same("what was made = pktTx + dropTx + waiting", made, left + waiting);
+}
+
+/// Laws of one machine and the network.
+fn network(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
+    let Outcome { counts, fates, ledger, .. } = machine;
+    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let (made, ended) = ledger.sums();
+    same("every frame ends once", made, ended);
+    same("pktRx = what the network brought", counts.get(Count::PktRx), ledger.received);
+    same("imissed = what the rings had no room for", counts.get(Count::Imissed), ledger.missed);
+    let (made, left) = (sum(counts, &LOAD), fates.sent + counts.get(Count::DropTx));
+    let waiting = made.saturating_sub(left).min(machine.book().held);
+    same("tcpTx + udpTx = load on the wire + dropTx + waiting", made, left + waiting);
 }
 
 /// Counters that stay at zero when the network is faithful and both sides behave.
@@ -93,14 +194,20 @@ fn between(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, serv
         let Outcome { fates, .. } = from;
         let arrived = fates.sent - fates.lost + fates.doubled;
         let came = to.counts.get(Count::TcpRx) + to.counts.get(Count::UdpRx);
-        same(broken, &format!("{what}: tcpRx + udpRx"), came, arrived);
-        let same_length = !scenario.network.pad;
-        if scenario.network.is_faithful() && same_length {
+        // Nothing comes out of a tunnel before its gateway is known.
+        let early = arrived.saturating_sub(came).min(to.counts.get(Count::DropVxlan));
+        let ended = came + early;
+        let under_way = arrived.saturating_sub(ended).min(to.ledger.under_way);
+        same(broken, &format!("{what}: tcpRx + udpRx + dropVxlan"), ended + under_way, arrived);
+        // What is for all comes to the other pairs as well.
+        let same_frames = scenario.pairs == 1 && to.ledger.under_way == 0;
+        if scenario.network.is_faithful() && same_frames && !scenario.network.pad {
             let (sent, came) = (from.counts.get(Count::BitsTx), to.counts.get(Count::BitsRx));
             same(broken, &format!("{what}: bits"), sent, came);
         }
     }
     match scenario.transport {
+        Transport::Tcp if scenario.flood => {}
         Transport::Tcp => exchange(broken, scenario, client, server),
         Transport::Udp => datagrams(broken, scenario, client, server),
     }
@@ -109,7 +216,9 @@ fn between(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, serv
 /// What the two sides say of the datagrams they exchanged.
 fn datagrams(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, server: &Outcome) {
     let of = |machine: &Outcome, count| machine.counts.get(count);
-    same(broken, "each is answered", of(server, Count::UdpRx), of(server, Count::UdpTx));
+    // (A server that does not know its gateway yet cannot answer.)
+    let used = of(server, Count::UdpTx) + of(server, Count::UdpDrop);
+    same(broken, "each is answered or dropped", of(server, Count::UdpRx), used);
     same(broken, "a server opens nothing", of(server, Count::SkOpen), 0);
     if scenario.flood {
         return;

@@ -1,9 +1,11 @@
 //! Whole-system test tools: what they promise is that a failure is found again by its number.
 //!
-//! [`sim`] runs real workers over a network made of one seed, [`wire`] is that network,
-//! [`laws`] says what must hold whatever the network did, [`pcap`] writes down what crossed it,
-//! [`referee`] reads that again, and [`storm`] throws in what no peer should send. [`alone`] is one
-//! worker and a cable, for which [`ipv6`] makes and reads frames.
+//! [`sim`] runs real workers over a network made of one seed: [`scenario`] says what they do,
+//! [`swarm`] draws it, [`wire`] is the network, under [`conditions`], between [`station`]s, and
+//! [`slow_kernel`] is behind them. [`laws`] says what must hold whatever the network did, [`pcap`]
+//! writes down what crossed it, [`referee`] reads that again, [`storm`] throws in what no peer
+//! should send, and [`replay`] finds a failure again. [`alone`] is one worker and a cable, for
+//! which [`ipv6`] makes and reads frames.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
@@ -14,6 +16,7 @@ pub mod alone;
 pub mod arena;
 pub mod cable;
 pub mod callgrind;
+pub mod conditions;
 pub mod flood;
 pub mod ipv6;
 pub mod kernel;
@@ -24,12 +27,17 @@ pub mod phy;
 pub mod process;
 pub mod program;
 pub mod queue;
+pub mod random;
 pub mod record;
 pub mod referee;
 pub mod reference;
+pub mod replay;
 pub mod scenario;
 pub mod sim;
+pub mod slow_kernel;
+pub mod station;
 pub mod storm;
+pub mod swarm;
 pub mod threads;
 pub mod wire;
 

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use dperf_core::frame::{RxChecksum, Tray};
-use dperf_core::port::{BURST, Capabilities, Offloads, PacketQueue};
+use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
 
 use crate::arena::Arena;
 use crate::reference;
@@ -30,6 +30,8 @@ pub struct Tally {
 pub struct SimQueue {
     wire: SharedWire,
     station: usize,
+    /// Which of the station's receive rings is its own.
+    place: u16,
     arena: Arena,
     offloads: Offloads,
     /// Frames the ring takes in one call.
@@ -38,12 +40,19 @@ pub struct SimQueue {
 }
 
 impl SimQueue {
-    /// A queue at `station` of the wire that takes at most `ring` frames at once.
+    /// The queue with the receive ring `place` of a station of the wire; it takes at most `ring`
+    /// frames at once.
     #[must_use]
-    pub fn new(wire: SharedWire, station: usize, offloads: Offloads, ring: usize) -> SimQueue {
+    pub fn new(
+        wire: SharedWire,
+        (station, place): (usize, u16),
+        offloads: Offloads,
+        ring: usize,
+    ) -> SimQueue {
         SimQueue {
             wire,
             station,
+            place,
             arena: Arena::new(BUFFERS),
             offloads,
             ring,
@@ -77,7 +86,7 @@ unsafe impl PacketQueue for SimQueue {
         for _ in 0..BURST.min(into.room()) {
             let Some(mut frame) = self.arena.lend() else { return };
             let good = self.offloads.contains(Offloads::RX_CHECKSUM);
-            let came = wire.receive(self.station, |bytes| {
+            let came = wire.receive(self.station, self.place, |bytes| {
                 assert!(frame.set_len(bytes.len()));
                 frame.bytes_mut().copy_from_slice(bytes);
                 if good && reference::is_load(bytes) {
@@ -124,5 +133,13 @@ unsafe impl PacketQueue for SimQueue {
             self.arena.take_back(frame);
             self.tally.given_back += 1;
         });
+    }
+
+    fn state(&mut self) -> PortState {
+        if self.wire.get().is_down() { PortState::Down } else { PortState::Up }
+    }
+
+    fn faults(&mut self) -> Faults {
+        Faults { rx_missed: self.wire.get().missed(self.station, self.place), ..Faults::default() }
     }
 }

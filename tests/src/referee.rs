@@ -7,10 +7,13 @@ use std::collections::{HashMap, VecDeque};
 use dperf_core::plan::Role;
 
 use crate::pcap::frames;
+use crate::reference;
+use crate::replay;
 use crate::scenario::{Scenario, Side};
+use crate::sim::Report;
 
-/// One direction of one connection: addresses and ports, as they lie in the frame.
-type Way = [u8; 12];
+/// One direction of one connection: addresses and ports, as they lie in the frame, then zeros.
+type Way = [u8; 36];
 
 #[derive(Debug, Default)]
 struct Stream {
@@ -42,9 +45,12 @@ pub struct Verdict {
     pub longest_pair_wait: u64,
 }
 
-/// A TCP/IPv4 frame of a capture.
+/// A segment of a capture.
 struct Seen<'a> {
     way: Way,
+    back: Way,
+    /// A client sent it.
+    from_client: bool,
     seq: u32,
     ack: u32,
     flags: u8,
@@ -55,18 +61,33 @@ fn word(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))
 }
 
-fn see(frame: &[u8]) -> Option<Seen<'_>> {
-    let frame = crate::reference::innermost(frame);
-    let (at, end) = crate::reference::segment_of(frame)?;
-    if frame[12..14] != [8, 0] {
-        return None;
+/// Where addresses lie in a frame that is not wrapped: from, to, and the byte that names the net.
+fn addresses(frame: &[u8]) -> Option<(&[u8], &[u8], usize)> {
+    match frame.get(12..14)? {
+        [8, 0] => Some((frame.get(26..30)?, frame.get(30..34)?, 1)),
+        [0x86, 0xdd] => Some((frame.get(22..38)?, frame.get(38..54)?, 3)),
+        _ => None,
     }
-    let mut way = [0; 12];
-    way[..8].copy_from_slice(&frame[26..34]);
-    way[8..].copy_from_slice(&frame[at..at + 4]);
+}
+
+/// The net that the scenarios give to clients.
+const CLIENTS: u8 = 1;
+
+fn see(frame: &[u8]) -> Option<Seen<'_>> {
+    let (at, end) = reference::segment_of(frame)?;
+    let (from, to, net) = addresses(frame)?;
+    let (source, destination) = (&frame[at..at + 2], &frame[at + 2..at + 4]);
+    let way = |parts: [&[u8]; 4]| {
+        let mut way = [0; 36];
+        let bytes = parts.concat();
+        way[..bytes.len()].copy_from_slice(&bytes);
+        way
+    };
     let payload_at = at + usize::from(frame[at + 12] >> 4) * 4;
     Some(Seen {
-        way,
+        way: way([from, to, source, destination]),
+        back: way([to, from, destination, source]),
+        from_client: from[net] == CLIENTS,
         seq: word(&frame[at + 4..at + 8]),
         ack: word(&frame[at + 8..at + 12]),
         flags: frame[at + 13],
@@ -74,31 +95,43 @@ fn see(frame: &[u8]) -> Option<Seen<'_>> {
     })
 }
 
-/// The same connection, seen from the other side.
-fn back(way: Way) -> Way {
-    let mut back = way;
-    back[..8].rotate_left(4);
-    back[8..].rotate_left(2);
-    back
-}
-
-/// Judges the capture of an IPv4 run of one pair.
+/// Judges what crossed the wire of a run that was kept.
 ///
 /// # Panics
-/// When a byte on the wire is not the one it should be.
-#[must_use]
-pub fn judge(scenario: &Scenario, capture: &[u8]) -> Verdict {
+/// A byte on the wire is not the one it should be; how the run is found again was told.
+pub fn hold(scenario: &Scenario, report: &Report) -> Verdict {
+    let capture = report.capture.as_deref().expect("it was asked for");
+    judge(scenario, capture).unwrap_or_else(|wrong| {
+        replay::tell(scenario, (report.steps, report.end), Some(capture));
+        panic!("{wrong}");
+    })
+}
+
+/// Judges a capture.
+///
+/// # Errors
+/// A byte on the wire is not the one it should be.
+pub fn judge(scenario: &Scenario, capture: &[u8]) -> Result<Verdict, String> {
     let messages =
         [Role::Client, Role::Server].map(|role| Side::new(scenario, role, 0).whole_message());
     let mut streams: HashMap<Way, Stream> = HashMap::new();
     let mut verdict = Verdict::default();
     for (now, frame) in frames(capture) {
-        let Some(seen) = see(frame) else { continue };
-        let message = &messages[usize::from(seen.way[1] == 2)];
-        acknowledge(&mut streams, &seen, now, &mut verdict);
-        send(&mut streams, &seen, now, message, &mut verdict);
+        let frame = reference::innermost(frame);
+        if let Some(seen) = see(frame) {
+            let message = &messages[usize::from(!seen.from_client)];
+            acknowledge(&mut streams, &seen, now, &mut verdict);
+            send(&mut streams, &seen, now, message, &mut verdict)?;
+        } else if let Some((at, end)) = reference::datagram_of(frame) {
+            let client = addresses(frame).is_some_and(|(from, _, net)| from[net] == CLIENTS);
+            let payload = &frame[at + 8..end];
+            if payload != messages[usize::from(!client)] {
+                return Err(format!("a datagram at {now} ns: {payload:02x?}"));
+            }
+            verdict.bytes += payload.len() as u64;
+        }
     }
-    verdict
+    Ok(verdict)
 }
 
 fn send(
@@ -107,7 +140,7 @@ fn send(
     now: u64,
     message: &[u8],
     verdict: &mut Verdict,
-) {
+) -> Result<(), String> {
     let stream = streams.entry(seen.way).or_default();
     let first = seen.seq.wrapping_add(1);
     if seen.flags & 2 != 0 && first != stream.first {
@@ -119,16 +152,19 @@ fn send(
         verdict.desperate += u64::from(stream.again.1 == 4);
     }
     if seen.flags & 2 != 0 {
-        return;
+        return Ok(());
     }
     stream.ended |= seen.flags & 4 != 0;
     if seen.payload.is_empty() {
-        return;
+        return Ok(());
     }
     let offset = seen.seq.wrapping_sub(stream.first);
     for (index, byte) in seen.payload.iter().enumerate() {
         let at = (offset as usize + index) % message.len();
-        assert_eq!(*byte, message[at], "byte {} of a stream", offset as usize + index);
+        if *byte != message[at] {
+            let place = offset as usize + index;
+            return Err(format!("byte {place} of a stream, at {now} ns: {byte:02x}"));
+        }
     }
     verdict.streams += u64::from(stream.sent == 0);
     verdict.bytes += seen.payload.len() as u64;
@@ -140,6 +176,7 @@ fn send(
             stream.pair_since = now;
         }
     }
+    Ok(())
 }
 
 fn acknowledge(
@@ -148,7 +185,7 @@ fn acknowledge(
     now: u64,
     verdict: &mut Verdict,
 ) {
-    let Some(stream) = streams.get_mut(&back(seen.way)) else { return };
+    let Some(stream) = streams.get_mut(&seen.back) else { return };
     if seen.flags & 0x16 != 0x10 || stream.ended {
         return;
     }

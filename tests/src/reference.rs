@@ -14,9 +14,9 @@ fn ones_sum(bytes: &[u8]) -> u32 {
     let mut sum = 0u32;
     for pair in bytes.chunks(2) {
         sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
-        sum = (sum & 0xffff) + (sum >> 16);
     }
-    sum
+    // The 32,768 words of the longest packet fit.
+    (sum & 0xffff) + (sum >> 16)
 }
 
 fn fold(mut sum: u32) -> u16 {
@@ -130,6 +130,15 @@ pub fn checksums_hold(frame: &[u8]) -> bool {
     outer_holds && header_holds && made && segment == 0xffff
 }
 
+/// A receiver may take the frame for load: every checksum is right, or it is a datagram over IPv4
+/// that says it has none.
+#[must_use]
+pub fn may_be_load(frame: &[u8]) -> bool {
+    let none =
+        |place: Place| place.udp && place.ipv4 && frame[place.checksum_at()..][..2] == [0, 0];
+    is_load(frame) && (checksums_hold(frame) || place(frame).is_some_and(none))
+}
+
 /// Does what a device does to a frame of this shape.
 pub fn complete(frame: &mut [u8], shape: TxShape) {
     if shape == TxShape::Complete {
@@ -138,28 +147,28 @@ pub fn complete(frame: &mut [u8], shape: TxShape) {
     let Some(place) = place(frame) else { return };
     let Place { ip, at, end, ipv4, .. } = place;
     if ipv4 {
-        fill(frame, ip, at);
+        fill(frame, ip, at, ip + 10);
     }
     let sum = !fold(ones_sum(&frame[at..end]));
     frame[place.checksum_at()..][..2].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// Makes the checksum of the IPv4 header from `ip` to `end`.
-fn fill(frame: &mut [u8], ip: usize, end: usize) {
-    frame[ip + 10..ip + 12].copy_from_slice(&[0, 0]);
-    let sum = !fold(ones_sum(&frame[ip..end]));
-    frame[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
+/// Makes the checksum, which lies at `sum_at`, of the bytes from `from` to `end`.
+pub(crate) fn fill(frame: &mut [u8], from: usize, end: usize, sum_at: usize) {
+    frame[sum_at..sum_at + 2].copy_from_slice(&[0, 0]);
+    let sum = !fold(ones_sum(&frame[from..end]));
+    frame[sum_at..sum_at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Makes every checksum of the frame right, whatever stood there.
 pub fn repair(frame: &mut [u8]) {
     if is_vxlan(frame) {
-        fill(frame, 14, 34);
+        fill(frame, 14, 34, 24);
     }
     let Some(place) = place(frame) else { return };
     let Place { ip, at, end, pseudo, ipv4, .. } = place;
     if ipv4 {
-        fill(frame, ip, at);
+        fill(frame, ip, at, ip + 10);
     }
     let checksum_at = place.checksum_at();
     frame[checksum_at..][..2].copy_from_slice(&[0, 0]);

@@ -1,7 +1,9 @@
 //! What a simulated run is made of: two sides, a load, a network, one seed. Every field is plain
 //! data, so that a failing run is told in one line.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::plan::{
@@ -9,11 +11,14 @@ use dperf_core::plan::{
     Role, Transport, Vlan, Vxlan, number,
 };
 use dperf_core::port::Offloads;
-use dperf_core::steer::Steering;
+use dperf_core::steer::{Rss, Steering};
 use dperf_core::time::TickRate;
 use dperf_core::wire::ethernet::MacAddr;
+use dperf_shell::port::rss;
 
-use crate::wire::{Conditions, Random};
+use crate::conditions::Conditions;
+use crate::random::Random;
+use crate::slow_kernel::Ping;
 
 /// One nanosecond is one tick.
 pub const MICRO: u64 = 1_000;
@@ -31,6 +36,10 @@ pub struct Scenario {
     pub network: Conditions,
     /// Pairs of a client and a server.
     pub pairs: usize,
+    /// Cores of a client and of a server, each with a queue that the port chooses by a hash.
+    pub cores: [u16; 2],
+    /// Behind each worker is a kernel, slow and pinging; over IPv4 outside of tunnels.
+    pub kernel: bool,
     /// IPv6 instead of IPv4.
     pub ipv6: bool,
     /// What frames travel in.
@@ -113,6 +122,8 @@ impl Scenario {
             seed,
             network: Conditions::CABLE,
             pairs: 1,
+            cores: [1, 1],
+            kernel: false,
             ipv6: false,
             travel: Travel::Plain,
             space: [2, 2, 5000, 1],
@@ -159,7 +170,7 @@ impl Scenario {
     #[must_use]
     pub fn drawn(seed: u64) -> Scenario {
         let mut random = Random::new(seed ^ 0x5ce0_a510);
-        let mut pick = |choices: &[u32]| choices[random.below(choices.len() as u64) as usize];
+        let mut pick = |choices: &[u32]| random.pick(choices);
         let interval = pick(&[0, 100, 1_000, 15_000, 30_000, 300_000]);
         let scenario = Scenario {
             pairs: pick(&[1, 1, 2]) as usize,
@@ -180,21 +191,56 @@ impl Scenario {
             ring: pick(&[7, 32, 64]) as usize,
             turn: u64::from(pick(&[100, 500, 20_000])),
             travel: Travel::ALL[pick(&[0, 0, 0, 1, 2, 3]) as usize],
+            cores: [pick(&[1, 1, 2, 3]) as u16, pick(&[1, 1, 2, 4]) as u16],
+            kernel: pick(&[0, 0, 1]) == 1,
             ..Scenario::short(seed)
         };
         scenario.fitted()
     }
 
-    /// Kept to a load that a simulation bears: large answers come rarely, kept connections end.
-    fn fitted(mut self) -> Scenario {
+    /// Kept to what can be asked for, and to a load that a simulation bears.
+    #[must_use]
+    pub fn fitted(mut self) -> Scenario {
         if self.response_bytes > 10_000 {
             self.cps = self.cps.min(2_000);
         }
         if self.travel == Travel::Vxlan {
             self.mss = self.mss.map(|mss| mss.min(1390));
+            // The outer headers do not tell flows apart.
+            self.cores = [1, 1];
         }
-        self.request_bytes = self.request_bytes.min(u32::from(self.mss[0].min(self.mss[1])));
+        if self.flood {
+            self.cores[0] = 1;
+        }
+        if self.cc > 0 {
+            self.cc = self.cc.max(self.cores[0].into());
+        }
+        self.kernel &= !self.ipv6 && self.travel != Travel::Vxlan;
+        let most = u32::from(self.mss[0].min(self.mss[1]));
+        self.request_bytes = self.request_bytes.min(most);
+        // Where messages have no form the first segment is the answer.
+        if self.messages == Messages::Raw {
+            self.response_bytes = self.response_bytes.min(most);
+        }
         self
+    }
+
+    /// Nobody waits so long that he repeats himself without need: what comes is acknowledged within
+    /// the time-out, and the devices take what is sent.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        /// The longest that an ACK waits for something to go with, on any side.
+        const ACK_WAIT: u64 = 40 * MILLI;
+        /// Far more than any load here sends.
+        const FRAMES_PER_SECOND: u64 = 300_000;
+        let round_trip = 2 * (self.network.delay + self.network.jitter + 2 * self.turn);
+        let request_wait = match self.keepalive {
+            Some((interval_us, _)) if self.disable_ack => interval_us * MICRO,
+            _ => ACK_WAIT,
+        };
+        let frames_per_second = self.ring as u64 * SECOND / self.turn;
+        2 * (round_trip + request_wait) < u64::from(self.retransmit_us) * MICRO
+            && frames_per_second >= FRAMES_PER_SECOND
     }
 
     /// Tuples of one pair.
@@ -231,6 +277,20 @@ impl Scenario {
     }
 }
 
+/// The part of `total` that falls to `core` of `cores`; all parts together are `total`.
+fn part(total: u64, core: u16, cores: u16) -> u64 {
+    let (core, cores) = (u64::from(core), u64::from(cores));
+    total / cores + u64::from(core < total % cores)
+}
+
+/// How a port with so many queues chooses among them; made once, since it lasts for ever.
+#[must_use]
+pub fn spread(ipv6: bool, queues: u16) -> Rss<'static> {
+    static MADE: Mutex<BTreeMap<(bool, u16), Rss<'static>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    *made.entry((ipv6, queues)).or_insert_with(|| rss::even(ipv6, queues))
+}
+
 /// The memory one side's plan borrows from.
 #[derive(Debug)]
 pub struct Side {
@@ -243,6 +303,9 @@ pub struct Side {
     head: Vec<u8>,
     total_bytes: u32,
 }
+
+/// The place of a port's own address in its net.
+const HOST: u32 = 200;
 
 /// The nets of a tunnel's ends: the client's, the server's.
 const END_NETS: [u8; 2] = [5, 6];
@@ -291,12 +354,39 @@ impl Side {
         mac(if self.role == Role::Client { Role::Server } else { Role::Client }, self.pair)
     }
 
-    /// What this side is to do.
+    /// Cores of this side.
+    #[must_use]
+    pub fn cores(&self, scenario: &Scenario) -> u16 {
+        scenario.cores[usize::from(self.role == Role::Server)]
+    }
+
+    /// How the kernel of this side pings the other, if there is one.
+    #[must_use]
+    pub fn ping(&self, scenario: &Scenario) -> Option<Ping> {
+        let octets = |net| match address(false, net, self.pair, HOST) {
+            IpAddr::V4(host) => host.octets(),
+            IpAddr::V6(_) => unreachable!("an IPv4 address was asked for"),
+        };
+        let [ours, theirs] = if self.role == Role::Client { [3, 4] } else { [4, 3] };
+        scenario.kernel.then(|| Ping {
+            macs: [mac(self.role, self.pair).0, self.peer_mac().0],
+            addresses: [octets(ours), octets(theirs)],
+        })
+    }
+
+    /// What this side's only core is to do.
     #[must_use]
     pub fn plan(&self, scenario: &Scenario) -> CorePlan<'_> {
+        self.plan_of(scenario, 0)
+    }
+
+    /// What one core of this side is to do.
+    #[must_use]
+    pub fn plan_of(&self, scenario: &Scenario, core: u16) -> CorePlan<'_> {
+        let cores = self.cores(scenario);
         let client = self.role == Role::Client;
         let ipv6 = scenario.ipv6 && scenario.travel != Travel::Vxlan;
-        let host = |net| address(ipv6, net, self.pair, 200);
+        let host = |net| address(ipv6, net, self.pair, HOST);
         CorePlan {
             role: self.role,
             rate: TickRate::NANOSECONDS,
@@ -304,12 +394,15 @@ impl Side {
             host: host(if client { 3 } else { 4 }),
             gateway: host(if client { 4 } else { 3 }),
             encap: self.encap(scenario),
-            announces: !scenario.gateway_known,
+            announces: !scenario.gateway_known && core == 0,
             clients: AddressList::new(&self.clients.0, &self.clients.1),
             servers: AddressList::new(&self.servers.0, &self.servers.1),
             client_ports: PortRange { first: 1024, count: scenario.space[2] },
             listen: PortRange { first: 80, count: scenario.space[3] },
-            steering: Steering::Whole,
+            steering: match client && cores > 1 {
+                true => Steering::Hashed { rss: spread(ipv6, cores), queue: core },
+                false => Steering::Whole,
+            },
             neigh_ignore: false,
             tos: 0,
             mss: scenario.mss[usize::from(!client)],
@@ -321,8 +414,8 @@ impl Side {
                 .keepalive
                 .map(|(interval_us, requests)| Keepalive { interval_us, requests }),
             pace: PacePlan {
-                cps: scenario.cps,
-                cc: scenario.cc,
+                cps: part(scenario.cps, core, cores),
+                cc: part(scenario.cc, core, cores),
                 launch: scenario.launch,
                 slow_start_s: 0,
                 wait_s: 0,
@@ -336,7 +429,7 @@ impl Side {
             tcp_rst: scenario.tcp_rst,
             fast_close: scenario.fast_close,
             disable_ack: scenario.disable_ack,
-            seed: scenario.seed,
+            seed: scenario.seed ^ u64::from(core),
         }
     }
 

@@ -1,12 +1,10 @@
 //! Real workers on a simulated network in simulated time: a run is a function of its scenario.
 //!
 //! Nothing sleeps. When no worker finds work, time jumps to the next arrival or the next deadline.
-//! A run that fails prints `seed N step M`; `DPERF_SIM_SEED=N` runs that seed alone, and
-//! `DPERF_SIM_PCAP=FILE` writes what crossed the wire when it fails.
+//! How a run that fails is told and found again: [`crate::replay`].
 
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
-use dperf_core::exception::Closed;
 use dperf_core::plan::{CorePlan, Role};
 use dperf_core::stats::{Page, Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
@@ -14,7 +12,10 @@ use dperf_core::time::Instant;
 use dperf_core::worker::{Lent, Worker};
 
 use crate::queue::{SimQueue, Tally};
-use crate::scenario::{SECOND, Scenario, Side, mac};
+use crate::replay;
+use crate::scenario::{SECOND, Scenario, Side, mac, spread};
+use crate::slow_kernel::{Seen, SlowKernel};
+use crate::station::Ledger;
 use crate::wire::{Fates, SharedWire, Wire};
 
 /// A run that has not ended this long after the last opening never will.
@@ -22,16 +23,18 @@ const LONGEST_DRAIN: u64 = 600 * SECOND;
 /// Turns with work but without an end in sight: something runs in a circle.
 const LONGEST_BUSY: u64 = 50_000_000;
 
-/// One machine of the run.
-struct Machine<'m> {
-    worker: Worker<'m, &'m mut SimQueue, Closed>,
+/// One worker of a machine.
+struct Core<'m> {
+    worker: Worker<'m, &'m mut SimQueue, &'m mut SlowKernel>,
     reader: Reader<'m>,
+    /// The machine it belongs to: its station on the wire.
+    station: usize,
     role: Role,
 }
 
 /// A run in progress.
 pub struct Sim<'m> {
-    machines: Vec<Machine<'m>>,
+    cores: Vec<Core<'m>>,
     wire: SharedWire,
     control: &'m Control,
     scenario: &'m Scenario,
@@ -39,21 +42,63 @@ pub struct Sim<'m> {
     steps: u64,
 }
 
+/// What one worker, or all of a machine together, came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Book {
+    /// The counters.
+    pub counts: Snapshot,
+    /// What the queue saw.
+    pub tally: Tally,
+    /// What the kernel saw.
+    pub kernel: Seen,
+    /// Frames in its hands at the end.
+    pub held: u64,
+    /// Slots that are not closed at the end.
+    pub open: u64,
+}
+
+impl Book {
+    fn plus(self, other: &Book) -> Book {
+        let (one, two) = (self.tally, other.tally);
+        Book {
+            counts: self.counts.plus(&other.counts),
+            tally: Tally {
+                received: one.received + two.received,
+                taken: one.taken + two.taken,
+                sent: one.sent + two.sent,
+                given_back: one.given_back + two.given_back,
+            },
+            kernel: Seen {
+                taken: self.kernel.taken + other.kernel.taken,
+                sent: self.kernel.sent + other.kernel.sent,
+            },
+            held: self.held + other.held,
+            open: self.open + other.open,
+        }
+    }
+}
+
 /// What one machine came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
     /// Client or server.
     pub role: Role,
-    /// Its counters.
+    /// The counters of all its workers.
     pub counts: Snapshot,
-    /// What its queue saw.
-    pub tally: Tally,
-    /// What the network did to what it sent.
+    /// What each of its workers came to.
+    pub cores: Vec<Book>,
+    /// What the network did to the load that it sent.
     pub fates: Fates,
-    /// Frames in its hands at the end.
-    pub held: usize,
-    /// Slots that are not closed at the end.
-    pub open: usize,
+    /// What the network did to what was meant for it.
+    pub ledger: Ledger,
+}
+
+impl Outcome {
+    /// All its workers together.
+    #[must_use]
+    pub fn book(&self) -> Book {
+        self.cores.iter().fold(Book::default(), Book::plus)
+    }
 }
 
 /// What a run came to.
@@ -73,43 +118,67 @@ pub struct Report {
     pub capture: Option<Vec<u8>>,
 }
 
-/// The memory of one machine.
+/// The memory of one worker.
 struct Memory {
-    side: Side,
     slots: Vec<Slot>,
     chunks: Vec<Chunk>,
     page: Page,
-    gateway: Gateway,
     queue: SimQueue,
+    kernel: SlowKernel,
 }
 
-impl Memory {
-    fn new(scenario: &Scenario, role: Role, pair: usize, wire: &SharedWire) -> Memory {
+/// The memory of one machine.
+struct Machine {
+    side: Side,
+    role: Role,
+    station: usize,
+    gateway: Gateway,
+    cores: Vec<Memory>,
+}
+
+impl Machine {
+    fn new(scenario: &Scenario, role: Role, pair: usize, wire: &SharedWire) -> Machine {
         let side = Side::new(scenario, role, pair);
-        let station = wire.get().attach(mac(role, pair).0);
+        let queues = side.cores(scenario);
+        let station = wire.get().attach(mac(role, pair).0, queues, spread(scenario.ipv6, queues));
         let tuples = scenario.tuples();
-        Memory {
+        let core = |core| Memory {
             slots: vec![Slot::default(); tuples],
             chunks: vec![Chunk::EMPTY; chunks_for(tuples as u64) as usize],
             page: Page::new(),
+            queue: SimQueue::new(wire.clone(), (station, core), scenario.offloads, scenario.ring),
+            kernel: SlowKernel::new(
+                wire.clone(),
+                scenario.seed ^ u64::from(core),
+                side.ping(scenario),
+                scenario.duration,
+            ),
+        };
+        Machine {
+            role,
+            station,
             gateway: Gateway::new(scenario.gateway_known.then(|| side.peer_mac())),
-            queue: SimQueue::new(wire.clone(), station, scenario.offloads, scenario.ring),
+            cores: (0..queues).map(core).collect(),
             side,
         }
     }
 
-    fn machine<'m>(&'m mut self, scenario: &Scenario, control: &'m Control) -> Machine<'m> {
-        let plan: CorePlan<'m> = self.side.plan(scenario);
-        let (stats, reader) = self.page.open();
-        let lent = Lent {
-            slots: &mut self.slots,
-            chunks: &mut self.chunks,
-            stats,
-            gateway: &self.gateway,
-            control,
-        };
-        let worker = Worker::new(plan, &mut self.queue, Closed, lent, Instant(0));
-        Machine { worker: worker.expect("the memory fits the plan"), reader, role: plan.role }
+    /// Its workers.
+    fn start<'m>(
+        &'m mut self,
+        scenario: &Scenario,
+        control: &'m Control,
+    ) -> impl Iterator<Item = Core<'m>> {
+        let Machine { side, role, station, gateway, cores } = self;
+        let (side, gateway, role, station) = (&*side, &*gateway, *role, *station);
+        cores.iter_mut().enumerate().map(move |(core, memory)| {
+            let plan: CorePlan<'m> = side.plan_of(scenario, core as u16);
+            let Memory { slots, chunks, page, queue, kernel } = memory;
+            let (stats, reader) = page.open();
+            let lent = Lent { slots, chunks, stats, gateway, control };
+            let worker = Worker::new(plan, queue, kernel, lent, Instant(0));
+            Core { worker: worker.expect("the memory fits the plan"), reader, station, role }
+        })
     }
 }
 
@@ -122,8 +191,7 @@ pub fn run(scenario: &Scenario) -> Report {
 /// Runs `scenario`; `meddle` is called before each round of turns.
 #[must_use]
 pub fn run_with(scenario: &Scenario, meddle: impl FnMut(&mut Sim<'_>)) -> Report {
-    let keep = std::env::var_os("DPERF_SIM_PCAP").is_some();
-    run_kept(scenario, keep, meddle)
+    run_kept(scenario, replay::wants_capture(), meddle)
 }
 
 /// As [`run_with`]; keeps the capture file if `keep` says so.
@@ -131,19 +199,18 @@ pub fn run_with(scenario: &Scenario, meddle: impl FnMut(&mut Sim<'_>)) -> Report
 pub fn run_kept(scenario: &Scenario, keep: bool, mut meddle: impl FnMut(&mut Sim<'_>)) -> Report {
     let wire = SharedWire::new(scenario.seed, scenario.network, keep);
     let control = Control::new();
-    let mut memories = Vec::new();
+    let mut machines = Vec::new();
     for pair in 0..scenario.pairs {
         for role in [Role::Client, Role::Server] {
-            memories.push(Memory::new(scenario, role, pair, &wire));
+            machines.push(Machine::new(scenario, role, pair, &wire));
         }
     }
-    let machines = memories.iter_mut().map(|memory| memory.machine(scenario, &control)).collect();
-    let mut sim =
-        Sim { machines, wire: wire.clone(), control: &control, scenario, now: 0, steps: 0 };
+    let cores = machines.iter_mut().flat_map(|machine| machine.start(scenario, &control)).collect();
+    let mut sim = Sim { cores, wire: wire.clone(), control: &control, scenario, now: 0, steps: 0 };
     sim.go(&mut meddle);
     let report = sim.report();
     drop(sim);
-    for memory in &memories {
+    for memory in machines.iter().flat_map(|machine| &machine.cores) {
         assert_eq!(memory.queue.outstanding(), 0, "a dropped worker keeps no frame");
     }
     report
@@ -167,18 +234,6 @@ impl Sim<'_> {
         self.steps
     }
 
-    /// Every slot of one machine.
-    #[must_use]
-    pub fn slots(&self, machine: usize) -> &[Slot] {
-        self.machines[machine].worker.slots()
-    }
-
-    /// Counters of one machine.
-    #[must_use]
-    pub fn counts(&self, machine: usize) -> Snapshot {
-        self.machines[machine].reader.snapshot()
-    }
-
     fn go(&mut self, meddle: &mut impl FnMut(&mut Sim<'_>)) {
         self.control.advance(Phase::Run);
         let limit = self.scenario.duration + LONGEST_DRAIN;
@@ -190,7 +245,7 @@ impl Sim<'_> {
         loop {
             meddle(self);
             self.round(limit);
-            let open: u64 = self.machines.iter().map(|m| m.worker.open_connections()).sum();
+            let open: u64 = self.cores.iter().map(|core| core.worker.open_connections()).sum();
             let under_way = self.wire.get().next_arrival().is_some();
             if open == 0 && !under_way {
                 break;
@@ -207,8 +262,8 @@ impl Sim<'_> {
     fn round(&mut self, end: u64) {
         self.steps += 1;
         let mut work = 0;
-        for machine in &mut self.machines {
-            work += machine.worker.run_once(Instant(self.now)).work;
+        for core in &mut self.cores {
+            work += core.worker.run_once(Instant(self.now)).work;
         }
         let soon = self.now + self.scenario.turn;
         self.now = if work > 0 { soon } else { self.next().unwrap_or(end).min(end).max(soon) };
@@ -217,31 +272,39 @@ impl Sim<'_> {
 
     /// When something happens next, if anything does.
     fn next(&self) -> Option<u64> {
-        let deadlines = self.machines.iter().filter_map(|m| m.worker.next_deadline());
+        let deadlines = self.cores.iter().filter_map(|core| core.worker.next_deadline());
         deadlines.map(|at| at.0).chain(self.wire.get().next_arrival()).min()
     }
 
     /// A connection that does not end, told for the reader of a failure.
     fn oldest(&self) -> String {
-        let open = self.machines.iter().flat_map(|m| m.worker.slots().iter().map(|s| (m.role, s)));
+        let open = self.cores.iter().flat_map(|c| c.worker.slots().iter().map(|s| (c.role, s)));
         open.filter(|(_, slot)| !slot.is_closed())
             .map(|(role, slot)| format!("{role:?} {slot:?}"))
             .next()
             .unwrap_or_default()
     }
 
-    fn report(&self) -> Report {
+    /// What all came to, once every worker has gone.
+    fn report(&mut self) -> Report {
+        let mut machines: Vec<Outcome> = Vec::new();
+        for Core { worker, reader, station, role } in std::mem::take(&mut self.cores) {
+            let (tally, kernel) = (worker.queue().tally(), worker.exception().seen());
+            let open = worker.slots().iter().filter(|slot| !slot.is_closed()).count() as u64;
+            let held = worker.frames_held() as u64;
+            drop(worker);
+            let book = Book { counts: reader.snapshot(), tally, kernel, held, open };
+            match machines.get_mut(station) {
+                Some(machine) => machine.cores.push(book),
+                None => machines.push(self.outcome(station, role, book)),
+            }
+        }
+        for machine in &mut machines {
+            machine.counts = machine.book().counts;
+        }
         let wire = self.wire.get();
-        let outcome = |(station, machine): (usize, &Machine<'_>)| Outcome {
-            role: machine.role,
-            counts: machine.reader.snapshot(),
-            tally: machine.worker.queue().tally(),
-            fates: wire.fates(station),
-            held: machine.worker.frames_held(),
-            open: machine.worker.slots().iter().filter(|slot| !slot.is_closed()).count(),
-        };
         Report {
-            machines: self.machines.iter().enumerate().map(outcome).collect(),
+            machines,
             hash: wire.capture.hash(),
             frames: wire.capture.frames(),
             steps: self.steps,
@@ -249,26 +312,19 @@ impl Sim<'_> {
             capture: wire.capture.file().map(<[u8]>::to_vec),
         }
     }
+
+    /// A machine of which one worker is known.
+    fn outcome(&self, station: usize, role: Role, book: Book) -> Outcome {
+        let wire = self.wire.get();
+        let (fates, ledger) = (wire.fates(station), wire.ledger(station));
+        Outcome { role, counts: book.counts, cores: vec![book], fates, ledger }
+    }
 }
 
 impl Drop for Sim<'_> {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            return;
+        if std::thread::panicking() {
+            replay::tell(self.scenario, (self.steps, self.now), self.wire.get().capture.file());
         }
-        let Scenario { seed, .. } = self.scenario;
-        eprintln!("seed {seed} step {} at {} ns: {:?}", self.steps, self.now, self.scenario);
-        eprintln!("again: DPERF_SIM_SEED={seed} DPERF_SIM_PCAP=/tmp/sim.pcap cargo test …");
-        write_capture(&self.wire);
-    }
-}
-
-/// Writes the capture where `DPERF_SIM_PCAP` says.
-fn write_capture(wire: &SharedWire) {
-    let Some(path) = std::env::var_os("DPERF_SIM_PCAP") else { return };
-    if let Some(file) = wire.get().capture.file()
-        && let Err(why) = std::fs::write(&path, file)
-    {
-        eprintln!("{}: {why}", path.display());
     }
 }

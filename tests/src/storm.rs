@@ -1,8 +1,9 @@
 //! Frames that no peer should send: real ones with bits flipped, flags, sequence numbers and
 //! lengths changed, and plain noise; most with right checksums, so that they come far.
 
+use crate::random::Random;
 use crate::reference;
-use crate::wire::{Random, Wire};
+use crate::wire::Wire;
 
 /// A source of bad weather.
 #[derive(Clone, Debug)]

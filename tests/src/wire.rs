@@ -1,88 +1,24 @@
 //! The network between the simulated machines: it loses, doubles, delays, reorders and damages
 //! frames as one seed says, counts everything it does, and forgets nothing.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use dperf_core::steer::Rss;
+
+use crate::conditions::Conditions;
 use crate::pcap::Capture;
+use crate::random::Random;
 use crate::reference;
-
-/// SplitMix64: small, fast, and the same everywhere.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// A row of numbers that `seed` fixes.
-    #[must_use]
-    pub fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`; 0 if that is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
-    }
-
-    /// True `ppm` times in a million.
-    pub fn chance(&mut self, ppm: u32) -> bool {
-        ppm > 0 && self.below(1_000_000) < u64::from(ppm)
-    }
-}
-
-/// What the network does to frames; probabilities in parts per million, times in nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Conditions {
-    /// A frame vanishes.
-    pub loss: u32,
-    /// A frame arrives twice.
-    pub duplicate: u32,
-    /// A frame is overtaken by later ones.
-    pub reorder: u32,
-    /// A bit is flipped, or the frame is cut short.
-    pub damage: u32,
-    /// Every frame travels at least this long.
-    pub delay: u64,
-    /// And up to this much longer, in order.
-    pub jitter: u64,
-    /// Short frames arrive padded to 60 bytes, as on Ethernet.
-    pub pad: bool,
-}
-
-impl Conditions {
-    /// A good cable, 5 microseconds long.
-    pub const CABLE: Conditions = Conditions {
-        loss: 0,
-        duplicate: 0,
-        reorder: 0,
-        damage: 0,
-        delay: 5_000,
-        jitter: 0,
-        pad: true,
-    };
-
-    /// Nothing is lost, doubled, reordered or damaged.
-    #[must_use]
-    pub fn is_faithful(&self) -> bool {
-        self.loss | self.duplicate | self.reorder | self.damage == 0
-    }
-}
+use crate::station::{Ledger, Station};
 
 /// What the network did to frames of load: TCP and UDP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fates {
     /// Handed over by a sender.
     pub sent: u64,
-    /// Vanished, or damaged so that no receiver can take them for load.
+    /// Vanished anywhere before a worker had them, went to an address that nobody has, or damaged
+    /// so that none can take them for load.
     pub lost: u64,
     /// Arrived once more.
     pub doubled: u64,
@@ -90,16 +26,12 @@ pub struct Fates {
     pub injected: u64,
 }
 
-type Flight = Reverse<(u64, u64, usize)>;
-
-/// One end of the network.
-#[derive(Debug)]
-struct Station {
-    mac: [u8; 6],
-    /// Arrival time, order, buffer.
-    flights: BinaryHeap<Flight>,
-    last_arrival: u64,
-    fates: Fates,
+/// A frame on its way.
+#[derive(Debug, Default)]
+struct Copy {
+    bytes: Vec<u8>,
+    /// Whose load it is, if it is undamaged load that a machine sent.
+    load_of: Option<usize>,
 }
 
 /// Frames remembered for a storm.
@@ -112,7 +44,9 @@ pub struct Wire {
     random: Random,
     conditions: Conditions,
     stations: Vec<Station>,
-    buffers: Vec<Vec<u8>>,
+    /// What happened to the load that each station sent.
+    fates: Vec<Fates>,
+    buffers: Vec<Copy>,
     free: Vec<usize>,
     order: u64,
     /// Frames sent of late: material for a storm.
@@ -134,6 +68,7 @@ impl SharedWire {
             random: Random::new(seed),
             conditions,
             stations: Vec::new(),
+            fates: Vec::new(),
             buffers: Vec::new(),
             free: Vec::new(),
             order: 0,
@@ -152,15 +87,17 @@ impl SharedWire {
 }
 
 impl Wire {
-    /// Adds a station; returns its number.
-    pub fn attach(&mut self, mac: [u8; 6]) -> usize {
-        self.stations.push(Station {
-            mac,
-            flights: BinaryHeap::new(),
-            last_arrival: 0,
-            fates: Fates::default(),
-        });
+    /// Adds a station with so many receive rings, chosen among by `rss`; returns its number.
+    pub fn attach(&mut self, mac: [u8; 6], rings: u16, rss: Rss<'static>) -> usize {
+        self.stations.push(Station::new(mac, rings, rss));
+        self.fates.push(Fates::default());
         self.stations.len() - 1
+    }
+
+    /// The time, in nanoseconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
     }
 
     /// Time goes on.
@@ -174,16 +111,34 @@ impl Wire {
         self.conditions = conditions;
     }
 
-    /// When the next frame arrives anywhere.
+    /// The link is down.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.conditions.is_down(self.now)
+    }
+
+    /// When the next frame arrives anywhere; in the past if it has arrived.
     #[must_use]
     pub fn next_arrival(&self) -> Option<u64> {
-        self.stations.iter().filter_map(|station| station.flights.peek()).map(|f| f.0.0).min()
+        self.stations.iter().filter_map(Station::next_arrival).min()
     }
 
     /// What happened to the load sent by `station`.
     #[must_use]
     pub fn fates(&self, station: usize) -> Fates {
-        self.stations[station].fates
+        self.fates[station]
+    }
+
+    /// What became of all that was meant for `station`.
+    #[must_use]
+    pub fn ledger(&self, station: usize) -> Ledger {
+        self.stations[station].ledger()
+    }
+
+    /// Frames that a ring of `station` had no room for.
+    #[must_use]
+    pub fn missed(&self, station: usize, ring: u16) -> u64 {
+        self.stations[station].missed(ring)
     }
 
     /// A frame leaves `from`.
@@ -194,25 +149,47 @@ impl Wire {
         );
         self.capture.add(self.now, frame);
         self.remember(frame);
-        let load = u64::from(reference::is_load(frame));
-        self.stations[from].fates.sent += load;
-        let conditions = self.conditions;
-        if self.random.chance(conditions.loss) {
-            self.stations[from].fates.lost += load;
-            return;
+        let load_of = reference::is_load(frame).then_some(from);
+        let load = u64::from(load_of.is_some());
+        self.fates[from].sent += load;
+        let receivers = self.receivers(from, frame);
+        if receivers.is_empty() {
+            // ARP has no checksum: a damaged answer names a gateway that nobody is.
+            self.fates[from].lost += load;
         }
-        for to in self.receivers(from, frame) {
-            if self.random.chance(conditions.damage) {
-                self.stations[from].fates.lost += load;
+        for to in receivers {
+            self.stations[to].ledger.meant += 1;
+            if self.vanishes(to, frame.len()) {
+                self.fates[from].lost += load;
+            } else if self.random.chance(self.conditions.damage) {
+                self.fates[from].lost += load;
                 self.fly_damaged(to, frame);
-                continue;
-            }
-            self.fly(to, frame, conditions.pad);
-            if self.random.chance(conditions.duplicate) {
-                self.stations[from].fates.doubled += load;
-                self.fly(to, frame, conditions.pad);
+            } else {
+                self.fly(to, frame, load_of, self.conditions.pad);
+                if self.random.chance(self.conditions.duplicate) {
+                    self.fates[from].doubled += load;
+                    self.stations[to].ledger.doubled += 1;
+                    self.fly(to, frame, load_of, self.conditions.pad);
+                }
             }
         }
+    }
+
+    /// A frame for `to` never gets there; why is written down.
+    fn vanishes(&mut self, to: usize, bytes: usize) -> bool {
+        let down = self.is_down();
+        let ledger = &mut self.stations[to].ledger;
+        let why = if down {
+            &mut ledger.cut
+        } else if bytes > self.conditions.longest {
+            &mut ledger.too_long
+        } else if self.random.chance(self.conditions.loss) {
+            &mut ledger.lost
+        } else {
+            return false;
+        };
+        *why += 1;
+        true
     }
 
     fn remember(&mut self, frame: &[u8]) {
@@ -240,20 +217,24 @@ impl Wire {
     /// Puts a frame in at `to`, as if it came from the network now.
     pub fn inject(&mut self, to: usize, frame: &[u8]) {
         self.capture.add(self.now, frame);
-        self.stations[to].fates.injected += 1;
-        let at = self.now;
-        self.land(to, at, frame, self.conditions.pad);
+        self.fates[to].injected += 1;
+        self.stations[to].ledger.injected += 1;
+        self.land(to, self.now, frame, None, self.conditions.pad);
     }
 
-    /// The next frame that has arrived at `station`, handed to `take`; false if there is none.
-    pub fn receive(&mut self, station: usize, take: impl FnOnce(&[u8])) -> bool {
-        let flights = &mut self.stations[station].flights;
-        if flights.peek().is_none_or(|flight| flight.0.0 > self.now) {
-            return false;
-        }
-        let Some(Reverse((_, _, buffer))) = flights.pop() else { return false };
-        take(&self.buffers[buffer]);
-        self.free.push(buffer);
+    /// The next frame that has arrived in a ring of `station`, handed to `take`; false if there is
+    /// none.
+    pub fn receive(&mut self, station: usize, ring: u16, take: impl FnOnce(&[u8])) -> bool {
+        let Wire { stations, fates, buffers, free, conditions, now, .. } = self;
+        let next = stations[station].take(ring, *now, conditions.ring, |missed| {
+            if let Some(sender) = buffers[missed].load_of {
+                fates[sender].lost += 1;
+            }
+            free.push(missed);
+        });
+        let Some(buffer) = next else { return false };
+        take(&buffers[buffer].bytes);
+        free.push(buffer);
         true
     }
 
@@ -266,7 +247,7 @@ impl Wire {
         self.stations.iter().enumerate().filter(wanted).map(|(index, _)| index).collect()
     }
 
-    fn fly(&mut self, to: usize, frame: &[u8], pad: bool) {
+    fn fly(&mut self, to: usize, frame: &[u8], load_of: Option<usize>, pad: bool) {
         let Conditions { delay, jitter, reorder, .. } = self.conditions;
         let mut at = self.now + delay + self.random.below(jitter);
         if self.random.chance(reorder) {
@@ -275,11 +256,21 @@ impl Wire {
             at = at.max(self.stations[to].last_arrival);
             self.stations[to].last_arrival = at;
         }
-        self.land(to, at, frame, pad);
+        self.land(to, at, frame, load_of, pad);
     }
 
     /// A frame that no receiver may take for what it was.
     fn fly_damaged(&mut self, to: usize, frame: &[u8]) {
+        let mut broken = self.damaged(frame);
+        // A bit may fall so that nobody can see it.
+        while reference::may_be_load(&broken) {
+            broken = self.damaged(frame);
+        }
+        self.fly(to, &broken, None, false);
+    }
+
+    /// The frame with one bit of its segment flipped, or cut short.
+    fn damaged(&mut self, frame: &[u8]) -> Vec<u8> {
         let mut broken = frame.to_vec();
         let load = reference::segment_of(frame).or_else(|| reference::datagram_of(frame));
         let from = load.map_or(14, |(at, _)| at);
@@ -289,28 +280,61 @@ impl Wire {
             let at = from + self.random.below((frame.len() - from) as u64) as usize;
             broken[at] ^= 1 << self.random.below(8);
         }
-        self.fly(to, &broken, false);
+        broken
     }
 
-    fn land(&mut self, to: usize, at: u64, frame: &[u8], pad: bool) {
+    fn land(&mut self, to: usize, at: u64, frame: &[u8], load_of: Option<usize>, pad: bool) {
         let buffer = self.free.pop().unwrap_or_else(|| {
-            self.buffers.push(Vec::with_capacity(2048));
+            self.buffers.push(Copy::default());
             self.buffers.len() - 1
         });
-        let bytes = &mut self.buffers[buffer];
-        bytes.clear();
-        bytes.extend_from_slice(frame);
-        if pad && bytes.len() < 60 {
-            bytes.resize(60, 0);
+        let copy = &mut self.buffers[buffer];
+        copy.load_of = load_of;
+        copy.bytes.clear();
+        copy.bytes.extend_from_slice(frame);
+        if pad && copy.bytes.len() < 60 {
+            copy.bytes.resize(60, 0);
         }
         self.order += 1;
-        self.stations[to].flights.push(Reverse((at, self.order, buffer)));
+        self.stations[to].expect(frame, (at, self.order, buffer));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use dperf_shell::port::rss;
+
     use super::*;
+
+    #[test]
+    fn every_frame_that_vanishes_has_a_reason() {
+        let rough = Conditions {
+            loss: 300_000,
+            duplicate: 300_000,
+            longest: 20,
+            flap: [50, 50],
+            ring: 8,
+            ..Conditions::CABLE
+        };
+        let shared = SharedWire::new(1, rough, false);
+        let mut wire = shared.get();
+        let [one, two] =
+            [1, 2].map(|last| wire.attach([2, 0, 0, 0, 0, last], 1, rss::even(false, 1)));
+        for n in 0..100 {
+            wire.set_now(n);
+            let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0, 0];
+            frame.resize(if n % 5 == 0 { 30 } else { 14 }, 0);
+            wire.send(one, &frame);
+        }
+        wire.set_now(1_000_000);
+        while wire.receive(two, 0, |_| {}) {}
+        let Ledger { meant, doubled, injected, lost, too_long, cut, missed, received, under_way } =
+            wire.ledger(two);
+        assert_eq!((meant, injected, cut, too_long, received, under_way), (100, 0, 50, 10, 8, 0));
+        assert!(doubled > 0 && lost > 0 && missed > 0 && missed == wire.missed(two, 0));
+        let (made, ended) = wire.ledger(two).sums();
+        assert_eq!(made, ended);
+    }
 
     #[test]
     fn a_seed_is_a_network() {
@@ -318,13 +342,14 @@ mod tests {
             let rough = Conditions { loss: 300_000, reorder: 300_000, ..Conditions::CABLE };
             let shared = SharedWire::new(seed, rough, false);
             let mut wire = shared.get();
-            let (one, two) = (wire.attach([2, 0, 0, 0, 0, 1]), wire.attach([2, 0, 0, 0, 0, 2]));
+            let [one, two] =
+                [1, 2].map(|last| wire.attach([2, 0, 0, 0, 0, last], 1, rss::even(false, 1)));
             for n in 0..100 {
                 wire.send(one, &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0, 0, n]);
             }
             wire.set_now(1_000_000);
             let mut seen = Vec::new();
-            while wire.receive(two, |frame| seen.push(frame[14])) {}
+            while wire.receive(two, 0, |frame| seen.push(frame[14])) {}
             seen
         };
         assert_eq!(run(1), run(1));

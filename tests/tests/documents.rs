@@ -101,8 +101,7 @@ fn functions() -> HashSet<String> {
     names
 }
 
-/// Every keyword and every defect has a row, what works has a test that exists, and what is not
-/// built is called open.
+/// Every keyword and every defect has a row, and each names a test that exists.
 #[test]
 fn the_comparison_with_dperf_is_complete() {
     let text = read("docs/COMPATIBILITY.md");
@@ -112,11 +111,11 @@ fn the_comparison_with_dperf_is_complete() {
     let mut check = |row: &[&str], state: usize| {
         let tests: Vec<&str> = between(row.last().unwrap_or(&""), '`').collect();
         let state = row[state];
-        if !["same", "better", "refused", "open"].contains(&state) {
+        if !["same", "better", "refused"].contains(&state) {
             wrong.push(format!("{}: '{state}' is no state", row[0]));
         }
-        if (state == "open") != tests.is_empty() {
-            wrong.push(format!("{}: {state}, with {} tests", row[0], tests.len()));
+        if tests.is_empty() {
+            wrong.push(format!("{}: {state}, without a test", row[0]));
         }
         let missing = tests.iter().filter(|name| !functions.contains(**name));
         wrong.extend(missing.map(|name| format!("{}: there is no test {name}", row[0])));
@@ -143,15 +142,11 @@ fn the_comparison_with_dperf_is_complete() {
     let listed: Vec<&str> = defects.iter().map(|row| row[0]).collect();
     assert_eq!(listed, expected);
     let entries = manual.split("\n### ").skip(1);
-    let mut known: Vec<(&str, bool)> = entries
-        .filter_map(|entry| entry.split_once('\n'))
-        .map(|(name, entry)| (name, entry.contains("**not supported yet**")))
-        .collect();
+    let mut known: Vec<&str> = entries.filter_map(|entry| entry.lines().next()).collect();
     known.sort_unstable();
-    let mut listed: Vec<(&str, bool)> =
-        keywords.iter().map(|row| (row[0].trim_matches('`'), row[1] == "open")).collect();
+    let mut listed: Vec<&str> = keywords.iter().map(|row| row[0].trim_matches('`')).collect();
     listed.sort_unstable();
-    assert_eq!(listed, known, "each keyword once, and open only if it is not built");
+    assert_eq!(listed, known, "each keyword once");
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 

@@ -22,6 +22,8 @@ struct Meeting {
     workers: [usize; 2],
     /// Server addresses.
     servers: u8,
+    /// What their frames travel in: the client's line and the server's.
+    encap: [&'static str; 2],
     /// How the client's plan says that its workers divide the tuples.
     split: &'static str,
 }
@@ -32,19 +34,21 @@ fn cpus(workers: usize, cpu: usize) -> String {
 }
 
 fn meet(meeting: &Meeting, (one, other): (&Namespace, &Namespace)) {
-    let Meeting { kind, workers: [clients, servers], servers: addresses, split } = meeting;
+    let Meeting { kind, workers: [clients, servers], servers: addresses, encap, split } = meeting;
     let folder = Folder::new();
     let both = format!(
         "client 10.78.0.100 3\nserver 10.78.0.200 {addresses}\nprotocol http\nkeepalive 10ms 5\n"
     );
     let server = format!(
-        "mode server\ncpu {}\nduration 600s\nport {kind}:port0 10.78.0.1 10.78.0.2\n{both}",
-        cpus(*servers, 0)
+        "mode server\ncpu {}\nduration 600s\nport {kind}:port0 10.78.0.1 10.78.0.2\n{both}{}\n",
+        cpus(*servers, 0),
+        encap[1]
     );
     let client = format!(
         "mode client\ncpu {}\nduration {SECONDS}s\nslow_start 0\ncps 600\n\
-         port {kind}:port0 10.78.0.2 10.78.0.1\n{both}",
-        cpus(*clients, program::cpu())
+         port {kind}:port0 10.78.0.2 10.78.0.1\n{both}{}\n",
+        cpus(*clients, program::cpu()),
+        encap[0]
     );
     let mut server = Program::start(one, &folder, "server", &server);
     let is_open = |process: &dperf_tests::process::Process| process.out().contains("\"plan\"");
@@ -72,15 +76,45 @@ fn packet_sockets_serve_any_number_of_workers() {
         let (one, other) = (Namespace::new(), Namespace::new());
         join((&one, "port0"), (&other, "port0"));
         let split = if workers[0] == 1 { "one worker" } else { "by hash" };
-        meet(&Meeting { kind: "af_packet", workers, servers, split }, (&one, &other));
+        let encap = ["", ""];
+        meet(&Meeting { kind: "af_packet", workers, servers, encap, split }, (&one, &other));
+    }
+}
+
+/// Two tags, and a tunnel whose ends are as many on either side, or one only on the server's.
+const TAGS: [&str; 2] = ["vlan 200 100"; 2];
+const TUNNEL: [&str; 2] = [
+    "vxlan 7 02:00:00:00:01:01 02:00:00:00:01:02 10.78.0.11 2 10.78.0.21 2",
+    "vxlan 7 02:00:00:00:01:02 02:00:00:00:01:01 10.78.0.21 2 10.78.0.11 2",
+];
+const TUNNEL_TO_ONE: [&str; 2] = [
+    "vxlan 7 02:00:00:00:01:01 02:00:00:00:01:02 10.78.0.11 2 10.78.0.21 1",
+    "vxlan 7 02:00:00:00:01:02 02:00:00:00:01:01 10.78.0.21 1 10.78.0.11 1",
+];
+
+#[test]
+fn packet_sockets_look_behind_tags_and_into_tunnels_for_the_worker() {
+    let test = "packet_sockets_look_behind_tags_and_into_tunnels_for_the_worker";
+    let Some(_alone) = alone(test, &[]) else { return };
+    for (workers, encap) in [([3, 2], TAGS), ([2, 2], TUNNEL), ([2, 1], TUNNEL_TO_ONE)] {
+        let (one, other) = (Namespace::new(), Namespace::new());
+        join((&one, "port0"), (&other, "port0"));
+        let meeting = Meeting { kind: "af_packet", workers, servers: 3, encap, split: "by hash" };
+        meet(&meeting, (&one, &other));
     }
 }
 
 #[test]
 fn xdp_sockets_serve_two_workers_each() {
     let Some(_alone) = alone("xdp_sockets_serve_two_workers_each", &["ethtool"]) else { return };
-    for (servers, split) in [(1, "by client port"), (2, "by server address"), (3, "by client port")]
-    {
+    let none = ["", ""];
+    for (servers, encap, split) in [
+        (1, none, "by client port"),
+        (2, none, "by server address"),
+        (3, none, "by client port"),
+        (2, TAGS, "by server address"),
+        (3, TUNNEL, "by client port"),
+    ] {
         let (one, other) = (Namespace::new(), Namespace::new());
         join((&one, "port0"), (&other, "port0"));
         // The port's own address is the kernel's.
@@ -88,6 +122,7 @@ fn xdp_sockets_serve_two_workers_each() {
             namespace.run("ethtool -L port0 rx 2 tx 2");
             namespace.address("port0", address);
         }
-        meet(&Meeting { kind: "af_xdp", workers: [2, 2], servers, split }, (&one, &other));
+        let meeting = Meeting { kind: "af_xdp", workers: [2, 2], servers, encap, split };
+        meet(&meeting, (&one, &other));
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! The program's own plan and link, and real workers in simulated time, all in one thread.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use dperf_core::exception::Closed;
 use dperf_core::port::PacketQueue;
 use dperf_core::stats::{Count, Reader, Snapshot};
@@ -10,11 +12,13 @@ use dperf_core::steer::Hash;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
+use dperf_shell::clock::Clock;
 use dperf_shell::config::{self, Config, Source};
 use dperf_shell::crew;
+use dperf_shell::learn::learn;
 use dperf_shell::memory::Arena;
 use dperf_shell::plan::Plan;
-use dperf_shell::port::{Delivery, Opened, link, rss};
+use dperf_shell::port::{Delivery, Facts, Opened, link, rss};
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLI;
@@ -78,6 +82,35 @@ impl Side {
     }
 }
 
+/// The configurations of a client and a server, with lines for both and for the client.
+fn configs(crowd: [u16; 3], [both, client]: [&str; 2], ipv6: bool) -> [Config; 2] {
+    let [clients, servers, addresses] = crowd;
+    let (net, dot) = if ipv6 { ("fd00::", ":") } else { ("10.0.", ".") };
+    let address = |side: u8, host: u8| format!("{net}{side}{dot}{host}");
+    let cpus = |count| (0..count).map(|cpu: u16| cpu.to_string()).collect::<Vec<_>>().join(" ");
+    let text = |mode, workers, [ours, theirs]: [u8; 2], mac, more: &str| {
+        format!(
+            "mode {mode}\ncpu {}\nport link:a {} {} {mac}\nduration 1h\nclient {} 3\n\
+                 server {} {addresses}\nneigh_ignore\n{both}\n{more}\n",
+            cpus(workers),
+            address(ours, 1),
+            address(theirs, 1),
+            address(1, 2),
+            address(2, 2)
+        )
+    };
+    let [client_mac, server_mac] = link::MACS;
+    let client = format!("slow_start 0\n{client}");
+    let texts = [
+        text("client", clients, [1, 2], server_mac, &client),
+        text("server", servers, [2, 1], client_mac, ""),
+    ];
+    texts.map(|text| {
+        let source = Source { name: "test".to_owned(), bytes: text.into_bytes() };
+        config::read(&[source]).unwrap_or_else(|why| panic!("{why}")).config
+    })
+}
+
 struct Run {
     sides: [Side; 2],
     control: &'static Control,
@@ -90,39 +123,16 @@ impl Run {
     }
 
     /// The client's end says that it hashes with the key `told`.
-    fn told(crowd: [u16; 3], [both, client]: [&str; 2], told: &[u8], ipv6: bool) -> Run {
-        let [clients, servers, addresses] = crowd;
+    fn told(crowd: [u16; 3], lines: [&str; 2], told: &[u8], ipv6: bool) -> Run {
+        let [clients, servers, _] = crowd;
         let control: &Control = Box::leak(Box::default());
         let choices = [clients, servers].map(|queues| rss::even(ipv6, queues));
         let (mut near, far) = link::open_hashed(choices, 1514, link::FRAMES);
         let hash = Hash::toeplitz(told, ipv6, true);
         near.facts.delivery = Delivery::Hashed(rss::lend(hash, choices[0].table().to_vec()));
-        let (net, dot) = if ipv6 { ("fd00::", ":") } else { ("10.0.", ".") };
-        let address = |side: u8, host: u8| format!("{net}{side}{dot}{host}");
-        let cpus = |count| (0..count).map(|cpu: u16| cpu.to_string()).collect::<Vec<_>>().join(" ");
-        let text = |mode, workers, [ours, theirs]: [u8; 2], mac, more: &str| {
-            format!(
-                "mode {mode}\ncpu {}\nport link:a {} {} {mac}\nduration 1h\nclient {} 3\n\
-                 server {} {addresses}\nneigh_ignore\n{both}\n{more}\n",
-                cpus(workers),
-                address(ours, 1),
-                address(theirs, 1),
-                address(1, 2),
-                address(2, 2)
-            )
-        };
-        let [client_mac, server_mac] = link::MACS;
-        let client = format!("slow_start 0\n{client}");
-        let texts = [
-            text("client", clients, [1, 2], server_mac, &client),
-            text("server", servers, [2, 1], client_mac, ""),
-        ];
         let mut ends = [near, far].into_iter();
-        let sides = texts.map(|text| {
-            let source = Source { name: "test".to_owned(), bytes: text.into_bytes() };
-            let config = config::read(&[source]).unwrap_or_else(|why| panic!("{why}")).config;
-            Side::new(&config, ends.next().expect("two ends"), control)
-        });
+        let sides = configs(crowd, lines, ipv6)
+            .map(|config| Side::new(&config, ends.next().expect("two ends"), control));
         control.advance(Phase::Run);
         Run { sides, control, now: 0 }
     }
@@ -264,4 +274,83 @@ fn datagrams_are_shared_like_connections() {
         let used: Vec<usize> = run.sides[0].workers.iter().map(used).collect();
         assert_eq!(used.iter().sum::<usize>() as u64, client.get(Count::SkOpen), "{used:?}");
     }
+}
+
+/// Serves, each worker on its queue, until `stop`.
+fn serve(config: &Config, port: Opened, stop: &AtomicBool) {
+    let control: &Control = Box::leak(Box::default());
+    let mut side = Side::new(config, port, control);
+    control.advance(Phase::Run);
+    let begun = std::time::Instant::now();
+    while !stop.load(Relaxed) {
+        let now = Instant(begun.elapsed().as_nanos() as u64);
+        let work: u32 = side.workers.iter_mut().map(|worker| worker.run_once(now).work).sum();
+        if work == 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// What a client learns of its end `near` that tells nothing, from a server at `far`, if there is
+/// one.
+fn learned(
+    crowd: [u16; 3],
+    ipv6: bool,
+    near: Opened,
+    far: Option<Opened>,
+) -> Result<Opened, String> {
+    let [client, server] = configs(crowd, ["protocol http", "cps 1k"], ipv6);
+    let facts = Facts { delivery: Delivery::Unknown, ..near.facts };
+    let mut ports = [Opened { facts, ..near }];
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _server = far.map(|far| scope.spawn(|| serve(&server, far, &stop)));
+        let done = learn(&client, &mut ports, &Clock::start(), &|| false);
+        stop.store(true, Relaxed);
+        done.map_err(|why| format!("{why:#}"))
+    })?;
+    let [port] = ports;
+    assert!(port.notes[0].contains("connections before the run showed"), "{:?}", port.notes);
+    Ok(port)
+}
+
+#[test]
+fn a_hash_that_is_not_told_is_learned() {
+    for (crowd, ipv6) in [([2, 2, 1], false), ([4, 1, 3], false), ([4, 2, 2], true)] {
+        let choices = [crowd[0], crowd[1]].map(|queues| rss::even(ipv6, queues));
+        let (near, far) = link::open_hashed(choices, 1514, link::FRAMES);
+        let port = learned(crowd, ipv6, near, Some(far)).unwrap();
+        let Delivery::Hashed(found) = port.facts.delivery else { panic!("{:?}", port.facts) };
+        let net: &[u8] = if ipv6 { &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] } else { &[10, 0] };
+        let address = |side: u8, host: u8| match ipv6 {
+            true => [net, &[0, side, 0, host]].concat(),
+            false => [net, &[side, host]].concat(),
+        };
+        for port in (1..=u16::MAX).step_by(7) {
+            let client = address(1, 2 + (port % 3) as u8);
+            let server = address(2, 2 + (port % crowd[2]) as u8);
+            let answer = ((&*server, 80), (&*client, port));
+            let told = choices[0].queue_of(answer.0, answer.1);
+            assert_eq!(found.queue_of(answer.0, answer.1), told, "{crowd:?}: {port}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_come_back_where_they_were_asked_for_need_no_hash() {
+    let (near, far) = link::open(2, 1514, link::FRAMES);
+    let port = learned([2, 2, 1], false, near, Some(far)).unwrap();
+    assert!(matches!(port.facts.delivery, Delivery::Paired), "{:?}", port.facts);
+}
+
+#[test]
+fn what_cannot_be_learned_is_refused() {
+    let choices = [3, 1].map(|queues| rss::even(false, queues));
+    let (near, far) = link::open_hashed(choices, 1514, link::FRAMES);
+    let why = learned([3, 1, 1], false, near, Some(far)).err().unwrap();
+    assert!(why.starts_with("test:3:1: ") && why.ends_with("give it one core"), "{why}");
+    let (near, far) = link::open(2, 1514, link::FRAMES);
+    let why = learned([2, 2, 1], false, near, None).err().unwrap();
+    assert!(why.contains("10.0.2.2 does not answer within 10 s: start the server first"), "{why}");
+    drop(far);
 }

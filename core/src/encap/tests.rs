@@ -38,12 +38,12 @@ fn tagged(tags: &[u8]) -> Vec<u8> {
     [&plain[..12], tags, &plain[12..]].concat()
 }
 
-fn vlan(service: Option<u16>, customer: u16) -> Encapsulation {
+fn vlan(service: Option<u16>, customer: u16) -> Encapsulation<'static> {
     Encapsulation(Kind::Vlan(Tags::new(&Vlan { service, customer })))
 }
 
 /// The end of a tunnel at `local`, which knows its gateway.
-fn tunnel(local: Ipv4Addr, remote: Ipv4Addr) -> Encapsulation {
+fn tunnel(local: Ipv4Addr, remote: Ipv4Addr) -> Encapsulation<'static> {
     let mut tunnel = Tunnel::new(&vxlan(local, remote), MAC);
     tunnel.set_gateway(GATEWAY);
     Encapsulation(Kind::Vxlan(tunnel))

@@ -1,6 +1,7 @@
 //! A VXLAN tunnel over IPv4 (RFC 7348): what is ours is told from the rest of the network it runs
 //! over, and every length and checksum of the outer headers holds, both ways.
 
+use core::net::IpAddr;
 use core::ops::Range;
 
 use zerocopy::byteorder::network_endian::U16;
@@ -9,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::Stripped;
 use crate::frame::{Frame, RxChecksum, TxShape};
 use crate::parse::reason;
-use crate::plan::Vxlan;
+use crate::plan::{AddressList, Vxlan, number};
 use crate::stats::Count;
 use crate::wire::checksum::{be16, finish, fold, is_valid, pseudo_ipv4, sum};
 use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
@@ -38,10 +39,13 @@ struct OuterHeaders {
 
 /// One end of a tunnel.
 #[derive(Clone, Debug)]
-pub(super) struct Tunnel {
+pub(super) struct Tunnel<'m> {
     vni: u32,
     mac: MacAddr,
+    /// Our end, in network order.
     local: [u8; 4],
+    /// All our ends on the port: who hears a frame need not have the end that it was sent to.
+    ends: AddressList<'m>,
     gateway_known: bool,
     /// What goes around every frame; lengths, checksum and source port are zero in it.
     outer: OuterHeaders,
@@ -49,9 +53,9 @@ pub(super) struct Tunnel {
     ip_sum: u64,
 }
 
-impl Tunnel {
+impl<'m> Tunnel<'m> {
     /// The end `plan` on a port with address `mac`.
-    pub(super) fn new(plan: &Vxlan<'_>, mac: MacAddr) -> Tunnel {
+    pub(super) fn new(plan: &Vxlan<'m>, mac: MacAddr) -> Tunnel<'m> {
         let local = plan.local.octets();
         let ip = Ipv4Header {
             version_ihl: VERSION_IHL,
@@ -78,6 +82,7 @@ impl Tunnel {
             vni: plan.vni,
             mac,
             local,
+            ends: plan.ends,
             gateway_known: false,
             outer: OuterHeaders { ethernet, ip, udp, vxlan: VxlanHeader::new(plan.vni) },
             ip_sum: sum(ip.as_bytes()),
@@ -123,8 +128,10 @@ impl Tunnel {
             return Ok(None);
         }
         let Ok(ip) = Ipv4::parse(rest) else { return Ok(None) };
-        let is_ours = ip.header.protocol == protocol::UDP && ip.header.destination == self.local;
-        if !is_ours || !ip.checksum_ok() {
+        if ip.header.protocol != protocol::UDP
+            || !self.is_end(ip.header.destination)
+            || !ip.checksum_ok()
+        {
             return Ok(None);
         }
         let udp = Udp::parse(ip.payload).map_err(reason)?;
@@ -147,6 +154,11 @@ impl Tunnel {
         }
         let at = ETHERNET_BYTES + usize::from(ip.header_bytes) + UDP_BYTES + VXLAN_BYTES;
         Ok(Some(at..at + frame.len()))
+    }
+
+    #[inline]
+    fn is_end(&self, address: [u8; 4]) -> bool {
+        address == self.local || self.ends.find(number(IpAddr::V4(address.into()))).is_some()
     }
 
     /// Puts the outer headers before the frame.

@@ -1,24 +1,27 @@
-//! The header section, line by line: the three fields that tell where a message ends and whether
-//! another follows are read, all others are passed over, eight bytes at a time.
+//! The header section, line by line: the fields that tell where a message ends, whether another
+//! follows and what its sender waits for are read, all others are passed over, eight bytes at a
+//! time.
 
 use super::scanner::{
-    CHUNKED, CLOSE, CODED, FRAMING, KEEP_ALIVE, LEFT_MAX, LENGTH, Phase, Scanner, Stepped, TRAILER,
-    VERSION_1_0, take,
+    CHUNKED, CLOSE, CODED, EXPECTS, FRAMING, KEEP_ALIVE, LEFT_MAX, LENGTH, Phase, Scanner, Stepped,
+    TRAILER, VERSION_1_0, take,
 };
-use super::words::{advance, find_line_stop, narrow, token_run, whole};
+use super::words::{Words, advance, find_line_stop, narrow, token_run, whole};
 use super::{Fault, Kind, Message};
 
-/// The words that matter: field names, connection options, a transfer coding; in lower case.
-static WORDS: [&[u8]; 6] =
-    [b"content-length", b"transfer-encoding", b"connection", b"close", b"keep-alive", b"chunked"];
+/// The field names that matter, in lower case.
+static NAMES: [&[u8]; 4] = [b"content-length", b"transfer-encoding", b"connection", b"expect"];
 const NAME_LENGTH: u8 = 1 << 0;
 const NAME_CODING: u8 = 1 << 1;
 const NAME_CONNECTION: u8 = 1 << 2;
-const NAMES: u8 = NAME_LENGTH | NAME_CODING | NAME_CONNECTION;
-const OPTION_CLOSE: u8 = 1 << 3;
-const OPTION_KEEP_ALIVE: u8 = 1 << 4;
+const NAME_EXPECT: u8 = 1 << 3;
+const ALL_NAMES: u8 = NAME_LENGTH | NAME_CODING | NAME_CONNECTION | NAME_EXPECT;
+/// The elements of lists that matter: connection options, a transfer coding; in lower case.
+static ELEMENTS: [&[u8]; 3] = [b"close", b"keep-alive", b"chunked"];
+const OPTION_CLOSE: u8 = 1 << 0;
+const OPTION_KEEP_ALIVE: u8 = 1 << 1;
 const OPTIONS: u8 = OPTION_CLOSE | OPTION_KEEP_ALIVE;
-const CODING_CHUNKED: u8 = 1 << 5;
+const CODING_CHUNKED: u8 = 1 << 2;
 /// Flag in `candidates`: the comma list is of transfer codings, not of connection options.
 const CODINGS: u8 = 1 << 6;
 
@@ -36,20 +39,20 @@ impl Scanner {
             [] => return Ok(None),
             [first, ..] => {
                 self.candidates &= TRAILER;
-                if self.candidates == 0 && matches!(first | 0x20, b'c' | b't') {
-                    self.candidates = NAMES;
+                if self.candidates == 0 && matches!(first | 0x20, b'c' | b't' | b'e') {
+                    self.candidates = ALL_NAMES;
                 }
                 self.position = 0;
                 self.phase = Phase::Name;
-                return self.name(rest).map(|()| None);
+                return self.name(kind, rest).map(|()| None);
             }
         }
         self.section_ends(kind)
     }
 
     /// RFC 9112 section 5.1: no whitespace between the name and its colon.
-    pub(super) fn name(&mut self, rest: &mut &[u8]) -> Stepped {
-        self.word(rest);
+    pub(super) fn name(&mut self, kind: Kind, rest: &mut &[u8]) -> Stepped {
+        self.word(&NAMES, rest);
         match rest.first() {
             None => return Ok(()),
             Some(b':') if self.position > 0 => {}
@@ -57,7 +60,7 @@ impl Scanner {
             Some(_) => return Err(Fault::Field),
         }
         take(rest, 1);
-        match whole(&WORDS, self.candidates & NAMES, self.position) {
+        match whole(&NAMES, self.candidates & ALL_NAMES, self.position) {
             NAME_LENGTH => self.length_name(),
             NAME_CODING => self.coding_name(),
             NAME_CONNECTION => {
@@ -65,20 +68,22 @@ impl Scanner {
                 self.phase = Phase::ListGap;
                 Ok(())
             }
-            _ => {
+            word => {
+                if word == NAME_EXPECT && kind == Kind::Request {
+                    self.facts |= EXPECTS;
+                }
                 self.phase = Phase::Skip;
                 if rest.is_empty() { Ok(()) } else { self.skip(rest) }
             }
         }
     }
 
-    /// Matches the token characters at the front against the candidates.
-    fn word(&mut self, rest: &mut &[u8]) {
+    /// Matches the token characters at the front against the candidates among `words`.
+    fn word(&mut self, words: &Words, rest: &mut &[u8]) {
         let run = take(rest, token_run(rest));
         let flags = self.candidates & (TRAILER | CODINGS);
         let same = <[u8]>::eq_ignore_ascii_case;
-        self.candidates =
-            flags | narrow(&WORDS, self.candidates & !flags, self.position, run, same);
+        self.candidates = flags | narrow(words, self.candidates & !flags, self.position, run, same);
         self.position = advance(self.position, run.len());
     }
 
@@ -126,7 +131,7 @@ impl Scanner {
     }
 
     pub(super) fn list_token(&mut self, rest: &mut &[u8]) -> Stepped {
-        self.word(rest);
+        self.word(&ELEMENTS, rest);
         match rest.first() {
             None => {}
             Some(b' ' | b'\t') => self.eat(1, Phase::ListTail, rest),
@@ -158,7 +163,7 @@ impl Scanner {
     /// Takes note of an element and goes on after it. Among transfer codings the last one counts
     /// (RFC 9112 section 6.3, rule 4).
     fn element_ends(&mut self, rest: &mut &[u8]) -> Stepped {
-        let word = whole(&WORDS, self.candidates & !CODINGS, self.position);
+        let word = whole(&ELEMENTS, self.candidates & !CODINGS, self.position);
         if self.candidates & CODINGS != 0 {
             let framing = if word == CODING_CHUNKED { CHUNKED } else { CODED };
             self.facts = self.facts & !FRAMING | framing;

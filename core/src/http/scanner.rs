@@ -53,6 +53,8 @@ pub(super) enum Phase {
     LengthAgain,
     /// The blanks after a Content-Length.
     LengthTail,
+    /// The body of a client that waits for a word before it sends any.
+    Awaited,
     /// `left` bytes of a body.
     Body,
     /// A body that only the end of the connection ends.
@@ -97,8 +99,12 @@ const _: () = assert!(size_of::<Scanner>() == 10 && align_of::<Scanner>() == 2);
 /// The largest number `left` holds.
 pub(super) const LEFT_MAX: u64 = (1 << 48) - 1;
 
-/// The bits of `facts` that hold a [`Method`] or an index into [`CLASSES`].
+/// The bits of `facts` that hold an index into [`CLASSES`], in a response.
 const SHAPE: u8 = 0b111;
+/// The bits of `facts` that hold a [`Method`], in a request.
+const METHOD: u8 = 0b011;
+/// Expect was seen, in a request.
+pub(super) const EXPECTS: u8 = 1 << 2;
 /// The message is HTTP/1.0.
 pub(super) const VERSION_1_0: u8 = 1 << 3;
 /// `Connection: close` was seen, or the body runs until close.
@@ -182,6 +188,15 @@ impl Scanner {
         self.phase == Phase::Start
     }
 
+    /// The request whose client waits for a word before it sends the body, if nothing of that has
+    /// come (RFC 9110 section 10.1.1). It is complete without, and the last one: the scanner stands
+    /// at a message start again, whatever comes.
+    #[inline]
+    pub fn without_body(&mut self) -> Option<Message> {
+        let awaited = self.phase == Phase::Awaited;
+        awaited.then(|| Message { close: true, ..core::mem::take(self).message(Kind::Request) })
+    }
+
     /// Does what the phase asks for: eats from `rest`, which is not empty, or changes the phase.
     fn step(&mut self, kind: Kind, rest: &mut &[u8]) -> Result<Option<Message>, Fault> {
         let unended = match self.phase {
@@ -196,7 +211,7 @@ impl Scanner {
             Phase::VersionEnd => self.version_end(kind, rest),
             Phase::Status => self.status(rest),
             Phase::StatusEnd => self.status_end(rest),
-            Phase::Name => self.name(rest),
+            Phase::Name => self.name(kind, rest),
             Phase::Skip => self.skip(rest),
             Phase::LineLf => self.expect(b'\n', Phase::Field, Fault::BareCr, rest),
             Phase::ListGap => self.list_gap(rest),
@@ -206,6 +221,11 @@ impl Scanner {
             Phase::LengthFirst => self.length_first(rest),
             Phase::LengthAgain => self.length_again(rest),
             Phase::LengthTail => self.length_tail(rest),
+            Phase::Awaited => {
+                let chunked = self.facts & FRAMING == CHUNKED;
+                self.phase = if chunked { Phase::ChunkStart } else { Phase::Body };
+                Ok(())
+            }
             Phase::UntilClose => {
                 *rest = &[];
                 Ok(())
@@ -247,6 +267,7 @@ impl Scanner {
         self.phase = match (kind, self.facts & FRAMING) {
             _ if bodyless => return Ok(Some(self.message(kind))),
             (_, LENGTH) if self.left() == 0 => return Ok(Some(self.message(kind))),
+            (Kind::Request, LENGTH | CHUNKED) if self.expects() => Phase::Awaited,
             (_, LENGTH) => Phase::Body,
             (_, CHUNKED) => Phase::ChunkStart,
             (Kind::Request, CODED) => return Err(Fault::Framing),
@@ -259,6 +280,11 @@ impl Scanner {
         Ok(None)
     }
 
+    /// An expectation in HTTP/1.0 does not count (RFC 9110 section 10.1.1).
+    fn expects(&self) -> bool {
+        self.facts & (EXPECTS | VERSION_1_0) == EXPECTS
+    }
+
     fn body(&mut self, kind: Kind, rest: &mut &[u8]) -> Option<Message> {
         self.pass(rest);
         (self.left() == 0).then(|| self.message(kind))
@@ -266,10 +292,10 @@ impl Scanner {
 
     /// What the facts say of the message (for `close`: RFC 9112 section 9.3).
     fn message(&self, kind: Kind) -> Message {
-        let shape = self.facts & SHAPE;
+        let (shape, method) = (self.facts & SHAPE, self.facts & METHOD);
         let (class, method) = match kind {
             Kind::Response => (CLASSES[usize::from(shape)], Method::Other),
-            Kind::Request => (0, METHOD_SHAPES[usize::from(shape)]),
+            Kind::Request => (0, METHOD_SHAPES[usize::from(method)]),
         };
         let kept = self.facts & (VERSION_1_0 | KEEP_ALIVE) != VERSION_1_0;
         Message { class, method, close: self.facts & CLOSE != 0 || !kept }
@@ -344,8 +370,8 @@ impl Scanner {
 }
 
 /// The methods by their number in `facts`.
-const METHOD_SHAPES: [Method; 8] = {
-    let mut methods = [Method::Other; 8];
+const METHOD_SHAPES: [Method; 4] = {
+    let mut methods = [Method::Other; 4];
     methods[Method::Get as usize] = Method::Get;
     methods[Method::Post as usize] = Method::Post;
     methods[Method::Head as usize] = Method::Head;

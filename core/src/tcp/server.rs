@@ -27,7 +27,13 @@ impl Tcp<'_> {
             let outcome = slot.http.scan_with(&mut self.memo, Kind::Request, rest);
             rest = rest.get(outcome.consumed..).unwrap_or_default();
             match outcome.event {
-                Event::More => break,
+                Event::More => {
+                    // Its answer says all there is to say, and spares the client its body.
+                    if let Some(request) = slot.http.without_body() {
+                        self.on_whole_request(slot, request);
+                    }
+                    break;
+                }
                 Event::Complete(request) => self.on_whole_request(slot, request),
                 Event::Broken(_) => {
                     self.stats.inc(Count::HttpErr);

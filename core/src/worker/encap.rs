@@ -17,7 +17,7 @@ use crate::time::Instant;
 
 /// What a worker needs to wrap and strip its frames.
 pub(super) struct Wrapping<'m> {
-    encapsulation: Encapsulation,
+    encapsulation: Encapsulation<'m>,
     gateway: &'m Gateway,
     /// Ourselves in the network outside, if the encapsulation is a tunnel.
     outside: Option<Outside<'m>>,
@@ -96,11 +96,6 @@ impl<'m> Outside<'m> {
         let both = (&self.parser, &mut self.host);
         rare::step(both, self.kernel_listens, frame, &parsed, stats)
     }
-}
-
-/// Lets every frame begin where it began when it came.
-pub(super) fn unwind(tray: &mut Tray) {
-    tray.frames_mut().iter_mut().for_each(Frame::retreat);
 }
 
 impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {

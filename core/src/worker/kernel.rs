@@ -1,8 +1,7 @@
 //! The worker's dealings with the kernel: a few packets each way in a turn, so that a slow kernel
 //! never slows the load.
 
-use super::encap::unwind;
-use super::{Trays, Worker};
+use super::{Trays, Worker, unwind};
 use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray, TxShape};
 use crate::parse::Parsed;

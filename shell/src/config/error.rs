@@ -1,7 +1,11 @@
 //! Every refusal says what is wrong, where it stands and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+/// Characters of a word that are shown at most.
+const LONGEST_WORD: usize = 100;
 
 /// Where a word stands: lines and columns count from 1, columns in characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,15 +66,32 @@ impl fmt::Display for ConfigError {
         if !self.keyword.is_empty() {
             write!(f, "{}: ", self.keyword)?;
         }
-        f.write_str(&self.complaint.why)?;
+        f.write_str(&shortened(&self.complaint.why))?;
         if !self.complaint.hint.is_empty() {
-            write!(f, "\n  hint: {}", self.complaint.hint)?;
+            write!(f, "\n  hint: {}", shortened(&self.complaint.hint))?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+/// The text with what is left out of every word that is too long.
+fn shortened(text: &str) -> Cow<'_, str> {
+    let whole = |word: &str| word.chars().nth(LONGEST_WORD).is_none();
+    if text.split(' ').all(whole) {
+        return text.into();
+    }
+    let cut = |word: &str| {
+        let Some((at, _)) = word.char_indices().nth(LONGEST_WORD) else { return word.to_owned() };
+        let (head, rest) = word.split_at(at);
+        // Its end tells where the word ends.
+        let end = rest.trim_start_matches(|c| !"',:;.".contains(c));
+        let end = if end.chars().count() < 4 { end } else { "" };
+        format!("{head}...{end} ({} characters)", word.chars().count())
+    };
+    text.split(' ').map(cut).collect::<Vec<_>>().join(" ").into()
+}
 
 /// Something that is ignored, or that means something else than it did in dperf.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,6 +104,6 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.place.file, self.place.line, self.text)
+        write!(f, "{}:{}: {}", self.place.file, self.place.line, shortened(&self.text))
     }
 }

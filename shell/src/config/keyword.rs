@@ -40,8 +40,6 @@ pub(super) struct Keyword {
     pub(super) alias_of: &'static str,
     /// What is to be said whenever it is used.
     pub(super) remark: &'static str,
-    /// It works; else it is understood and refused.
-    pub(super) built: bool,
     /// How its arguments are read.
     pub(super) reads: Reads,
 }
@@ -112,7 +110,6 @@ const KEYWORD: Keyword = Keyword {
     example: "",
     alias_of: "",
     remark: "",
-    built: true,
     reads: Nothing,
 };
 
@@ -293,7 +290,8 @@ const ADDRESSES: &[Keyword] = &[
         help: "A client's worker then opens only connections whose answers the device brings to \
                its queue; where queue i talks to the peer's queue i (memif), workers share the \
                client ports. A PCI device with several workers needs it unless it has as many \
-               server addresses. The words of older dperf versions are ignored with a note.",
+               server addresses. A device that does not tell its choice is asked by a few dozen \
+               connections before the run. The words of older dperf versions are ignored with a note.",
         example: "rss",
         reads: Words(arguments::rss),
         ..KEYWORD
@@ -314,7 +312,9 @@ const ADDRESSES: &[Keyword] = &[
         help: "One id for all ports, priority 0; frames without it are dropped (dperf takes any). \
                The tag comes on top of the MTU. With INNER there are two tags (QinQ, which dperf \
                has not): ID outside (802.1ad, ethertype 0x88a8), INNER inside; their 8 bytes are \
-               taken from the MTU. What goes to the kernel has no tag, what comes from it gets it.",
+               taken from the MTU. What goes to the kernel has no tag, what comes from it gets it. \
+               Over XDP sockets the port's own address is ours behind tags, since the kernel has none \
+               there; a network card that takes tags off for them is refused.",
         example: "vlan 100",
         reads: Words(arguments::vlan),
         ..KEYWORD

@@ -13,10 +13,7 @@ pub fn manual() -> String {
         text += "\n";
         for keyword in group.keywords {
             let usage = format!("{} {}", keyword.name, keyword.form);
-            let brief = match keyword.built {
-                true => keyword.brief.to_owned(),
-                false => format!("{} (not supported yet)", keyword.brief),
-            };
+            let brief = keyword.brief;
             text += &match usage.len() {
                 0..32 => format!("  {usage:<32}{brief}\n"),
                 _ => format!("  {usage}\n  {:<32}{brief}\n", ""),
@@ -58,9 +55,6 @@ fn entry(keyword: &Keyword) -> String {
 
 fn facts(keyword: &Keyword) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
-    if !keyword.built {
-        facts.push(("state", "**not supported yet**; it is understood and refused".to_owned()));
-    }
     if let Some(range) = range(&keyword.reads) {
         facts.push(("range", range));
     }

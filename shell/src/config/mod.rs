@@ -1,5 +1,5 @@
 //! Text to a configuration in which nothing is left to doubt: every word is read exactly, every
-//! rule is checked, and what is not built yet is refused by its name and line.
+//! rule is checked, and whatever is refused is refused at its line.
 //!
 //! There are two formats: dperf's language, widened (`words` tells how text becomes words), and
 //! TOML (`toml` turns it into the same words). `keyword` is the table of all keywords, `check`
@@ -18,7 +18,6 @@ mod port_name;
 mod read;
 mod schema;
 mod toml;
-mod unsupported;
 mod value;
 mod words;
 
@@ -79,7 +78,6 @@ pub fn read_roles(source: &Source) -> Result<Vec<Read>, ConfigError> {
 /// Checks what was read across keywords.
 fn complete((mut config, mut notes): (Config, Vec<Note>)) -> Result<Read, ConfigError> {
     check::all(&mut config, &mut notes)?;
-    unsupported::refuse(&config)?;
     Ok(Read { config, notes })
 }
 
@@ -285,6 +283,15 @@ impl Config {
             Role::Server => &self.servers,
         };
         lists.get(port).map_or(&[], |line| &line.list)
+    }
+
+    /// The addresses of our side of the load that its frames have on the network of the port of that
+    /// index: its own, or the ends of the tunnel that hides those.
+    pub fn outer_addresses(&self, port: usize) -> &[IpAddr] {
+        match self.vxlans.get(port) {
+            None => self.own_addresses(port),
+            Some(tunnel) => &tunnel.local,
+        }
     }
 
     /// Some address of the load is an IPv6 address.

@@ -68,6 +68,11 @@ impl PortName {
         }
     }
 
+    /// Who chooses a queue of such a port looks behind a second tag and into a tunnel.
+    pub fn looks_inside(&self) -> bool {
+        matches!(self, PortName::AfPacket(_))
+    }
+
     /// dperf knows such a port, and wants to be told by `rss` how its workers share it.
     pub fn is_dperfs(&self) -> bool {
         matches!(self, PortName::Pci(_) | PortName::Bond { .. })

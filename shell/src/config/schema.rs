@@ -51,10 +51,7 @@ fn property(keyword: &Keyword) -> Value {
         true => json!({ "anyOf": [one, { "type": "array", "items": line_in_array(keyword) }] }),
         false => one,
     };
-    let mut description = format!("{}. {}", keyword.brief, keyword.help).trim_end().to_owned();
-    if !keyword.built {
-        description += " Not supported yet.";
-    }
+    let description = format!("{}. {}", keyword.brief, keyword.help).trim_end().to_owned();
     if let Some(object) = property.as_object_mut() {
         object.insert("description".to_owned(), json!(description));
     }

@@ -57,9 +57,17 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         "interface '{name}' has {has} receive queues for {queues} workers: 'ethtool -L {name} \
          combined {queues}' (or 'rx {queues} tx {queues}')"
     );
-    let chunk_bytes = if usize::from(found.frame_bytes) + HEADROOM <= 2048 { 2048 } else { 4096 };
+    let is_cable = ethtool::driver(probe.as_fd(), name).as_deref() == Some("veth");
     ensure!(
-        usize::from(found.frame_bytes) + HEADROOM <= chunk_bytes,
+        traffic.vlan.is_none() || is_cable || !ethtool::takes_tags_off(probe.as_fd(), name),
+        "interface '{name}' takes VLAN tags off before a program sees them: 'ethtool -K {name} \
+         rxvlan off', or use af_packet:{name}"
+    );
+    // A tag comes on top.
+    let most_bytes = usize::from(found.frame_bytes) + VLAN_BYTES + HEADROOM;
+    let chunk_bytes = if most_bytes <= 2048 { 2048 } else { 4096 };
+    ensure!(
+        most_bytes <= chunk_bytes,
         "interface '{name}': frames of {} bytes do not fit a page: 'ip link set {name} mtu 1500'",
         found.frame_bytes
     );
@@ -84,7 +92,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         frame_bytes: found.frame_bytes,
         offloads: Offloads::empty(),
         kernel_sees: KernelSees::Rest,
-        delivery: delivery(name, queues, traffic, &probe, &mut notes),
+        delivery: delivery(name, queues, traffic, (&probe, is_cable), &mut notes),
     };
     let queue = |(socket, chunks)| {
         let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&held), &probe);
@@ -100,13 +108,19 @@ fn delivery(
     name: &str,
     queues: u16,
     traffic: &Traffic,
-    probe: &UdpSocket,
+    (probe, is_cable): (&UdpSocket, bool),
     notes: &mut Vec<String>,
 ) -> Delivery {
+    if is_cable && traffic.vlan.is_some() {
+        notes.push(format!(
+            "{name}: tags that a sender's kernel leaves to its end of the cable are not seen: \
+             'ethtool -K PEER txvlan off'"
+        ));
+    }
     if queues == 1 {
         return Delivery::Unknown;
     }
-    if ethtool::driver(probe.as_fd(), name).as_deref() == Some("veth") {
+    if is_cable {
         notes.push(format!(
             "{name}: a frame comes to the queue that its sender used: the peer's XDP sockets must \
              be as many"

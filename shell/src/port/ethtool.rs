@@ -53,12 +53,21 @@ pub(super) fn driver(socket: BorrowedFd<'_>, name: &str) -> Option<String> {
 /// Whether the kernel or the device joins received TCP segments before they come to the socket.
 pub(super) fn joins_segments(socket: BorrowedFd<'_>, name: &str) -> bool {
     const LARGE_RECEIVE_OFFLOAD: u32 = 1 << 15;
+    value(socket, name, RECEIVE_OFFLOAD) != 0
+        || value(socket, name, FLAGS) & LARGE_RECEIVE_OFFLOAD != 0
+}
+
+/// Whether the device takes VLAN tags off received frames and tells them beside.
+pub(super) fn takes_tags_off(socket: BorrowedFd<'_>, name: &str) -> bool {
+    const RECEIVE_VLAN: u32 = 1 << 8;
+    value(socket, name, FLAGS) & RECEIVE_VLAN != 0
+}
+
+/// What a command that gives one number says; 0 if the driver does not know it.
+fn value(socket: BorrowedFd<'_>, name: &str, command: u32) -> u32 {
     // struct ethtool_value: the command and what it is asked for.
-    let value = |command: u32| {
-        let mut words = [command, 0];
-        if ask(socket, name, &mut words) { words[1] } else { 0 }
-    };
-    value(RECEIVE_OFFLOAD) != 0 || value(FLAGS) & LARGE_RECEIVE_OFFLOAD != 0
+    let mut words = [command, 0];
+    if ask(socket, name, &mut words) { words[1] } else { 0 }
 }
 
 /// Receive queues; one if its driver does not say.

@@ -12,6 +12,7 @@ pub mod link;
 pub mod packet_socket;
 pub mod rss;
 mod socket_option;
+pub mod together;
 
 use dperf_core::port::{Offloads, PacketQueue};
 use dperf_core::steer::Rss;
@@ -37,7 +38,7 @@ pub enum Delivery {
     ByServer,
     /// By a hash of addresses and ports.
     Hashed(Rss<'static>),
-    /// Nobody knows.
+    /// Nobody knows; a flow is taken to stay on its queue.
     Unknown,
 }
 

@@ -39,12 +39,22 @@ const BEFORE_TAG: usize = 12;
 /// What the kernel may say: the checksums of a received frame, frame by frame.
 const OFFLOADS: Offloads = Offloads::RX_CHECKSUM;
 
+/// What tells flows apart where a port has several sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flows {
+    /// Packets of the load are of this family.
+    pub ipv6: bool,
+    /// They are so many bytes behind where a network's header is, the first VLAN tag taken off: 0,
+    /// or the bytes of a second tag, or those of a tunnel's headers.
+    pub hidden_bytes: u16,
+}
+
 /// Opens `queues` sockets on `interface`, which stays as it is; several of them are chosen from by
-/// a hash, of the packets of one family.
+/// a hash of `flows`.
 ///
 /// # Errors
 /// One sentence that says what is missing and how to provide it.
-pub fn open(interface: &str, queues: u16, ipv6: bool) -> Result<Opened> {
+pub fn open(interface: &str, queues: u16, flows: Flows) -> Result<Opened> {
     let mut group = None;
     let mut opened = Vec::with_capacity(usize::from(queues));
     let mut facts = None;
@@ -57,7 +67,7 @@ pub fn open(interface: &str, queues: u16, ipv6: bool) -> Result<Opened> {
         tune(socket.as_fd(), found.index).with_context(failed("cannot set up the socket"))?;
         bind(socket.as_fd(), found.index).with_context(failed("cannot bind the socket"))?;
         if queues > 1 {
-            let joined = spread::join(socket.as_fd(), group)
+            let joined = spread::join(socket.as_fd(), group, flows.hidden_bytes)
                 .with_context(failed("cannot spread frames over several sockets"))?;
             group = Some(joined);
         }
@@ -66,7 +76,7 @@ pub fn open(interface: &str, queues: u16, ipv6: bool) -> Result<Opened> {
             frame_bytes: found.frame_bytes,
             offloads: OFFLOADS,
             kernel_sees: KernelSees::Copy,
-            delivery: Delivery::Hashed(spread::choice(ipv6, queues)),
+            delivery: Delivery::Hashed(spread::choice(flows.ipv6, queues)),
         });
         let queue = PacketSocket::new(socket, ring, found.frame_bytes);
         opened.push(Box::new(queue) as Box<dyn PacketQueue>);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::{Config, Opened, PortName, Result, rules};
 use crate::config::{Exception, ExceptionKind};
 use crate::exception::vhost_memory_mb;
@@ -105,7 +107,8 @@ pub(super) fn wait_for_links(
             let (name, bond) = (device(&port.name), bond(&port.name));
             let missing = bond.as_ref().map(|bond| bond.wait(&name, stopped)).transpose()?;
             opened.notes.extend(missing.flatten());
-            dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)?;
+            dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)
+                .with_context(|| port.place.to_string())?;
             if bond.is_some_and(|bond| bond.is_lacp()) {
                 with_lacp.push((name, opened));
             }

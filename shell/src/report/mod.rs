@@ -73,6 +73,11 @@ impl Report {
         self.output.say(None, &format!("{text}\n"));
     }
 
+    /// Says one line about a fault to people, on stderr where others would go to stdout.
+    pub fn warn(&self, text: &str) {
+        self.output.warn(&format!("dperf-shell: {text}\n"));
+    }
+
     /// What is going to happen.
     ///
     /// # Errors

@@ -101,6 +101,16 @@ impl Output {
         }
     }
 
+    /// Text for people about a fault: stdout is for what was asked for.
+    pub(super) fn warn(&self, text: &str) {
+        let terminal = self.people.iter().any(|sink| matches!(sink, Sink::Stdout | Sink::Stderr));
+        if terminal {
+            self.put("stderr", &mut io::stderr().lock(), text);
+        } else {
+            self.say(None, text);
+        }
+    }
+
     /// A record for programs.
     pub(super) fn record(&self, text: &str) {
         self.put("stdout", &mut io::stdout().lock(), text);

@@ -14,6 +14,8 @@ use crate::signals::Signals;
 
 use crate::role::{Mark, RoleRun, Stage};
 
+use super::watchdog::Watchdog;
+
 /// How long a gateway's MAC address may stay unknown (dperf: 60 rounds of one second).
 const GATEWAY_WAIT: Duration = Duration::from_secs(60);
 /// How long open connections may take until the next of them ends (dperf: 4 s for all).
@@ -31,7 +33,13 @@ pub(super) fn lead(
     signals: &Signals,
     report: &mut Report,
 ) -> Result<()> {
-    find_gateways(roles, signals)?;
+    let mut watchdog = Watchdog::new(roles);
+    let mut look = |roles: &[RoleRun], report: &Report| {
+        for line in watchdog.look(roles) {
+            report.warn(&line);
+        }
+    };
+    find_gateways(roles, signals, || look(roles, report))?;
     // Servers first: whoever is called must be there.
     for wanted in [Role::Server, Role::Client] {
         for role in roles.iter().filter(|role| role.role() == wanted) {
@@ -46,6 +54,7 @@ pub(super) fn lead(
         let tick = start + Ticks(clock.rate().hz() * second);
         while clock.now() < tick && !over(roles) {
             std::thread::sleep(LOOK);
+            look(roles, report);
             lead.step(roles);
         }
         let now = clock.now();
@@ -101,8 +110,8 @@ fn over(roles: &[RoleRun]) -> bool {
     roles.iter().all(|role| role.stage == Stage::Over)
 }
 
-/// Waits until every port knows its gateway.
-fn find_gateways(roles: &[RoleRun], signals: &Signals) -> Result<()> {
+/// Waits until every port knows its gateway; calls `look` meanwhile.
+fn find_gateways(roles: &[RoleRun], signals: &Signals, mut look: impl FnMut()) -> Result<()> {
     let begun = std::time::Instant::now();
     while let Some(port) = roles.iter().find_map(RoleRun::lost_port) {
         if signals.stop_asked() {
@@ -119,6 +128,7 @@ fn find_gateways(roles: &[RoleRun], signals: &Signals) -> Result<()> {
             );
         }
         std::thread::sleep(LOOK);
+        look();
     }
     Ok(())
 }

@@ -2,17 +2,20 @@
 //! order, judge.
 
 mod lead;
+mod threads;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use dperf_core::sync::{Control, Gateway, Phase};
 
 use crate::clock::Clock;
 use crate::config::{Config, Read};
-use crate::crew::{self, Parts, Thread, Watch};
+use crate::crew::{self, Parts, Watch};
 use crate::exception;
+use crate::learn::learn;
 use crate::memory::Arena;
 use crate::plan::Plan;
 use crate::port::Opened;
@@ -21,6 +24,8 @@ use crate::report::Report;
 use crate::role::{RoleRun, Who};
 use crate::signals::Signals;
 use crate::verdict::{Limits, Verdict};
+
+use threads::{END_WAIT, Threads};
 
 /// Runs every role to its end. Returns how it went.
 ///
@@ -33,6 +38,13 @@ pub fn run(reads: Vec<Read>, limits: &Limits, report: &mut Report) -> Result<Ver
     check_cpus(&configs)?;
     let clock = Clock::start();
     let mut ports = Ports::open(&configs, &|| signals.stop_asked())?;
+    let mut of_role = configs.iter().zip(&mut ports.of_role);
+    let learned = of_role
+        .try_for_each(|(config, opened)| learn(config, opened, &clock, &|| signals.stop_asked()));
+    if let Err(why) = learned {
+        ports.close()?;
+        return Err(why);
+    }
     for note in ports.notes() {
         report.note(&note);
     }
@@ -59,14 +71,20 @@ fn run_on(
         let devices = (&mut ports.of_role[index][..], &mut ports.exceptions[index][..]);
         roles.push(wire(read, plan, devices, &mut parts)?);
     }
-    let threads = start(parts, clock)?;
-    let led = lead::lead(&mut roles, clock, signals, report);
+    let mut threads = Threads::default();
+    let led =
+        threads.start(parts, clock).and_then(|()| lead::lead(&mut roles, clock, signals, report));
     for role in &roles {
         role.control.advance(Phase::Stop);
     }
-    join(threads)?;
+    let (stuck, ended) = threads.end();
+    if !stuck.is_empty() {
+        ports.leave_running();
+    }
+    ended?;
     led?;
     let mut verdict = Verdict::of(&roles, clock.rate(), limits);
+    verdict.faults.extend(roles.iter().flat_map(|role| unstopped(role, &stuck)));
     verdict.faults.extend(report.missing());
     report.end(&roles, clock, &verdict)?;
     Ok(verdict)
@@ -126,17 +144,12 @@ fn wire(
     Ok(role)
 }
 
-fn start(parts: BTreeMap<u16, Vec<Parts>>, clock: &Clock) -> Result<Vec<Thread>> {
-    parts.into_iter().map(|(cpu, parts)| crew::start(cpu, parts, clock)).collect()
-}
-
-fn join(threads: Vec<Thread>) -> Result<()> {
-    let mut queues = Vec::new();
-    for thread in threads {
-        match thread.join() {
-            Ok(ended) => queues.extend(ended?),
-            Err(_) => bail!("a worker thread panicked: this is a fault of the program"),
-        }
-    }
-    Ok(())
+/// The workers of a role whose cores are among those that are `stuck`, a sentence each.
+fn unstopped(role: &RoleRun, stuck: &[u16]) -> Vec<String> {
+    let workers = role.workers.iter().filter(|worker| stuck.contains(&worker.cpu));
+    let say = |worker: &Who| {
+        let (name, cpu, seconds) = (&worker.name, worker.cpu, END_WAIT.as_secs());
+        format!("worker {name} on cpu {cpu} did not stop within {seconds} s")
+    };
+    workers.map(say).collect()
 }

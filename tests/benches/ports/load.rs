@@ -114,6 +114,10 @@ pub(crate) struct Load {
     pub(crate) from_second: u64,
     /// A worker never rests: what it says about its time is not needed.
     pub(crate) saturated: bool,
+    /// Huge pages that a tester needs which takes them all at once, in MiB.
+    memory_mb: u32,
+    /// Server ports.
+    listens: u32,
     both: &'static str,
     client: &'static str,
     server: &'static str,
@@ -124,8 +128,8 @@ impl Load {
     pub(crate) fn text(&self, role: &str, tester: &Tester, place: &Place, rate: u64) -> String {
         let port = self.transport.port(role, tester, place);
         let mut text = format!(
-            "mode {role}\nport {port}\nduration 1m\nlisten 80 1\nserver 10.0.2.1 1\n{}\n",
-            self.both
+            "mode {role}\nport {port}\nduration 1m\nlisten 80 {}\nserver 10.0.2.1 1\n{}\n",
+            self.listens, self.both
         );
         if role == "client" {
             text += &format!("cpu 0\nslow_start 1\n{}\n", self.client);
@@ -135,7 +139,7 @@ impl Load {
         } else {
             text += &format!("cpu 1\n{}\n", self.server);
         }
-        text + place.memory
+        text + &tester.memory(self.memory_mb)
     }
 
     /// Another tester can do it.
@@ -158,6 +162,8 @@ const fn short(name: &'static str, transport: Transport, from: u64) -> Load {
         unit: "connections",
         from_second: 3,
         saturated: false,
+        memory_mb: 1300,
+        listens: 1,
         both: SHORT,
         client: "",
         server: "",
@@ -209,6 +215,9 @@ pub(crate) const LOADS: &[Load] = &[
         counter: "synTx",
         unit: "segments",
         saturated: true,
+        // Twice as many tuples as are opened in a second.
+        listens: 3,
+        memory_mb: 5000,
         both: "protocol tcp\nflood\nclient 10.0.1.1 250",
         client: "cps 20m",
         ..kept("syn-flood-null", Transport::Null)

@@ -30,6 +30,11 @@ pub(crate) struct Tester {
 }
 
 impl Tester {
+    /// The line that reserves memory, for a tester that takes all it needs when it starts.
+    pub(crate) fn memory(&self, memory_mb: u32) -> String {
+        if self.ours { String::new() } else { format!("socket_mem {memory_mb}\n") }
+    }
+
     /// How it is called with files, client and server together if there are two.
     pub(crate) fn command(&self, files: &[PathBuf]) -> Command {
         if self.ours {
@@ -61,8 +66,6 @@ impl Bench {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) folder: Folder,
-    /// The line that reserves huge pages, where there are enough for two testers.
-    pub(crate) memory: &'static str,
     cable: Option<[Namespace; 2]>,
 }
 
@@ -73,8 +76,7 @@ impl Place {
             join((&ends[0], "client0"), (&ends[1], "server0"));
             ends
         });
-        let memory = if free_huge_pages() >= 1300 { "socket_mem 1300\n" } else { "" };
-        Place { folder: Folder::new(), memory, cable }
+        Place { folder: Folder::new(), cable }
     }
 
     /// The socket that the two sides meet at.
@@ -114,16 +116,20 @@ pub(crate) struct Side {
 impl Side {
     /// What was counted per second.
     pub(crate) fn per_second(&self, name: &str) -> f64 {
-        let sum: f64 = self.blocks.iter().map(|block| block.count(name)).sum();
+        let sum = self.blocks.iter().fold(0.0, |sum, block| sum + block.count(name));
         sum / self.blocks.len().max(1) as f64
     }
 
-    /// Ticks per packet received or sent. `saturated`: the worker had no time to rest.
+    /// Ticks per packet received or sent; 0 if there was none. `saturated`: the worker had no time
+    /// to rest.
     pub(crate) fn ticks_per_packet(&self, hz: f64, saturated: bool) -> f64 {
         let packets = self.per_second("pktRx") + self.per_second("pktTx");
+        if packets == 0.0 {
+            return 0.0;
+        }
         let busy: f64 = self.blocks.iter().map(|block| block.busy_percent).sum();
         let busy = if saturated { 1.0 } else { busy / 100.0 / self.blocks.len().max(1) as f64 };
-        busy * hz / packets.max(1.0)
+        busy * hz / packets
     }
 }
 

@@ -104,6 +104,28 @@ fn curl_posts_twenty_kilobytes() {
     }
 }
 
+/// A client that asks whether it may send its body gets the answer without, and waits for nothing.
+#[test]
+fn curl_need_not_wait_with_a_large_body() {
+    let Some(_alone) = alone("curl_need_not_wait_with_a_large_body", &["curl"]) else { return };
+    for keepalive in ["", "keepalive 1s"] {
+        let net = Net::new(Checksums::Made);
+        let before = Counters::of(&net.there);
+        let server = net.server(keepalive);
+        let data = net.folder.write("data", vec![b'p'; 3_000_000]);
+        let (data, file) = (data.display(), net.folder.file("body"));
+        // Longer than anything else takes.
+        let patient = format!("{ASK} --expect100-timeout 9 -m 8 -H Expect:100-continue");
+        let line = format!("{patient} --data-binary @{data} -o {} http://{LOAD}/", file.display());
+        assert_eq!(tool(&net.there, &line), "200,14,1,85\n");
+        let outcome = server.stop();
+        net.assert_clean(&outcome, &[], &before, &[]);
+        for (name, count) in [("httpPost", 1), ("http2XX", 1), ("skOpen", 1), ("skClose", 1)] {
+            assert_eq!(outcome.count(name), count, "{name}");
+        }
+    }
+}
+
 #[test]
 fn curl_gets_large_answers_whole() {
     let Some(_alone) = alone("curl_gets_large_answers_whole", &["curl"]) else { return };
@@ -187,4 +209,26 @@ fn wrk_finds_no_error() {
         let sent = outcome.count("http2XX");
         assert!((answers..=answers + 32).contains(&sent), "{sent} sent, {answers} seen");
     }
+}
+
+/// A kept connection has no end of its own: each is asked ten thousand times and more.
+#[test]
+fn wrk_asks_ten_thousand_times_on_each_connection() {
+    const EACH: u64 = 10_000;
+    let test = "wrk_asks_ten_thousand_times_on_each_connection";
+    let Some(_alone) = alone(test, &["wrk"]) else { return };
+    let net = Net::new(Checksums::Made);
+    let before = Counters::of(&net.there);
+    let server = net.server("keepalive 1s");
+    let connections = 2;
+    let answers = wrk(&net.there, LOAD, seconds().max(10), &["-c2"]);
+    let outcome = server.stop();
+    // In the end wrk leaves in the midst of its exchanges.
+    net.assert_clean(&outcome, &["skErr", "tcpDrop"], &before, &[]);
+    assert_eq!(outcome.count("skErr"), outcome.count("skErrReset"));
+    // Before its load wrk looks whether anybody listens.
+    assert_eq!(outcome.count("skOpen"), connections + 1, "none was closed and opened again");
+    let sent = outcome.count("http2XX");
+    assert!((answers..=answers + connections).contains(&sent), "{sent} sent, {answers} seen");
+    assert!(sent >= EACH * connections, "{sent} answers on {connections} connections");
 }

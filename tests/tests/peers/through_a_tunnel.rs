@@ -52,12 +52,12 @@ fn net(checksums: Checksums, outer_sums: &str, inside: Inside) -> Net {
 }
 
 /// Our end, for a client or a server that says `more`.
-fn start(net: &Net, inside: Inside, mode: &str, more: &str) -> Program {
+fn start(net: &Net, kind: &str, inside: Inside, mode: &str, more: &str) -> Program {
     let [ours, theirs] = MACS;
     let both = [(inside.load, 4), (inside.kernel, 1)];
     let [client, server] = if mode == "client" { both } else { [both[1], both[0]] };
     let text = format!(
-        "mode {mode}\ncpu {}\nprotocol http\nport af_packet:{PORT} {OURS} {PEER}\n\
+        "mode {mode}\ncpu {}\nprotocol http\nport {kind}:{PORT} {OURS} {PEER}\n\
          vxlan 100 {ours} {theirs} {OURS} 1 {PEER} 1\n\
          client {} {}\nserver {} {}\n{more}\n",
         program::cpu(),
@@ -70,7 +70,7 @@ fn start(net: &Net, inside: Inside, mode: &str, more: &str) -> Program {
 }
 
 fn server(net: &Net, inside: Inside, more: &str) -> Program {
-    let mut server = start(net, inside, "server", &format!("duration 600s\n{more}"));
+    let mut server = start(net, "af_packet", inside, "server", &format!("duration 600s\n{more}"));
     server.wait_for_load();
     server
 }
@@ -93,19 +93,22 @@ fn nginx_answers_behind_the_kernels_end() {
     let tools = ["nginx", "ss"];
     let Some(_alone) = alone("nginx_answers_behind_the_kernels_end", &tools) else { return };
     let kept = "cps 1k\ncc 100\nkeepalive 20ms\nhttp_path /1k";
-    for (inside, checksums, outer_sums, words, answers) in [
-        (IPV4, Checksums::Made, OUTER_SUMS[0], "cps 1k\nhttp_path /1k", 990),
-        (IPV4, Checksums::Left, OUTER_SUMS[0], kept, 2_500),
-        (IPV4, Checksums::Left, OUTER_SUMS[1], "cps 100\nhttp_path /100k", 99),
-        (IPV6, Checksums::Made, OUTER_SUMS[0], "cps 100\nhttp_path /100k", 99),
-        (IPV6, Checksums::Left, OUTER_SUMS[1], kept, 2_500),
+    let [sockets, xdp] = ["af_packet", "af_xdp"];
+    for (kind, inside, checksums, outer_sums, words, answers) in [
+        (sockets, IPV4, Checksums::Made, OUTER_SUMS[0], "cps 1k\nhttp_path /1k", 990),
+        (sockets, IPV4, Checksums::Left, OUTER_SUMS[0], kept, 2_500),
+        (sockets, IPV4, Checksums::Left, OUTER_SUMS[1], "cps 100\nhttp_path /100k", 99),
+        (sockets, IPV6, Checksums::Made, OUTER_SUMS[0], "cps 100\nhttp_path /100k", 99),
+        (sockets, IPV6, Checksums::Left, OUTER_SUMS[1], kept, 2_500),
+        (xdp, IPV4, Checksums::Made, OUTER_SUMS[0], "cps 1k\nhttp_path /1k", 990),
+        (xdp, IPV6, Checksums::Made, OUTER_SUMS[1], kept, 2_500),
     ] {
         let net = net(checksums, outer_sums, inside);
         let nginx = Nginx::start(&net.there, &net.folder);
         let before = Counters::of(&net.there);
         let seconds = seconds().min(10);
         let more = format!("duration {seconds}s\nslow_start 0\n{words}");
-        let outcome = start(&net, inside, "client", &more).end(seconds);
+        let outcome = start(&net, kind, inside, "client", &more).end(seconds);
         assert_clean(&net, &outcome, &[], &before);
         let (opened, got) = (outcome.count("skOpen"), outcome.count("http2XX"));
         println!("nginx in a tunnel, {words:?}: {opened} connections, {got} answers");

@@ -97,15 +97,16 @@ fn bad_input_is_2_and_says_where_and_what_to_do() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_2_and_named() {
+fn what_a_port_cannot_do_is_2_and_named() {
     let folder = Folder::new();
-    let [_, client] = pair(&folder, "", "", "vlan 5\ncps 1");
+    let [_, client] = pair(&folder, "", "", "vlan 5 6\ncps 2");
     let text = std::fs::read_to_string(&client).expect("just written");
-    let text = text.replacen("link:test", "af_xdp:eth0", 1);
+    let own = format!("cpu {}\n", crate::run::cpus()[0]);
+    let text = text.replacen("link:test", "af_xdp:eth0", 1).replacen(&own, "cpu 0 1\n", 1);
     let file = folder.write("on.conf", text).display().to_string();
     is_refused(
         &run(&["check", &file]),
-        &["on.conf:3:", "vlan on af_xdp:eth0", "not supported yet"],
+        &["on.conf:3:", "af_xdp:eth0 chooses queues by the outer headers", "hint"],
     );
 }
 
@@ -128,6 +129,12 @@ fn a_missing_device_is_2() {
     is_refused(&run(&["run", &client, &client]), &["client.conf:3:", "link:test", "both ends"]);
     let ended = on("0000:ff:1f.7", None);
     is_refused(&ended, &[&at(3), "0000:ff:1f.7"]);
+    // Nobody is waited for, and what DPDK prints of its own is no record.
+    is_refused(&on("net_memif0,role=banana", None), &[&at(3), "net_memif0,role=banana"]);
+    let text = std::fs::read_to_string(&client).expect("just written");
+    let wrong = text.replacen("link:test", "net_null0", 1) + "eal --no-huge --nonsense\n";
+    let file = folder.write("wrong.conf", wrong).display().to_string();
+    is_refused(&run(&["run", &file]), &[]);
     let without = "needs DPDK, and this program was built without it";
     assert!(!ended.err.contains(without) || ended.err.contains("--features dpdk"), "{}", ended.err);
 }

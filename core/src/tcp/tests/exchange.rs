@@ -184,6 +184,42 @@ fn pipelined_and_split_requests() {
 
 const HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// RFC 9110, 10.1.1: a final answer does as well as 100 (Continue), and the body is not missed.
+#[test]
+fn a_client_that_waits_with_its_body_is_answered_at_once() {
+    let post = |version: &str, fields: &str, body: &str| {
+        std::format!(
+            "POST / HTTP/{version}\r\nHost: a\r\n{fields}\r\nExpect: 100-continue\r\n\r\n{body}"
+        )
+        .into_bytes()
+    };
+    let server = || {
+        let keepalive = Some(Keepalive { interval_us: 1_000_000, requests: 0 });
+        Rig::new(Role::Server, |plan| plan.keepalive = keepalive).connected()
+    };
+    for fields in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let mut rig = server();
+        let answer = rig.hear(DATA, &post("1.1", fields, "")).expect("an answer");
+        assert!(answer.payload_bytes > 0 && answer.flags.contains(TcpFlags::FIN), "{answer:?}");
+        assert_eq!((rig.count(Count::HttpPost), rig.count(Count::Http2xx)), (1, 1));
+        // It may send the body all the same.
+        assert!(rig.hear(DATA, b"12345").is_none_or(|reply| reply.payload_bytes == 0));
+        assert_eq!((rig.count(Count::HttpErr), rig.count(Count::Http2xx)), (0, 1));
+    }
+    let length = "Content-Length: 5";
+    for (request, rest) in [
+        (post("1.0", length, ""), "12345"),
+        (post("1.1", length, "12"), "345"),
+        (post("1.1", "Content-Length: 5\r\nX-Expect: 1", "1"), "2345"),
+    ] {
+        let mut rig = server();
+        assert!(rig.hear(DATA, &request).is_none_or(|reply| reply.payload_bytes == 0));
+        assert_eq!(rig.count(Count::Http2xx), 0, "the body is on its way");
+        rig.hear(DATA, rest.as_bytes());
+        assert_eq!(rig.count(Count::Http2xx), 1);
+    }
+}
+
 #[test]
 fn a_head_request_gets_no_body() {
     let mut rig = Rig::kept(Role::Server, 1_000_000, 0);

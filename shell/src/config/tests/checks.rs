@@ -159,39 +159,6 @@ fn tunnels_have_their_own_rules() {
 }
 
 #[test]
-fn tags_and_tunnels_are_refused_where_nobody_looks_behind_them() {
-    let on = |port: &str, cpu: &str, lines: &str| {
-        let client = CLIENT.replace("link:a", port).replace("cpu 0", cpu);
-        let client = client.replace("server 10.0.2.1 1", "server 10.0.2.1 2");
-        let said = refusal(text(&format!("{client}{lines}")));
-        said.strip_prefix("t.conf:3:1: port: ").map(str::to_owned).unwrap_or(said)
-    };
-    let tunnel = TUNNEL.replace(" 1 10.0.2.1 1", " 2 10.0.2.1 2");
-    for (port, cpu, lines, expected) in [
-        ("af_xdp:eth0", "cpu 0", "vlan 5", "vlan on af_xdp:eth0 is not supported yet"),
-        ("af_xdp:eth0", "cpu 0", TUNNEL, "vxlan on af_xdp:eth0 is not supported yet"),
-        ("af_packet:eth0", "cpu 0", "vlan 5 6", "accepted"),
-        ("link:a", "cpu 0 1", &tunnel, "accepted"),
-        (
-            "af_packet:eth0",
-            "cpu 0 1",
-            "vlan 5 6",
-            "vlan with several workers on af_packet:eth0 is not supported yet",
-        ),
-    ] {
-        assert_eq!(on(port, cpu, lines), expected, "{port} {lines}");
-    }
-}
-
-#[test]
-fn what_is_not_built_is_refused_by_name() {
-    let workers = CLIENT.replace("cpu 0", "cpu 0 1").replace("10.0.2.1 1", "10.0.2.1 2");
-    // A flood hears nothing, so nothing need be brought to a worker.
-    let flood = workers.replace("link:a", "0000:01:00.0");
-    assert_eq!(refusal(text(&format!("{flood}flood"))), "accepted");
-}
-
-#[test]
 fn loads_that_are_not_connections_say_what_they_ignore() {
     let notes = |lines: &str| {
         let read = client(lines).unwrap_or_else(|error| panic!("{error}"));
@@ -240,7 +207,7 @@ fn cards_that_dperf_knows_want_rss_where_dperf_does() {
 }
 
 #[test]
-fn an_overlap_is_told_before_what_is_not_built() {
+fn an_address_on_both_sides_is_refused() {
     let ipv6 = "mode server\ncpu 0\nport 0000:03:00.1 2001:6::27 2001:6::1\n\
                 client 2001:6::10 50\nserver 2001:6::27 1\n";
     let expected = "t.conf:4:1: client: 2001:6::27 is a server address as well";

@@ -71,6 +71,21 @@ fn lines_and_lists_are_of_any_length() {
 }
 
 #[test]
+fn a_word_without_end_is_cut_where_it_is_told() {
+    let long = "x".repeat(10_000);
+    for (line, place) in
+        [(long.clone(), "t.conf:1:1: "), (format!("cps {long}"), "t.conf:1:5: cps: ")]
+    {
+        let said = text(&line).unwrap_err().to_string();
+        let cut = format!("'{}...", "x".repeat(90));
+        assert!(said.starts_with(place) && said.contains(&cut), "{said}");
+        assert!(said.contains("characters)") && said.len() < 500, "{said}");
+    }
+    let name = "y".repeat(60);
+    assert!(text(&name).unwrap_err().to_string().contains(&format!("'{name}'")));
+}
+
+#[test]
 fn hints_help() {
     let hint = |lines: &str| text(lines).unwrap_err().complaint.hint;
     assert_eq!(hint("duraton 5"), "did you mean 'duration'?");

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use dperf_core::plan::{Encap, Vlan, Vxlan};
 
 use super::{client, plan, server};
+use crate::plan::Split;
 
 const INSIDE: &str = "cps 10\nvxlan 77 02:00:00:00:01:01 02:00:00:00:01:02";
 
@@ -50,6 +51,32 @@ fn segments_leave_room_for_what_they_travel_in() {
          {INSIDE} 10.8.0.5 1 10.9.0.5 1\n"
     );
     assert_eq!(plan(&ipv6).unwrap().workers[0].core.mss, 1390);
+}
+
+#[test]
+fn several_workers_need_a_port_that_looks_where_the_load_is() {
+    let with = |port: &str, lines: &str| {
+        let text = client("0 1", 3, lines).replace("link:a", port);
+        let said = plan(&text).map(|plan| plan.workers[0].split);
+        said.map_err(|why| why.lines().next().unwrap_or_default().to_owned())
+    };
+    let tunnel = format!("{INSIDE} 10.8.0.5 2 10.9.0.5 2");
+    let tags = "cps 10\nvlan 200 100";
+    for lines in [tags, &tunnel] {
+        assert_eq!(with("af_packet:eth0", lines), Ok(Split::ByHash), "{lines}");
+        assert_eq!(with("link:a", lines), Ok(Split::ByClientPort), "{lines}");
+    }
+    let card_tags = format!("rss\n{tags}");
+    for (port, lines) in
+        [("0000:03:00.0", &*card_tags), ("af_xdp:eth0", tags), ("af_xdp:eth0", &tunnel)]
+    {
+        let outer = format!(
+            "p.conf:3:1: port: {port} chooses queues by the outer headers, which do not tell flows \
+             apart"
+        );
+        assert_eq!(with(port, lines), Err(outer), "{lines}");
+    }
+    assert_eq!(with("0000:03:00.0", "cps 10\nvlan 100\nrss"), Ok(Split::ByHash));
 }
 
 #[test]

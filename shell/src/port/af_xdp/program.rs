@@ -6,12 +6,16 @@
 //! IPv4 TCP, UDP: destination and ports       the same for IPv6; neighbour solicitations: target
 //! ```
 //! Addresses of the load that the kernel has itself stay the kernel's for ARP, ping and neighbour
-//! discovery. Fragments, IPv4 options, IPv6 extension headers and VLAN tags are the kernel's.
+//! discovery. Fragments, IPv4 options and IPv6 extension headers are the kernel's, and so is what
+//! has other VLAN tags than the load. Of a load in a tunnel, what is sent to its ends here in its
+//! network is ours, whatever lies inside.
 
-use dperf_core::plan::{PortRange, Role};
-use dperf_core::wire::ethernet::{ETHERNET_BYTES, ethertype};
+use dperf_core::plan::{PortRange, Role, Vlan};
+use dperf_core::wire::ethernet::{ETHERNET_BYTES, VLAN_BYTES, ethertype};
 use dperf_core::wire::icmpv6::NEIGHBOR_SOLICITATION;
-use dperf_core::wire::ipv4::protocol;
+use dperf_core::wire::ipv4::{IPV4_BYTES, protocol};
+use dperf_core::wire::udp::UDP_BYTES;
+use dperf_core::wire::vxlan::VXLAN_PORT;
 
 use crate::port::bpf::{
     Code, EXIT, IF_AT_MOST_32, IF_GREATER, IF_LESS_32, IF_NOT_EQUAL_32, Instruction, IpRange,
@@ -23,7 +27,11 @@ use crate::port::bpf::{
 pub struct Traffic {
     /// Which side we play.
     pub role: Role,
-    /// Our addresses of the load.
+    /// The tags of its frames.
+    pub vlan: Option<Vlan>,
+    /// The number of the VXLAN network that it is inside of.
+    pub vni: Option<u32>,
+    /// Our addresses of the load, or our ends of its tunnel.
     pub own: Vec<IpRange>,
     /// Those of them that the kernel does not have.
     pub ours_alone: Vec<IpRange>,
@@ -44,6 +52,7 @@ const LOAD_DOUBLE: u8 = 0x79;
 const SWAP: u8 = 0xdc;
 const ADD_VALUE: u8 = 0x07;
 const AND_VALUE: u8 = 0x57;
+const SHIFT_RIGHT: u8 = 0x77;
 const CALL: u8 = 0x85;
 const JUMP: u8 = 0x05;
 
@@ -55,7 +64,8 @@ const DATA: i16 = 0;
 const DATA_END: i16 = 4;
 const RX_QUEUE: i16 = 16;
 
-const L3: i16 = ETHERNET_BYTES as i16;
+/// The identifier in a tag's control information.
+const TAG_ID: i32 = 0x0fff;
 
 /// The program for `traffic`, with the sockets in the map of descriptor `map`.
 pub(super) fn assemble(traffic: &Traffic, map: i32) -> Vec<Instruction> {
@@ -64,16 +74,23 @@ pub(super) fn assemble(traffic: &Traffic, map: i32) -> Vec<Instruction> {
     code.push(LOAD_WORD, 6, 1, DATA, 0);
     code.push(LOAD_WORD, 7, 1, DATA_END, 0);
     code.push(LOAD_WORD, 9, 1, RX_QUEUE, 0);
+    let tags = tags(traffic.vlan);
+    let l3 = (ETHERNET_BYTES + VLAN_BYTES * tags.len()) as i16;
+    let kind = l3 - 2;
     // Up to the ports of IPv4, and to the end of ARP.
-    let short = code.if_shorter(i32::from(L3) + 28);
-    code.if_equal(LOAD_HALF, 12, i32::from(ethertype::ARP), |code| {
-        code.load_at(LOAD_WORD, L3 + 24);
+    let mut others = vec![code.if_shorter(l3 + 28)];
+    for (at, (kind, id)) in (12..).step_by(VLAN_BYTES).zip(tags) {
+        others.push(code.if_other(at, i32::from(u16::MAX), kind));
+        others.push(code.if_other(at + 2, TAG_ID, id));
+    }
+    code.if_equal(LOAD_HALF, kind, i32::from(ethertype::ARP), |code| {
+        code.load_at(LOAD_WORD, l3 + 24);
         code.hit_within_v4(&traffic.ours_alone);
         code.finish(PASS);
     });
-    code.if_equal(LOAD_HALF, 12, i32::from(ethertype::IPV4), |code| ipv4(code, traffic));
-    code.if_equal(LOAD_HALF, 12, i32::from(ethertype::IPV6), |code| ipv6(code, traffic));
-    code.land(short);
+    code.if_equal(LOAD_HALF, kind, i32::from(ethertype::IPV4), |code| ipv4(code, l3, traffic));
+    code.if_equal(LOAD_HALF, kind, i32::from(ethertype::IPV6), |code| ipv6(code, l3, traffic));
+    others.into_iter().for_each(|jump| code.land(jump));
     code.finish(PASS);
     code.land_hits();
     // Passed on all the same where the queue has no socket.
@@ -86,19 +103,34 @@ pub(super) fn assemble(traffic: &Traffic, map: i32) -> Vec<Instruction> {
     code.instructions()
 }
 
-fn ipv4(code: &mut Code, traffic: &Traffic) {
-    code.if_equal(LOAD_BYTE, L3, 0x45, |code| {
-        let fragment = code.if_any(L3 + 6, 0x3fff);
-        for transport in [protocol::TCP, protocol::UDP] {
-            code.if_equal(LOAD_BYTE, L3 + 9, i32::from(transport), |code| {
-                code.if_ports(L3 + 20, traffic, |code| {
-                    code.load_at(LOAD_WORD, L3 + 16);
-                    code.hit_within_v4(&traffic.own);
+/// The ethertype and the identifier of each tag, the outer first.
+fn tags(vlan: Option<Vlan>) -> Vec<(i32, i32)> {
+    let tag = |kind: u16, id: u16| (i32::from(kind), i32::from(id));
+    let of = |vlan: Vlan| {
+        let service = vlan.service.map(|id| tag(ethertype::QINQ, id));
+        service.into_iter().chain([tag(ethertype::VLAN, vlan.customer)])
+    };
+    vlan.into_iter().flat_map(of).collect()
+}
+
+fn ipv4(code: &mut Code, l3: i16, traffic: &Traffic) {
+    code.if_equal(LOAD_BYTE, l3, 0x45, |code| {
+        let fragment = code.if_any(l3 + 6, 0x3fff);
+        match traffic.vni {
+            Some(vni) => code.if_equal(LOAD_BYTE, l3 + 9, i32::from(protocol::UDP), |code| {
+                tunnel(code, l3, vni, &traffic.own);
+            }),
+            None => [protocol::TCP, protocol::UDP].into_iter().for_each(|transport| {
+                code.if_equal(LOAD_BYTE, l3 + 9, i32::from(transport), |code| {
+                    code.if_ports(l3 + 20, traffic, |code| {
+                        code.load_at(LOAD_WORD, l3 + 16);
+                        code.hit_within_v4(&traffic.own);
+                    });
                 });
-            });
+            }),
         }
-        code.if_equal(LOAD_BYTE, L3 + 9, i32::from(protocol::ICMP), |code| {
-            code.load_at(LOAD_WORD, L3 + 16);
+        code.if_equal(LOAD_BYTE, l3 + 9, i32::from(protocol::ICMP), |code| {
+            code.load_at(LOAD_WORD, l3 + 16);
             code.hit_within_v4(&traffic.ours_alone);
         });
         code.land(fragment);
@@ -106,20 +138,37 @@ fn ipv4(code: &mut Code, traffic: &Traffic) {
     code.finish(PASS);
 }
 
-fn ipv6(code: &mut Code, traffic: &Traffic) {
-    let short = code.if_shorter(i32::from(L3) + 48);
+/// A datagram for one of the `ends` of the tunnel, in its network.
+fn tunnel(code: &mut Code, l3: i16, vni: u32, ends: &[IpRange]) {
+    let udp = l3 + IPV4_BYTES as i16;
+    let vxlan = udp + UDP_BYTES as i16;
+    let short = code.if_shorter(vxlan + 8);
+    code.if_equal(LOAD_HALF, udp + 2, i32::from(VXLAN_PORT), |code| {
+        // Its lowest byte is reserved.
+        code.load_at(LOAD_WORD, vxlan + 4);
+        code.push(SHIFT_RIGHT, 0, 0, 0, 8);
+        let other = code.push(IF_NOT_EQUAL_32, 0, 0, 0, vni as i32);
+        code.load_at(LOAD_WORD, l3 + 16);
+        code.hit_within_v4(ends);
+        code.land(other);
+    });
+    code.land(short);
+}
+
+fn ipv6(code: &mut Code, l3: i16, traffic: &Traffic) {
+    let short = code.if_shorter(l3 + 48);
     for transport in [protocol::TCP, protocol::UDP] {
-        code.if_equal(LOAD_BYTE, L3 + 6, i32::from(transport), |code| {
-            code.if_ports(L3 + 40, traffic, |code| {
-                code.with_v6(L3 + 24, |code| code.hit_within_v6(&traffic.own));
+        code.if_equal(LOAD_BYTE, l3 + 6, i32::from(transport), |code| {
+            code.if_ports(l3 + 40, traffic, |code| {
+                code.with_v6(l3 + 24, |code| code.hit_within_v6(&traffic.own));
             });
         });
     }
-    code.if_equal(LOAD_BYTE, L3 + 6, i32::from(protocol::ICMPV6), |code| {
-        code.with_v6(L3 + 24, |code| code.hit_within_v6(&traffic.ours_alone));
-        code.if_equal(LOAD_BYTE, L3 + 40, i32::from(NEIGHBOR_SOLICITATION), |code| {
-            let short = code.if_shorter(i32::from(L3) + 64);
-            code.with_v6(L3 + 48, |code| code.hit_within_v6(&traffic.ours_alone));
+    code.if_equal(LOAD_BYTE, l3 + 6, i32::from(protocol::ICMPV6), |code| {
+        code.with_v6(l3 + 24, |code| code.hit_within_v6(&traffic.ours_alone));
+        code.if_equal(LOAD_BYTE, l3 + 40, i32::from(NEIGHBOR_SOLICITATION), |code| {
+            let short = code.if_shorter(l3 + 64);
+            code.with_v6(l3 + 48, |code| code.hit_within_v6(&traffic.ours_alone));
             code.land(short);
         });
     });
@@ -129,9 +178,9 @@ fn ipv6(code: &mut Code, traffic: &Traffic) {
 
 impl Code {
     /// A jump to be landed that is taken if the packet is shorter than `bytes`.
-    fn if_shorter(&mut self, bytes: i32) -> usize {
+    fn if_shorter(&mut self, bytes: i16) -> usize {
         self.push(MOVE, 2, 6, 0, 0);
-        self.push(ADD_VALUE, 2, 0, 0, bytes);
+        self.push(ADD_VALUE, 2, 0, 0, i32::from(bytes));
         self.push(IF_GREATER, 2, 7, 0, 0)
     }
 
@@ -155,9 +204,14 @@ impl Code {
 
     /// A jump to be landed that is taken if any bit of `mask` is set at `offset`.
     fn if_any(&mut self, offset: i16, mask: i32) -> usize {
+        self.if_other(offset, mask, 0)
+    }
+
+    /// A jump to be landed that is taken if the bits of `mask` at `offset` are not `value`.
+    fn if_other(&mut self, offset: i16, mask: i32, value: i32) -> usize {
         self.load_at(LOAD_HALF, offset);
         self.push(AND_VALUE, 0, 0, 0, mask);
-        self.push(IF_NOT_EQUAL_32, 0, 0, 0, 0)
+        self.push(IF_NOT_EQUAL_32, 0, 0, 0, value)
     }
 
     /// `then`, if source and destination port at `offset` are the load's: what a server gets comes

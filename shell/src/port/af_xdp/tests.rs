@@ -4,7 +4,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use dperf_core::plan::{PortRange, Role};
+use dperf_core::plan::{PortRange, Role, Vlan};
 
 use super::*;
 use crate::port::bpf::IpRange;
@@ -22,6 +22,8 @@ fn range(first: &str, last: &str) -> IpRange {
 fn traffic() -> Traffic {
     Traffic {
         role: Role::Server,
+        vlan: None,
+        vni: None,
         own: vec![range("192.0.2.10", "192.0.2.19"), range("2001:db8::10", "2001:db8::19")],
         ours_alone: vec![range("192.0.2.11", "192.0.2.19"), range("2001:db8::10", "2001:db8::19")],
         listen: PortRange { first: 80, count: 2 },
@@ -36,7 +38,7 @@ fn xdp(traffic: &Traffic) -> Queue {
 
 /// The other end of the cable.
 fn raw() -> Queue {
-    packet_socket::open("vb", 1, false).unwrap().queues.pop().unwrap()
+    packet_socket::open("vb", 1, packet_socket::tests::PLAIN).unwrap().queues.pop().unwrap()
 }
 
 fn mac_of(interface: &str) -> [u8; 6] {
@@ -153,15 +155,86 @@ fn only_the_load_comes_to_the_socket() {
             ("an extension header", ipv6(0, "2001:db8::10", 80), false),
             ("nothing we know", ethernet(0x88b5, &[7; 46]), false),
         ];
-        let (mut xdp, mut raw) = (xdp(&traffic()), raw());
-        for (number, (what, frame, ours)) in table.into_iter().enumerate() {
-            send(&mut raw, &frame);
-            let last = [0xaa, number as u8];
-            let end = ipv4(17, own, 80).len();
-            send(&mut raw, &with(ipv4(17, own, 80), end - 2, &last));
-            let came = receive_until(&mut xdp, &last);
-            assert_eq!(came.contains(&frame), ours, "{what}");
-        }
+        assert_told_apart(&traffic(), &table);
+    });
+}
+
+/// What comes to the socket is what is said to be ours; the first frame is.
+fn assert_told_apart(traffic: &Traffic, table: &[(&str, Vec<u8>, bool)]) {
+    let (mut xdp, mut raw) = (xdp(traffic), raw());
+    for (number, (what, frame, ours)) in table.iter().enumerate() {
+        send(&mut raw, frame);
+        let last = [0xaa, number as u8];
+        let end = table[0].1.len() - 2;
+        send(&mut raw, &with(table[0].1.clone(), end, &last));
+        let came = receive_until(&mut xdp, &last);
+        assert_eq!(came.contains(frame), *ours, "{what}");
+    }
+}
+
+/// The frame with tags in it, each of an ethertype and control information.
+fn tagged(frame: &[u8], tags: &[[u16; 2]]) -> Vec<u8> {
+    let tags = tags.iter().flatten().flat_map(|half| half.to_be_bytes());
+    [&frame[..12], &tags.collect::<Vec<u8>>(), &frame[12..]].concat()
+}
+
+#[test]
+fn the_load_is_known_by_its_tags() {
+    alone("the_load_is_known_by_its_tags", || {
+        cable("va", "vb");
+        let (own, shared) = ([192, 0, 2, 15], [192, 0, 2, 10]);
+        let (load, kernels) = (ipv4(17, own, 80), ipv4(1, shared, 0));
+        let one = |id: u16| [[0x8100, id]];
+        let traffic =
+            |service| Traffic { vlan: Some(Vlan { service, customer: 100 }), ..traffic() };
+        let table = [
+            ("the load", tagged(&load, &one(100)), true),
+            ("of any priority", tagged(&load, &one(0xe064)), true),
+            ("ARP", tagged(&arp(own), &one(100)), true),
+            ("IPv6", tagged(&ipv6(6, "2001:db8::10", 80), &one(100)), true),
+            ("a solicitation", tagged(&solicitation("2001:db8::12"), &one(100)), true),
+            ("what is the kernel's", tagged(&kernels, &one(100)), false),
+            ("another tag", tagged(&load, &one(101)), false),
+            ("a tag of another kind", tagged(&load, &[[0x88a8, 100]]), false),
+            ("no tag", load.clone(), false),
+            ("two", tagged(&load, &[[0x8100, 100], [0x8100, 100]]), false),
+        ];
+        assert_told_apart(&traffic(None), &table);
+        let table = [
+            ("the load", tagged(&load, &[[0x88a8, 200], [0x8100, 100]]), true),
+            ("IPv6", tagged(&ipv6(6, "2001:db8::10", 80), &[[0x88a8, 200], [0x8100, 100]]), true),
+            ("another service", tagged(&load, &[[0x88a8, 201], [0x8100, 100]]), false),
+            ("another customer", tagged(&load, &[[0x88a8, 200], [0x8100, 101]]), false),
+            ("one", tagged(&load, &one(100)), false),
+            ("no tag", load.clone(), false),
+        ];
+        assert_told_apart(&traffic(Some(200)), &table);
+    });
+}
+
+/// A datagram of network `vni` to an end of the tunnel.
+fn tunnelled(to: [u8; 4], vni: u32) -> Vec<u8> {
+    with(ipv4(17, to, 4789), 46, &(vni << 8).to_be_bytes())
+}
+
+#[test]
+fn the_load_is_known_by_its_tunnel() {
+    alone("the_load_is_known_by_its_tunnel", || {
+        cable("va", "vb");
+        let (own, shared, other) = ([192, 0, 2, 15], [192, 0, 2, 10], [192, 0, 2, 20]);
+        let table = [
+            ("its network", tunnelled(own, 0x12_3456), true),
+            ("at an end that the kernel has too", tunnelled(shared, 0x12_3456), true),
+            ("another network", tunnelled(own, 0x12_3457), false),
+            ("another end", tunnelled(other, 0x12_3456), false),
+            ("another port", with(tunnelled(own, 0x12_3456), 36, &[0x12, 0xb4]), false),
+            ("TCP", with(tunnelled(own, 0x12_3456), 23, &[6]), false),
+            ("the load outside", ipv4(6, own, 80), false),
+            ("ARP for an end", arp(own), true),
+            ("a ping of an end", ipv4(1, own, 0), true),
+            ("a ping of the kernel's", ipv4(1, shared, 0), false),
+        ];
+        assert_told_apart(&Traffic { vni: Some(0x12_3456), ..traffic() }, &table);
     });
 }
 

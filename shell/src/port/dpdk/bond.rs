@@ -14,6 +14,7 @@ use dperf_core::port::PacketQueue;
 use dperf_core::wire::ethernet::MacAddr;
 
 use super::args::pci_address;
+use super::describe;
 use crate::port::Opened;
 
 /// How long all members may take to get their links.
@@ -80,7 +81,7 @@ impl Bond {
     pub fn wait(&self, name: &str, stopped: &dyn Fn() -> bool) -> Result<Option<String>> {
         let begun = Instant::now();
         loop {
-            let without = |member: &&String| !super::device::has_link(&port_name(member));
+            let without = |member: &&String| !describe::has_link(&port_name(member));
             let without: Vec<String> =
                 self.members.iter().filter(without).map(|member| port_name(member)).collect();
             if without.is_empty() {

@@ -1,11 +1,11 @@
 //! What a device says about itself, in our words.
 //!
-//! Its name is a C string, so this file needs `unsafe` once.
+//! Names are C strings, so this file needs `unsafe`.
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
-use anyhow::anyhow;
+use anyhow::{Result, anyhow};
 
 use crate::port::KernelSees;
 
@@ -28,6 +28,22 @@ pub(super) fn driver_name(info: &dpdk_sys::rte_eth_dev_info) -> String {
     unsafe { CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned()
 }
 
+/// The port of that name is there and its link is up.
+pub(super) fn has_link(name: &str) -> bool {
+    // SAFETY: only asks about a port that is there.
+    port_named(name)
+        .is_ok_and(|id| id.is_some_and(|id| unsafe { dpdk_sys::shim_link_is_up(id) == 1 }))
+}
+
+/// The number of the port of that name, if it is there.
+pub(super) fn port_named(name: &str) -> Result<Option<u16>> {
+    let name = CString::new(name)?;
+    let mut id = 0;
+    // SAFETY: the string lives through the call, and `id` is ours.
+    let rc = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &mut id) };
+    Ok((rc == 0).then_some(id))
+}
+
 /// What the kernel gets of the frames, which only depends on the driver.
 pub(super) fn kernel_sees(driver: &str) -> KernelSees {
     match driver {
@@ -48,14 +64,20 @@ pub(super) fn paired(driver: &str, device: &str) -> bool {
 
 /// The device calls its peer by a socket as it starts; the other side listens there.
 pub(super) fn calls_peer(device: &str) -> bool {
-    let memif = device.starts_with("net_memif") && !device.contains("role=server");
+    let memif = device.starts_with("net_memif")
+        && matches!(word(device, "role="), None | Some("client" | "slave"));
     let vhost_user = device.starts_with("net_virtio_user") || device.starts_with("virtio_user");
     memif || vhost_user && !device.contains("server=1") && !device.contains("path=/dev/")
 }
 
+/// What stands behind `name` in a device's words.
+fn word<'a>(device: &'a str, name: &str) -> Option<&'a str> {
+    device.split(',').find_map(|word| word.strip_prefix(name))
+}
+
 /// Why DPDK made no device of these words, as far as they tell.
 pub(super) fn refused(device: &str) -> String {
-    let word = |name: &str| device.split(',').find_map(|word| word.strip_prefix(name));
+    let word = |name| word(device, name);
     match (word("role="), word("socket-abstract="), word("socket=")) {
         (Some("server"), Some("no"), Some(path)) if std::path::Path::new(path).exists() => format!(
             "{path} is there already: another program listens there, or was killed and left it \
@@ -87,13 +109,17 @@ pub(super) fn no_such_nic(address: &str) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::refused;
+    use super::{calls_peer, refused};
 
     #[test]
     fn a_socket_that_was_left_behind_is_named() {
         let memif = |rest: &str| refused(&format!("net_memif0,{rest}"));
         let left = memif("role=server,socket=/proc/self/exe,socket-abstract=no");
         assert!(left.contains("/proc/self/exe") && left.contains("remove it"), "{left}");
+        assert!(!calls_peer("net_memif0,role=banana"), "nobody is waited for");
+        for other in ["net_memif0", "net_memif0,socket=/run/x,role=client"] {
+            assert!(calls_peer(other), "{other}");
+        }
         for other in [
             "role=server,socket=/nonexistent,socket-abstract=no",
             "role=server,socket=/proc/self/exe",

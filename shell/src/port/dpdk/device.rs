@@ -17,7 +17,7 @@ use dperf_core::wire::ethernet::MacAddr;
 use super::args::pci_address;
 use super::eal::{Overheard, check_running, error_text};
 use super::pool::{self, Pool};
-use super::{Bond, PortWish, bond, describe, queue, steer};
+use super::{Bond, PortWish, bond, describe, steer};
 use crate::port::{Delivery, Facts};
 
 /// How long a peer that was called may take to answer, and how often the link is looked at.
@@ -119,7 +119,7 @@ impl Device {
         let shared = name.starts_with("net_memif") && device.contains("zero-copy=yes");
         ensure!(!shared, "the peer could write to frames we have checked: leave zero-copy out");
         let mut probed = false;
-        let id = match port_named(&name)? {
+        let id = match describe::port_named(&name)? {
             Some(id) => id,
             None if pci_address(&name).is_some() => return Err(describe::no_such_nic(&name)),
             None => {
@@ -131,7 +131,7 @@ impl Device {
                 }
                 ensure!(rc == 0, describe::refused(device));
                 probed = true;
-                port_named(&name)?.context("the device has no Ethernet port")?
+                describe::port_named(&name)?.context("the device has no Ethernet port")?
             }
         };
         ensure!(!open.contains(&id), "it is open already: name each device once");
@@ -167,7 +167,7 @@ impl Port {
                     Device::find(member, open).with_context(|| format!("its member {member}"))
                 };
                 let members = bond.members.iter().map(found).collect::<Result<Vec<_>>>()?;
-                let name = format!("net_bonding{}", queue::serial());
+                let name = format!("net_bonding{}", pool::serial());
                 (Device::find(&bond.device(&name), open)?, members)
             }
         };
@@ -298,7 +298,7 @@ impl Port {
         let node = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id) };
         let (frames, room) = (pool::frames(wish, rx, tx), pool::room(wish.frame_bytes));
         for queue in 0..wish.queues {
-            let name = format!("dperf-{}-{queue}-{:x}", self.id, queue::serial());
+            let name = format!("dperf-{}-{queue}-{:x}", self.id, pool::serial());
             let pool = Pool::new(&name, frames, room, node)?;
             let (rx_conf, tx_conf) = (info.default_rxconf, info.default_txconf);
             // SAFETY: configured and stopped; the pool outlives the ring, being freed after the
@@ -444,21 +444,6 @@ impl Drop for Port {
         open.retain(|id| !self.ids().any(|own| own == *id));
         pool::let_go(&mut self.pools);
     }
-}
-
-/// The port of that name is there and its link is up.
-pub(super) fn has_link(name: &str) -> bool {
-    // SAFETY: only asks about a port that is there.
-    port_named(name)
-        .is_ok_and(|id| id.is_some_and(|id| unsafe { dpdk_sys::shim_link_is_up(id) == 1 }))
-}
-
-fn port_named(name: &str) -> Result<Option<u16>> {
-    let name = CString::new(name)?;
-    let mut id = 0;
-    // SAFETY: the string lives through the call, and `id` is ours.
-    let rc = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &mut id) };
-    Ok((rc == 0).then_some(id))
 }
 
 fn info(id: u16) -> Result<dpdk_sys::rte_eth_dev_info> {

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::File;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,7 +15,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::args::{EalArgs, Memory, free_huge_bytes};
-use super::{device, pool, queue};
 
 /// What the one EAL of this process is doing.
 enum State {
@@ -53,9 +52,11 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
     argv.push(std::ptr::null_mut());
 
     let log = Overheard::listen();
+    let aside = StdoutAside::put()?;
     // SAFETY: argc counts the strings of a NULL-terminated argv that live on for ever; STATE makes
     // this the only call.
     let rc = unsafe { dpdk_sys::rte_eal_init(words.len() as c_int, argv.as_mut_ptr()) };
+    drop(aside);
     let said = log.finish();
     affinity.restore();
     if let Some(dir) = runtime_dir() {
@@ -74,19 +75,15 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
     Ok(memory)
 }
 
-/// Stops the EAL and removes what it left on disk. All queues are dropped by then.
+/// Stops the EAL and removes what it left on disk. No port is open, and nobody holds a frame.
 ///
 /// # Errors
-/// A port is still open, or frames were never given back: DPDK's memory must stay then.
-pub fn stop() -> Result<()> {
+/// DPDK said so.
+pub(super) fn stop() -> Result<()> {
     let mut state = state();
     if !matches!(*state, State::Running) {
         return Ok(());
     }
-    ensure!(!device::any_open(), "DPDK cannot stop: a port is open");
-    let adrift = queue::adrift();
-    ensure!(adrift == 0, "DPDK cannot stop: {adrift} frames were not given back");
-    pool::free_orphans();
     // SAFETY: it was initialised, once; no port is open and no pool's memory is lent.
     let (dir, rc) = (runtime_dir(), unsafe { dpdk_sys::rte_eal_cleanup() });
     if let Some(dir) = dir {
@@ -129,8 +126,10 @@ fn is_own(dir: &Path) -> bool {
 /// One sentence, and what to do about it.
 fn refusal(reason: &str, said: &str, words: &[String]) -> anyhow::Error {
     let has = |text: &str| said.to_ascii_lowercase().contains(text);
-    let fix = if has("hugepage") || has("huge page") || has("--in-memory") {
-        "set more huge pages aside (sysctl -w vm.nr_hugepages=1400) or pass --no-huge to the EAL"
+    let too_few = ["hugepage", "huge page", "--in-memory", "not enough memory available on socket"];
+    let fix = if too_few.iter().any(|text| has(text)) {
+        "set more huge pages aside (sysctl -w vm.nr_hugepages=1400), lower socket_mem if you gave \
+         it, or pass --no-huge to the EAL"
     } else if has("permission denied") || has("runtime directory") {
         "run it as root, or let XDG_RUNTIME_DIR name a folder you may write to"
     } else if has("option") || has("invalid") || has("usage") {
@@ -183,6 +182,31 @@ impl Affinity {
         // SAFETY: the set was filled by the kernel. A failure leaves the thread where the EAL put
         // it: on CPUs it may use.
         unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &self.0) };
+    }
+}
+
+/// Standard output is standard error as long as this lives: records are written to the one, and
+/// DPDK prints how to use it, when it is not used so, to either.
+struct StdoutAside(OwnedFd);
+
+impl StdoutAside {
+    fn put() -> Result<StdoutAside> {
+        let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
+        // SAFETY: both are open descriptors of this process.
+        let rc = unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
+        ensure!(rc >= 0, "cannot set stdout aside: {}", std::io::Error::last_os_error());
+        Ok(StdoutAside(stdout))
+    }
+}
+
+impl Drop for StdoutAside {
+    fn drop(&mut self) {
+        // SAFETY: NULL means all streams of the C library, in which DPDK's words may still lie; then
+        // two open descriptors.
+        unsafe {
+            libc::fflush(std::ptr::null_mut());
+            libc::dup2(self.0.as_raw_fd(), libc::STDOUT_FILENO);
+        }
     }
 }
 

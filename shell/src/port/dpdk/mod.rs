@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use dperf_core::port::{Offloads, PortState};
 
 use super::Opened;
@@ -26,7 +26,7 @@ mod tests;
 
 pub use args::{EalArgs, Memory, pci_address};
 pub use bond::{Bond, agree};
-pub use eal::{start, stop};
+pub use eal::start;
 pub use queue::DpdkQueue;
 pub use steer::SteerWish;
 pub use thread::{Registered, register};
@@ -64,6 +64,21 @@ pub fn memory_mb(wish: &PortWish) -> u32 {
     let bytes = u64::from(frames + more) * pool::bytes_per_frame(wish.frame_bytes);
     // A quarter more for the pools' own rings and caches and what pages leave over.
     ((bytes + bytes / 4) >> 20) as u32 + 8
+}
+
+/// Stops DPDK, if it runs, and removes what it left on disk. All queues are dropped by then.
+///
+/// # Errors
+/// A port is still open, or frames were never given back: DPDK's memory must stay then.
+pub fn stop() -> Result<()> {
+    if eal::check_running().is_err() {
+        return Ok(());
+    }
+    ensure!(!device::any_open(), "DPDK cannot stop: a port is open");
+    let adrift = queue::adrift();
+    ensure!(adrift == 0, "DPDK cannot stop: {adrift} frames were not given back");
+    pool::free_orphans();
+    eal::stop()
 }
 
 /// Opens a port: configured and started, its link perhaps still down. It stops and closes when the

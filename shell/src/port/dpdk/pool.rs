@@ -6,12 +6,19 @@
 
 use std::ffi::CString;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use dperf_core::frame::TRAY_PLACES;
 
 use super::{PortWish, eal};
+
+/// A number no other call gets: pools are named with it.
+pub(super) fn serial() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Buffers each thread keeps at hand.
 const CACHE: u32 = 256;

@@ -6,7 +6,7 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Context, Result};
 use dpdk_sys::{shim_frame, shim_shape};
@@ -23,12 +23,6 @@ const _: () = assert!(align_of::<shim_frame>() == align_of::<Frame>());
 const _: () = assert!(TRAY_PLACES <= dpdk_sys::SHIM_FRAMES as usize);
 const _: () = assert!(dpdk_sys::SHIM_RX_GOOD == RxChecksum::Good as u32);
 const _: () = assert!(dpdk_sys::SHIM_RX_BAD == RxChecksum::Bad as u32);
-
-/// A number no other call gets: pools are named with it.
-pub(super) fn serial() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 /// One queue pair of a port. Minted by [`super::open`] alone, once.
 pub struct DpdkQueue {

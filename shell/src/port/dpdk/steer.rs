@@ -7,7 +7,7 @@
 use std::ffi::{CStr, c_char};
 use std::net::IpAddr;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use dperf_core::steer::{Hash, KEY_BYTES};
 
 use super::eal::error_text;
@@ -90,15 +90,15 @@ pub(super) fn settle(
     if wish.queues == 1 {
         return Ok(Delivery::Unknown);
     }
-    let hash = read_back(port, wish, info, notes);
+    let hash = read_back(port, wish, info);
     match (&refused, &hash) {
         (Some(why), Ok(_)) => notes.push(format!(
             "port {device}: it takes no flow rules ({why}): its workers share the load by hash"
         )),
         (Some(why), Err(hidden)) => {
-            notes.push(format!("port {device}: it takes no flow rules ({why}), and {hidden}"));
+            notes.push(format!("port {device}: it takes no flow rules ({why}), and {hidden:#}"));
         }
-        (None, Err(hidden)) => notes.push(format!("port {device}: {hidden}")),
+        (None, Err(hidden)) => notes.push(format!("port {device}: {hidden:#}")),
         (None, Ok(_)) => {}
     }
     Ok(hash.unwrap_or(Delivery::Unknown))
@@ -144,20 +144,10 @@ fn read_back(
     port: u16,
     wish: &super::PortWish,
     info: &dpdk_sys::rte_eth_dev_info,
-    notes: &mut Vec<String>,
 ) -> Result<Delivery> {
     let offered = info.flow_type_rss_offloads & dpdk_sys::SHIM_RSS_WISHED;
     ensure!(offered != 0, "it does not spread packets over its queues by a hash");
-    let (key, flows) = match key_in_force(port, info) {
-        Ok(found) => found,
-        Err(why) => {
-            notes.push(format!(
-                "port {}: its hash key cannot be read ({why}): taken for the one it was given",
-                wish.device
-            ));
-            (key(info), offered)
-        }
-    };
+    let (key, flows) = key_in_force(port, info).context("its hash key cannot be read")?;
     ensure!(key.len() >= KEY_BYTES, "its hash key of {} bytes is too short", key.len());
     let ports = flows & of_load(&wish.steer) != 0;
     let addresses = match wish.steer.ipv6 {

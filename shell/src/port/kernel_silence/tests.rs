@@ -106,7 +106,11 @@ fn the_table_does_the_same_and_goes_too() {
 fn the_packet_socket_still_hears() {
     alone("the_packet_socket_still_hears", || {
         let peer = two_kernels();
-        let mut queue = packet_socket::open("va", 1, false).unwrap().queues.pop().unwrap();
+        let mut queue = packet_socket::open("va", 1, packet_socket::tests::PLAIN)
+            .unwrap()
+            .queues
+            .pop()
+            .unwrap();
         let _silence = silence("va", &test_addresses()).unwrap();
         assert!(!answers(&peer, "192.0.2.10"));
         let (mut tray, mut asked) = (Tray::new(), false);

@@ -2,7 +2,8 @@
 //! frames of a connection to the same one.
 //!
 //! The kernel asks a program of ours. It adds up the bytes of addresses and ports by exclusive or:
-//! a hash that the plan can reckon with, as with a network card's.
+//! a hash that the plan can reckon with, as with a network card's. It looks behind a second tag and
+//! into a tunnel, where the load's packets are; of what lies there otherwise, it chooses anything.
 
 use std::io::Result;
 use std::os::fd::BorrowedFd;
@@ -23,8 +24,9 @@ pub(super) fn choice(ipv6: bool, queues: u16) -> Rss<'static> {
     rss::lend(hash, (0..ENTRIES).map(|sum| sum % queues.max(1)).collect())
 }
 
-/// Joins the sockets of one port; the first one founds the group. Returns its number.
-pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>) -> Result<u16> {
+/// Joins the sockets of one port; the first one founds the group. Returns its number. The packets of
+/// the load are `hidden_bytes` behind the place where the network's header is.
+pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>, hidden_bytes: u16) -> Result<u16> {
     let how = libc::PACKET_FANOUT_CBPF;
     let unique = if group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
     let ask = |flags: u32| u32::from(group.unwrap_or(0)) | (how | unique | flags) << 16;
@@ -34,7 +36,7 @@ pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>) -> Result<u16> {
     let mut joined = 0u32;
     get_option(socket, libc::PACKET_FANOUT, &mut joined)?;
     if group.is_none() {
-        let mut program = program();
+        let mut program = program(hidden_bytes);
         let data = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
         set_option(socket, libc::PACKET_FANOUT_DATA, &data)?;
     }
@@ -51,8 +53,10 @@ const fn unless_equal(value: u16, steps: u8) -> libc::sock_filter {
     libc::sock_filter { code, jt: 0, jf: steps, k: value as u32 }
 }
 
-/// The sum of the bytes of addresses and ports; of what is not IP, 0.
-fn program() -> Vec<libc::sock_filter> {
+/// The sum of the bytes of addresses and ports of the packet that is `hidden_bytes` behind the place
+/// of the network's header; of what is not IP, 0. A load from beyond the end is the end, with 0.
+fn program(hidden_bytes: u16) -> Vec<libc::sock_filter> {
+    const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
     const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const LOAD_WORD_AT_X: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_IND;
     /// X = four times the low half of a byte: the length of an IPv4 header.
@@ -65,9 +69,13 @@ fn program() -> Vec<libc::sock_filter> {
     // BPF_A is in no version of libc's list.
     const RETURN_A: u32 = libc::BPF_RET | 0x10;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-    // Offsets below zero: from the network header on, and the kernel's word on the protocol.
-    let network = |at: u32| (libc::SKF_NET_OFF as u32).wrapping_add(at);
-    let protocol = (libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL) as u32;
+    // The kernel has taken the Ethernet header off, and a tag.
+    let at = |place: u16| u32::from(hidden_bytes + place);
+    let kind = match hidden_bytes {
+        // Its word on the protocol.
+        0 => step(LOAD_WORD, (libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL) as u32),
+        _ => step(LOAD_HALF, u32::from(hidden_bytes) - 2),
+    };
 
     // Bytes 0 to 3 of A, added up.
     let end = [
@@ -81,24 +89,24 @@ fn program() -> Vec<libc::sock_filter> {
         step(RETURN_A, 0),
     ];
     let mut v4 = vec![
-        step(LOAD_WORD, network(12)),
+        step(LOAD_WORD, at(12)),
         step(X_IS_A, 0),
-        step(LOAD_WORD, network(16)),
+        step(LOAD_WORD, at(16)),
         step(ADD_X, 0),
         step(libc::BPF_ST, 0),
-        step(X_IS_HEADER_BYTES, network(0)),
-        step(LOAD_WORD_AT_X, network(0)),
+        step(X_IS_HEADER_BYTES, at(0)),
+        step(LOAD_WORD_AT_X, at(0)),
         step(X_IS_MEMORY, 0),
         step(ADD_X, 0),
     ];
     v4.extend(end);
     // Both addresses and the ports lie in a row.
-    let mut v6 = vec![step(LOAD_WORD, network(8))];
-    for at in (12..44).step_by(4) {
-        v6.extend([step(X_IS_A, 0), step(LOAD_WORD, network(at)), step(ADD_X, 0)]);
+    let mut v6 = vec![step(LOAD_WORD, at(8))];
+    for place in (12..44).step_by(4) {
+        v6.extend([step(X_IS_A, 0), step(LOAD_WORD, at(place)), step(ADD_X, 0)]);
     }
     v6.extend(end);
-    let mut program = vec![step(LOAD_WORD, protocol)];
+    let mut program = vec![kind];
     for (kind, steps) in [(ethertype::IPV4, v4), (ethertype::IPV6, v6)] {
         program.push(unless_equal(kind, steps.len() as u8));
         program.extend(steps);

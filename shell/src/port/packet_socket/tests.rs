@@ -14,10 +14,13 @@ const EXPERIMENT: [u8; 2] = [0x88, 0xb5];
 const A: [u8; 6] = [2, 0, 0, 0, 0, 0x0a];
 const B: [u8; 6] = [2, 0, 0, 0, 0, 0x0b];
 
+/// Packets of IPv4 behind one tag at most.
+pub(in crate::port) const PLAIN: Flows = Flows { ipv6: false, hidden_bytes: 0 };
+
 type Queue = Box<dyn PacketQueue>;
 
 fn one(interface: &str) -> Queue {
-    open(interface, 1, false).unwrap().queues.pop().unwrap()
+    open(interface, 1, PLAIN).unwrap().queues.pop().unwrap()
 }
 
 fn to_a(frame: &mut Frame, len: usize, behind: &[u8]) {
@@ -223,19 +226,30 @@ fn datagram(ipv6: bool, (addresses, words, ports): &Flow) -> Vec<u8> {
     packet
 }
 
+/// What hides a packet, as the kernel counts it, and lies before its ethertype.
+fn hidden(bytes: u16) -> Vec<u8> {
+    const SERVICE_TAG: [u8; 4] = [0x88, 0xa8, 0, 200];
+    match bytes {
+        0 => Vec::new(),
+        4 => [SERVICE_TAG, [0x81, 0, 0, 100]].concat(),
+        // IPv4, UDP, VXLAN and Ethernet's addresses: of no interest, and the same for all.
+        _ => [&[8, 0, 0x45][..], &[7; 47]].concat(),
+    }
+}
+
 /// Sends each flow twice, and says on which queue both came.
-fn queues_of(ipv6: bool, count: u16, flows: &[Flow]) -> Vec<u16> {
+fn queues_of(told: Flows, count: u16, flows: &[Flow]) -> Vec<u16> {
     cable("va", "vb");
-    let opened = open("va", count, ipv6).unwrap();
+    let opened = open("va", count, told).unwrap();
     let Delivery::Hashed(rss) = opened.facts.delivery else { panic!("{:?}", opened.facts) };
     let (mut queues, mut b) = (opened.queues, one("vb"));
     assert_eq!((rss::queues(&rss), queues.len()), (count, usize::from(count)));
     let mut came = Vec::new();
     let mut tray = Tray::new();
     for flow in flows {
-        let packet = datagram(ipv6, flow);
+        let packet = [hidden(told.hidden_bytes), datagram(told.ipv6, flow)].concat();
         for _ in 0..2 {
-            assert_eq!(send(&mut b, 100, &packet), 1);
+            assert_eq!(send(&mut b, 150, &packet), 1);
         }
         let mut seen = Vec::new();
         let end = Instant::now() + Duration::from_secs(2);
@@ -244,7 +258,8 @@ fn queues_of(ipv6: bool, count: u16, flows: &[Flow]) -> Vec<u16> {
                 queue.receive(&mut tray);
                 let ours = |frame: &&Frame| frame.bytes()[12..].starts_with(&packet);
                 seen.extend(tray.frames().iter().filter(ours).map(|frame| {
-                    assert_eq!(rss.queue_of_frame(frame.bytes()), index as u16);
+                    let inside = if told.hidden_bytes == 50 { 50 } else { 0 };
+                    assert_eq!(rss.queue_of_frame(&frame.bytes()[inside..]), index as u16);
                     index as u16
                 }));
                 queue.give_back(&mut tray);
@@ -258,10 +273,18 @@ fn queues_of(ipv6: bool, count: u16, flows: &[Flow]) -> Vec<u16> {
 
 #[test]
 fn the_kernel_spreads_flows_as_the_plan_reckons() {
-    for (ipv6, count) in [(false, 2), (false, 3), (true, 4)] {
+    for (ipv6, hidden_bytes, count) in [
+        (false, 0, 2),
+        (false, 0, 3),
+        (true, 0, 4),
+        (false, 4, 3),
+        (true, 4, 2),
+        (false, 50, 2),
+        (true, 50, 3),
+    ] {
         alone("the_kernel_spreads_flows_as_the_plan_reckons", || {
             let flows = flows(ipv6, 120);
-            let came = queues_of(ipv6, count, &flows);
+            let came = queues_of(Flows { ipv6, hidden_bytes }, count, &flows);
             let choice = spread::choice(ipv6, count);
             for ((addresses, _, ports), queue) in flows.iter().zip(&came) {
                 let (source, rest) = addresses.split_at(if ipv6 { 16 } else { 4 });
@@ -317,7 +340,7 @@ fn what_cannot_be_opened_is_explained() {
     alone("what_cannot_be_opened_is_explained", || {
         cable("va", "vb");
         sh("ip link set va down; ip link set lo up");
-        let why = |name| format!("{:#}", open(name, 1, false).err().unwrap());
+        let why = |name| format!("{:#}", open(name, 1, PLAIN).err().unwrap());
         let absent = why("eth7");
         assert!(absent.contains("no interface 'eth7'") && absent.contains("lo, "), "{absent}");
         assert!(why("va").contains("ip link set va up"));
