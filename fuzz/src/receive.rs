@@ -21,8 +21,9 @@ use dperf_core::time::Instant;
 use dperf_core::worker::{Lent, Worker};
 use dperf_tests::laws;
 use dperf_tests::queue::SimQueue;
-use dperf_tests::scenario::{MICRO, SECOND, Side, mac};
-use dperf_tests::sim::{Outcome, Report};
+use dperf_tests::scenario::{MICRO, SECOND, Side, mac, spread};
+use dperf_tests::sim::{Book, Outcome, Report};
+use dperf_tests::slow_kernel::Seen;
 use dperf_tests::wire::SharedWire;
 
 use crate::opening::{KINDS, Opening};
@@ -46,7 +47,9 @@ thread_local! {
 struct Kernel {
     is_open: bool,
     question: Vec<u8>,
-    taken: usize,
+    /// Packets since the last question.
+    since: usize,
+    seen: Seen,
 }
 
 impl ExceptionPath for Kernel {
@@ -55,17 +58,20 @@ impl ExceptionPath for Kernel {
     }
 
     fn deliver(&mut self, packets: &[Frame]) -> Delivered {
-        self.taken += packets.len();
         let done = packets.len().min(3);
-        Delivered { done, refused: done / 3 }
+        let refused = done / 3;
+        self.since += done;
+        self.seen.taken += (done - refused) as u64;
+        Delivered { done, refused }
     }
 
     fn collect(&mut self, blanks: &mut [Frame]) -> usize {
         let [blank, ..] = blanks else { return 0 };
-        if self.taken < 2 || !blank.set_len(self.question.len()) {
+        if self.since < 2 || !blank.set_len(self.question.len()) {
             return 0;
         }
-        self.taken = 0;
+        self.since = 0;
+        self.seen.sent += 1;
         blank.bytes_mut().copy_from_slice(&self.question);
         1
     }
@@ -105,8 +111,8 @@ fn play(opening: &Opening, more: u8, happen: impl FnOnce(&mut Stage<'_>)) {
     chunks.resize(chunks_for(tuples as u64) as usize, Chunk::EMPTY);
     let wire = SharedWire::new(scenario.seed, scenario.network, false);
     let own = mac(*role, 0).0;
-    wire.get().attach(own);
-    let mut queue = SimQueue::new(wire.clone(), 0, scenario.offloads, scenario.ring);
+    wire.get().attach(own, 1, spread(scenario.ipv6, 1));
+    let mut queue = SimQueue::new(wire.clone(), (0, 0), scenario.offloads, scenario.ring);
     let gateway = Gateway::new(scenario.gateway_known.then(|| side.peer_mac()));
     let control = Control::new();
     let mut page = Page::new();
@@ -115,7 +121,7 @@ fn play(opening: &Opening, more: u8, happen: impl FnOnce(&mut Stage<'_>)) {
     let lent = Lent { slots, chunks: memory, stats, gateway: &gateway, control: &control };
     let plan = CorePlan { tcp_rst: more & 4 == 0, ..side.plan(scenario) };
     let question = [&[0xff; 6][..], &own, &[8, 6], &[0; 46]].concat();
-    let kernel = Kernel { is_open: more & 2 != 0, question, taken: 0 };
+    let kernel = Kernel { is_open: more & 2 != 0, question, since: 0, seen: Seen::default() };
     let worker = Worker::new(plan, &mut queue, kernel, lent, Instant(0));
     let worker = worker.expect("the memory fits the plan");
     let mut stage = Stage { worker, reader, control: &control, wire, opening, now: 0 };
@@ -213,23 +219,27 @@ impl Stage<'_> {
         self.report()
     }
 
-    fn report(&self) -> Report {
-        let wire = self.wire.get();
-        let open = self.worker.slots().iter().filter(|slot| !slot.is_closed()).count();
+    fn report(self) -> Report {
+        let Stage { worker, reader, wire, opening, now, .. } = self;
+        let (tally, kernel) = (worker.queue().tally(), worker.exception().seen);
+        let open = worker.slots().iter().filter(|slot| !slot.is_closed()).count() as u64;
+        let held = worker.frames_held() as u64;
+        drop(worker);
+        let (counts, wire) = (reader.snapshot(), wire.get());
+        let book = Book { counts, tally, kernel, held, open };
         let outcome = Outcome {
-            role: self.opening.role,
-            counts: self.reader.snapshot(),
-            tally: self.worker.queue().tally(),
+            role: opening.role,
+            counts,
+            cores: vec![book],
             fates: wire.fates(0),
-            held: self.worker.frames_held(),
-            open,
+            ledger: wire.ledger(0),
         };
         Report {
             machines: vec![outcome],
             hash: wire.capture.hash(),
             frames: wire.capture.frames(),
             steps: 0,
-            end: self.now,
+            end: now,
             capture: None,
         }
     }

@@ -6,8 +6,9 @@
 //! when no more connections open. Then come throws of six bytes; one that waits 240 rounds or more
 //! changes the network instead.
 
+use dperf_tests::conditions::Conditions;
 use dperf_tests::scenario::{MICRO, Scenario, Travel};
-use dperf_tests::wire::{Conditions, Wire};
+use dperf_tests::wire::Wire;
 use dperf_tests::{laws, sim};
 
 use crate::throw::Throw;
@@ -54,7 +55,7 @@ fn rounds(throw: &Throw) -> u64 {
 /// each other.
 fn scenario(seed: u8, duration: u8) -> Scenario {
     let drawn = Scenario::drawn(u64::from(seed));
-    Scenario {
+    let scenario = Scenario {
         pairs: 1,
         space: [1, 2, 4, 1],
         cps: 50_000,
@@ -66,7 +67,8 @@ fn scenario(seed: u8, duration: u8) -> Scenario {
         travel: Travel::ALL[usize::from(seed >> 6)],
         mss: drawn.mss.map(|mss| mss.min(1390)),
         ..drawn
-    }
+    };
+    scenario.fitted()
 }
 
 /// Good again, or one thing worse.

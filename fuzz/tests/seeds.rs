@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use dperf_tests::wire::Random;
+use dperf_tests::random::Random;
 
 /// One seed of a target.
 struct Seed {
