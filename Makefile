@@ -6,6 +6,9 @@ SECONDS = 30
 swarm: SECONDS = 600
 soak: SECONDS = 3600
 
+# Which part of all mutants runs: 3/16 is one of sixteen.
+SHARD = 0/1
+
 # Which cases of the lab run: all of them.
 CASES =
 
@@ -18,7 +21,7 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 bare = -p dperf-shell --no-default-features
 
 .PHONY: help demo test lab judges packetdrill packages bench instructions fmt lint doc no-std race tsan \
-	fuzz swarm soak clean
+	fuzz swarm soak coverage mutants clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -78,6 +81,11 @@ tsan: # Runs the program under load with ThreadSanitizer; needs root, a nightly 
 fuzz: # Runs each fuzz target for SECONDS (30); needs a nightly toolchain
 	scripts/fuzz $(SECONDS)
 
+coverage: # Says which lines and branches of the core no test reaches; needs a nightly toolchain, LLVM
+	scripts/coverage
+
+mutants: # Says which small breaks of the core no unit test notices (SHARD=3/16: a part of them)
+	scripts/mutants $(SHARD)
 swarm: # Simulates random scenarios with fresh seeds for SECONDS (600)
 	DPERF_SWARM_SECONDS=$(SECONDS) $(CARGO) test -p dperf-tests --test swarm -- --nocapture
 

@@ -5,6 +5,11 @@
 //! ordinary tests. What libFuzzer finds becomes a seed with a name that says what it broke.
 
 pub mod config;
+pub mod headers;
 pub mod http;
+pub mod messages;
+mod opening;
 pub mod receive;
+pub mod sequence;
+mod throw;
 pub mod wire;

@@ -1,14 +1,17 @@
 //! Views of headers: a parser says no, or shows parts that lie in the bytes it was given.
 
 use dperf_core::wire::arp::ArpPacket;
+use dperf_core::wire::checksum::{is_valid, pseudo_ipv4, sum};
 use dperf_core::wire::ethernet::{EthernetHeader, MacAddr, VlanTag};
+use dperf_core::wire::headers::{DatagramHeaders, Headers};
 use dperf_core::wire::icmp::{self, IcmpEcho};
 use dperf_core::wire::icmpv6::{self, Icmpv6Echo, NeighborAdvertisement, NeighborSolicitation};
-use dperf_core::wire::ipv4::{IPV4_BYTES, Ipv4};
+use dperf_core::wire::ipv4::{IPV4_BYTES, Ipv4, protocol};
 use dperf_core::wire::ipv6::{IPV6_BYTES, Ipv6};
 use dperf_core::wire::tcp::{TCP_BYTES, Tcp, TcpOptions};
-use dperf_core::wire::udp::Udp;
+use dperf_core::wire::udp::{UDP_BYTES, Udp};
 use dperf_core::wire::vxlan::VxlanHeader;
+use zerocopy::FromBytes;
 
 /// Every parser, at the places where a frame has its headers and at the front.
 pub fn holds(data: &[u8]) {
@@ -22,6 +25,7 @@ pub fn holds(data: &[u8]) {
     }
     if let Ok(ip) = Ipv4::parse(packet) {
         all(ip.payload);
+        usual(data, &ip);
     }
     if let Ok(ip) = Ipv6::parse(packet) {
         all(ip.payload);
@@ -55,6 +59,29 @@ fn all(bytes: &[u8]) {
         && let Some(mac) = MacAddr::parse(text)
     {
         assert_eq!(MacAddr::parse(&mac.to_string()), Some(mac));
+    }
+}
+
+/// The views of a usual frame's headers say of both sums what the headers one by one say.
+fn usual(frame: &[u8], ip: &Ipv4<'_>) {
+    let (source, destination) = (ip.header.source, ip.header.destination);
+    let right = |number| {
+        let pseudo = pseudo_ipv4(source, destination, number, ip.payload.len() as u16);
+        ip.checksum_ok() && is_valid(pseudo + sum(ip.payload))
+    };
+    if !ip.options.is_empty() {
+        return;
+    }
+    if let (Ok((headers, _)), Some(behind)) =
+        (Headers::ref_from_prefix(frame), ip.payload.get(TCP_BYTES..))
+    {
+        assert_eq!(headers.are_undamaged(behind), right(protocol::TCP));
+    }
+    if let (Ok((headers, _)), Some(payload)) =
+        (DatagramHeaders::ref_from_prefix(frame), ip.payload.get(UDP_BYTES..))
+    {
+        let made = headers.udp.checksum.get() != 0;
+        assert_eq!(headers.are_undamaged(payload), made && right(protocol::UDP));
     }
 }
 

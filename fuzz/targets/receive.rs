@@ -1,4 +1,4 @@
-//! Any script against two live workers: [`dperf_fuzz::receive`].
+//! Any frames to a live worker: [`dperf_fuzz::receive`].
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| dperf_fuzz::receive::holds(data));

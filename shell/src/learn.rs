@@ -3,9 +3,9 @@
 //! tuple.
 //!
 //! An answer may come back to the queue that asked: then any division will do. Or its queue follows
-//! from addresses and ports by a sum over exclusive or, as with Toeplitz's hash: then as many tuples
-//! as there are bits in which they differ tell about all others, and some more confirm it. A device
-//! that does anything else is refused.
+//! from addresses and ports by a sum over exclusive or, as with Toeplitz's hash: then as many
+//! tuples as there are bits in which they differ tell about all others, and some more confirm it. A
+//! device that does anything else is refused.
 
 mod linear;
 
@@ -48,7 +48,8 @@ struct Tuple {
     server_port: u16,
 }
 
-/// Learns of each of a role's ports how answers find their queue, if that is to be known and is not.
+/// Learns of each of a role's ports how answers find their queue, if that is to be known and is
+/// not.
 ///
 /// # Errors
 /// No answer came, or the device follows no rule that could be reckoned with; what to do about it.

@@ -11,10 +11,12 @@ const BUFFER_BYTES: usize = 2048;
 /// What a cookie adds to the buffer's number.
 const MARK: usize = 0x5eed_0000;
 
-/// Buffers, and who is out.
+/// Buffers, and who is out. A buffer comes into being when it is first lent.
 #[derive(Debug)]
 pub struct Arena {
-    base: NonNull<u8>,
+    /// How many there may be.
+    most: usize,
+    buffers: Vec<NonNull<u8>>,
     /// Buffers nobody holds.
     free: Vec<u32>,
     /// Whether each buffer is out.
@@ -25,33 +27,38 @@ pub struct Arena {
 unsafe impl Send for Arena {}
 
 impl Arena {
-    /// `count` buffers.
+    /// At most `most` buffers.
     #[must_use]
-    pub fn new(count: usize) -> Arena {
-        let bytes = vec![0xa5u8; count * BUFFER_BYTES].into_boxed_slice();
-        Arena {
-            base: NonNull::from(Box::leak(bytes)).cast(),
-            free: (0..count as u32).rev().collect(),
-            lent: vec![false; count],
-        }
+    pub fn new(most: usize) -> Arena {
+        Arena { most, buffers: Vec::new(), free: Vec::new(), lent: Vec::new() }
     }
 
     /// Buffers that are out.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.lent.len() - self.free.len()
+        self.buffers.len() - self.free.len()
     }
 
     /// An empty frame over a free buffer, if there is one.
     pub fn lend(&mut self) -> Option<Frame> {
-        let index = self.free.pop()? as usize;
+        let index = self.free.pop().or_else(|| self.grow())? as usize;
         self.lent[index] = true;
-        // SAFETY: the buffer lies inside the arena, is initialised, lives until the arena is
-        // dropped without a frame out, and was free: nobody else reaches it.
-        Some(unsafe {
-            let data = self.base.add(index * BUFFER_BYTES);
-            Frame::new(data, 0, BUFFER_BYTES as u16, MARK + index)
-        })
+        let data = self.buffers[index];
+        // SAFETY: the buffer is initialised, lives until the arena is dropped without a frame out,
+        // and was free: nobody else reaches it.
+        Some(unsafe { Frame::new(data, 0, BUFFER_BYTES as u16, MARK + index) })
+    }
+
+    /// One more buffer, if there may be one.
+    fn grow(&mut self) -> Option<u32> {
+        let index = self.buffers.len();
+        if index == self.most {
+            return None;
+        }
+        let bytes = Box::new([0xa5u8; BUFFER_BYTES]);
+        self.buffers.push(NonNull::from(Box::leak(bytes)).cast());
+        self.lent.push(false);
+        Some(index as u32)
     }
 
     /// Takes a buffer back.
@@ -61,7 +68,7 @@ impl Arena {
     pub fn take_back(&mut self, frame: Frame) {
         let index = frame.cookie().wrapping_sub(MARK);
         assert!(index < self.lent.len(), "a frame with a strange cookie came back");
-        let own = self.base.as_ptr().wrapping_add(index * BUFFER_BYTES);
+        let own = self.buffers[index].as_ptr();
         assert!(std::ptr::eq(frame.bytes().as_ptr(), own), "a frame of another queue came back");
         assert!(std::mem::take(&mut self.lent[index]), "a frame came back twice");
         self.free.push(index as u32);
@@ -73,9 +80,10 @@ impl Drop for Arena {
         if self.outstanding() > 0 {
             return; // someone may still reach it: the memory stays
         }
-        let bytes = NonNull::slice_from_raw_parts(self.base, self.lent.len() * BUFFER_BYTES);
-        // SAFETY: made by `Box::leak` in `new` with this length; no frame is out.
-        drop(unsafe { Box::from_raw(bytes.as_ptr()) });
+        for buffer in self.buffers.drain(..) {
+            // SAFETY: made by `Box::leak` in `grow` with this type; no frame is out.
+            drop(unsafe { Box::from_raw(buffer.cast::<[u8; BUFFER_BYTES]>().as_ptr()) });
+        }
     }
 }
 

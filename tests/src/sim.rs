@@ -234,6 +234,18 @@ impl Sim<'_> {
         self.steps
     }
 
+    /// Every slot of one worker.
+    #[must_use]
+    pub fn slots(&self, core: usize) -> &[Slot] {
+        self.cores[core].worker.slots()
+    }
+
+    /// Counters of one worker.
+    #[must_use]
+    pub fn counts(&self, core: usize) -> Snapshot {
+        self.cores[core].reader.snapshot()
+    }
+
     fn go(&mut self, meddle: &mut impl FnMut(&mut Sim<'_>)) {
         self.control.advance(Phase::Run);
         let limit = self.scenario.duration + LONGEST_DRAIN;

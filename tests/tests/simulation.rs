@@ -254,6 +254,26 @@ fn raw_messages_and_fast_closes_come_out_even() {
     }
 }
 
+/// What waits for a device that takes nothing is given up after half a second, and counted; the
+/// worker has frames again, and its connections fail in their time.
+#[test]
+fn a_device_that_takes_nothing_loses_what_waits() {
+    let broken = Conditions { loss: 1_000_000, ..Conditions::CABLE };
+    let scenario = Scenario {
+        network: broken,
+        ring: 0,
+        cps: 1_000,
+        duration: 2_000 * MILLI,
+        turn: MILLI,
+        ..Scenario::short(4)
+    };
+    let report = run(&scenario);
+    let opened = client(&report, Count::SkOpen);
+    assert!(opened > 0 && opened == client(&report, Count::SkErr));
+    assert_eq!(client(&report, Count::DropTx), client(&report, Count::TcpTx));
+    assert_eq!(client(&report, Count::PktTx), 0);
+}
+
 #[test]
 fn the_gateway_is_found_before_anything_is_opened() {
     let lossy = Conditions { loss: 500_000, ..Conditions::CABLE };

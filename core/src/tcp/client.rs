@@ -159,3 +159,6 @@ impl Tcp<'_> {
         slot.flags.insert(SlotFlags::FIN_QUEUED);
     }
 }
+
+#[cfg(test)]
+mod tests;

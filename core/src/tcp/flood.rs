@@ -67,3 +67,6 @@ impl Tcp<'_> {
         syn
     }
 }
+
+#[cfg(test)]
+mod tests;

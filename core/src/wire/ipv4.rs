@@ -118,27 +118,6 @@ impl<'a> Ipv4<'a> {
     pub fn checksum_ok(&self) -> bool {
         checksum::is_valid(checksum::sum(self.header.as_bytes()) + checksum::sum(self.options))
     }
-
-    /// Type of service: DSCP and ECN.
-    #[inline]
-    #[must_use]
-    pub const fn tos(&self) -> u8 {
-        self.header.tos
-    }
-
-    /// Time to live, hops.
-    #[inline]
-    #[must_use]
-    pub const fn ttl(&self) -> u8 {
-        self.header.ttl
-    }
-
-    /// Identification.
-    #[inline]
-    #[must_use]
-    pub fn id(&self) -> u16 {
-        self.header.id.get()
-    }
 }
 
 #[cfg(test)]
@@ -156,7 +135,7 @@ mod tests {
         assert_eq!((ip.header_bytes, ip.options, ip.payload), (20, &[][..], DATA));
         assert_eq!(ip.header.source, SOURCE_V4.octets());
         assert_eq!(ip.header.destination, DESTINATION_V4.octets());
-        assert_eq!((ip.tos(), ip.ttl(), ip.id(), ip.header.protocol), (0, 64, 0, protocol::UDP));
+        assert_eq!((ip.header.tos, ip.header.ttl, ip.header.protocol), (0, 64, protocol::UDP));
         assert_eq!(ip.header.flags_fragment.get(), DONT_FRAGMENT);
         assert!(ip.checksum_ok());
         bytes[8] -= 1;

@@ -314,8 +314,8 @@ const ADDRESSES: &[Keyword] = &[
                The tag comes on top of the MTU. With INNER there are two tags (QinQ, which dperf \
                has not): ID outside (802.1ad, ethertype 0x88a8), INNER inside; their 8 bytes are \
                taken from the MTU. What goes to the kernel has no tag, what comes from it gets it. \
-               Over XDP sockets the port's own address is ours behind tags, since the kernel has none \
-               there; a network card that takes tags off for them is refused.",
+               Over XDP sockets the port's own address is ours behind tags, since the kernel has \
+               none there; a network card that takes tags off for them is refused.",
         example: "vlan 100",
         reads: Words(arguments::vlan),
         ..KEYWORD

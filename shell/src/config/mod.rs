@@ -285,8 +285,8 @@ impl Config {
         lists.get(port).map_or(&[], |line| &line.list)
     }
 
-    /// The addresses of our side of the load that its frames have on the network of the port of that
-    /// index: its own, or the ends of the tunnel that hides those.
+    /// The addresses of our side of the load that its frames have on the network of the port of
+    /// that index: its own, or the ends of the tunnel that hides those.
     pub fn outer_addresses(&self, port: usize) -> &[IpAddr] {
         match self.vxlans.get(port) {
             None => self.own_addresses(port),

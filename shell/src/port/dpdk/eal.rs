@@ -201,8 +201,8 @@ impl StdoutAside {
 
 impl Drop for StdoutAside {
     fn drop(&mut self) {
-        // SAFETY: NULL means all streams of the C library, in which DPDK's words may still lie; then
-        // two open descriptors.
+        // SAFETY: NULL means all streams of the C library, in which DPDK's words may still lie;
+        // then two open descriptors.
         unsafe {
             libc::fflush(std::ptr::null_mut());
             libc::dup2(self.0.as_raw_fd(), libc::STDOUT_FILENO);

@@ -24,8 +24,8 @@ pub(super) fn choice(ipv6: bool, queues: u16) -> Rss<'static> {
     rss::lend(hash, (0..ENTRIES).map(|sum| sum % queues.max(1)).collect())
 }
 
-/// Joins the sockets of one port; the first one founds the group. Returns its number. The packets of
-/// the load are `hidden_bytes` behind the place where the network's header is.
+/// Joins the sockets of one port; the first one founds the group. Returns its number. The packets
+/// of the load are `hidden_bytes` behind the place where the network's header is.
 pub(super) fn join(socket: BorrowedFd<'_>, group: Option<u16>, hidden_bytes: u16) -> Result<u16> {
     let how = libc::PACKET_FANOUT_CBPF;
     let unique = if group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
@@ -53,8 +53,9 @@ const fn unless_equal(value: u16, steps: u8) -> libc::sock_filter {
     libc::sock_filter { code, jt: 0, jf: steps, k: value as u32 }
 }
 
-/// The sum of the bytes of addresses and ports of the packet that is `hidden_bytes` behind the place
-/// of the network's header; of what is not IP, 0. A load from beyond the end is the end, with 0.
+/// The sum of the bytes of addresses and ports of the packet that is `hidden_bytes` behind the
+/// place of the network's header; of what is not IP, 0. A load from beyond the end is the end, with
+/// 0.
 fn program(hidden_bytes: u16) -> Vec<libc::sock_filter> {
     const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
     const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
