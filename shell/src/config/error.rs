@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Characters of a word that are shown at most.
-const LONGEST_WORD: usize = 100;
+pub(super) const LONGEST_WORD: usize = 100;
 
 /// Where a word stands: lines and columns count from 1, columns in characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,7 +88,8 @@ fn shortened(text: &str) -> Cow<'_, str> {
         // Its end tells where the word ends.
         let end = rest.trim_start_matches(|c| !"',:;.".contains(c));
         let end = if end.chars().count() < 4 { end } else { "" };
-        format!("{head}...{end} ({} characters)", word.chars().count())
+        let bare = word.trim_matches(|c| "\"',:;.".contains(c));
+        format!("{head}...{end} ({} characters)", bare.chars().count())
     };
     text.split(' ').map(cut).collect::<Vec<_>>().join(" ").into()
 }
