@@ -95,7 +95,7 @@ mod tests {
     #[should_panic(expected = "of another queue")]
     fn a_frame_of_another_queue_is_known() {
         let (mut one, mut two) = (Arena::new(1), Arena::new(1));
-        let frame = one.lend().expect("free");
+        let (frame, _theirs) = (one.lend().expect("free"), two.lend().expect("free"));
         two.take_back(frame);
     }
 
