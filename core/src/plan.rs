@@ -315,6 +315,8 @@ pub struct CorePlan<'m> {
     pub fast_close: bool,
     /// Client: an answer's ACK waits for the next request, however far away that is.
     pub disable_ack: bool,
+    /// Frames that a port is handed at once, at most.
+    pub tx_burst: u16,
     /// Start of the pseudo-random sequence numbers; same seed, same packets.
     pub seed: u64,
 }

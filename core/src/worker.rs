@@ -451,7 +451,12 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
                 wrapping.wrap(&mut self.trays.tx);
             }
             let before = bytes(&self.trays.tx);
-            sent = self.queue.transmit(&mut self.trays.tx);
+            let tx = &mut self.trays.tx;
+            let most = usize::from(self.engine.plan.tx_burst);
+            sent = match tx.len() <= most {
+                true => self.queue.transmit(tx),
+                false => transmit_in_bursts(&mut self.queue, tx, most),
+            };
             let stats = &mut self.engine.tcp.stats;
             stats.add(Count::PktTx, sent as u64);
             stats.add(Count::BitsTx, 8 * (before - bytes(&self.trays.tx)));
@@ -490,6 +495,28 @@ fn prefetch_packet(packet: &[u8]) {
         prefetch(first);
         prefetch(packet.get(CACHE_LINE).unwrap_or(last));
     }
+}
+
+/// Hands a tray on in bursts of `most` frames, in order, until the device takes no more. Returns how
+/// many left.
+#[cold]
+#[inline(never)]
+fn transmit_in_bursts<Q: PacketQueue>(queue: &mut Q, tx: &mut Tray, most: usize) -> usize {
+    let (mut burst, mut sent, mut full) = (Tray::new(), 0, false);
+    tx.drain(|_, frame| {
+        // As many places as in the tray it comes from.
+        let laid = burst.push(frame);
+        debug_assert!(laid.is_ok());
+        if burst.len() >= most && !full {
+            sent += queue.transmit(&mut burst);
+            full = !burst.is_empty();
+        }
+    });
+    if !full {
+        sent += queue.transmit(&mut burst);
+    }
+    *tx = burst;
+    sent
 }
 
 /// Lets every frame begin where it began when it came.

@@ -280,6 +280,7 @@ impl Draft<'_> {
             tcp_rst: config.tcp_rst,
             fast_close: config.fast_close,
             disable_ack: config.disable_ack,
+            tx_burst: config.tx_burst,
             seed: 0,
         })
     }

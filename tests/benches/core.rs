@@ -325,6 +325,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         tcp_rst: true,
         fast_close: false,
         disable_ack: false,
+        tx_burst: 64,
         seed: 1,
     }
 }

@@ -138,6 +138,7 @@ fn plan(role: Role, local: End, remote: End) -> CorePlan<'static> {
         tcp_rst: true,
         fast_close: false,
         disable_ack: false,
+        tx_burst: 64,
         seed: 1,
     }
 }

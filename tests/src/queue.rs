@@ -23,6 +23,8 @@ pub struct Tally {
     pub sent: u64,
     /// Frames that came back unsent.
     pub given_back: u64,
+    /// The most frames that came back to be sent at once.
+    pub largest_burst: usize,
 }
 
 /// One queue of one simulated port.
@@ -117,6 +119,7 @@ unsafe impl PacketQueue for SimQueue {
     fn transmit(&mut self, from: &mut Tray) -> usize {
         let shared = self.wire.clone();
         let mut wire = shared.get();
+        self.tally.largest_burst = self.tally.largest_burst.max(from.len());
         let count = from.len().min(self.ring);
         from.drain_front(count, |mut frame| {
             let shape = frame.tx_shape();

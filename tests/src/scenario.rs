@@ -86,6 +86,8 @@ pub struct Scenario {
     pub fast_close: bool,
     /// The client acknowledges answers by its next request only.
     pub disable_ack: bool,
+    /// Frames that a worker hands to its port at once, at most.
+    pub tx_burst: u16,
     /// The gateway is known from the start; else it is asked for.
     pub gateway_known: bool,
     /// Work the devices take over.
@@ -147,6 +149,7 @@ impl Scenario {
             tcp_rst: true,
             fast_close: false,
             disable_ack: false,
+            tx_burst: 64,
             gateway_known: true,
             offloads: Offloads::empty(),
             ring: 64,
@@ -429,6 +432,7 @@ impl Side {
             tcp_rst: scenario.tcp_rst,
             fast_close: scenario.fast_close,
             disable_ack: scenario.disable_ack,
+            tx_burst: scenario.tx_burst,
             seed: scenario.seed ^ u64::from(core),
         }
     }

@@ -67,6 +67,7 @@ impl Book {
                 taken: one.taken + two.taken,
                 sent: one.sent + two.sent,
                 given_back: one.given_back + two.given_back,
+                largest_burst: one.largest_burst.max(two.largest_burst),
             },
             kernel: Seen {
                 taken: self.kernel.taken + other.kernel.taken,

@@ -37,6 +37,7 @@ impl Member {
         } else {
             draw.connections(&mut scenario);
         }
+        scenario.tx_burst = draw.or(64, &[1, 8, 33]) as u16;
         let storm = draw.has() && draw.has();
         let grows = scenario.network.duplicate > 0 || storm;
         if scenario.transport == Transport::Udp && grows {

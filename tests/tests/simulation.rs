@@ -403,3 +403,22 @@ fn a_slow_kernel_is_not_waited_for() {
     }
     assert_eq!(client(&report, Count::SkErr), 0);
 }
+
+/// What a worker writes in one turn leaves in bursts as small as asked for, whole and in order; a
+/// device that takes less loses nothing.
+#[test]
+fn no_burst_is_larger_than_asked_for() {
+    let busy = Scenario { cps: 500_000, launch: 50, turn: 50_000, ..Scenario::short(25) };
+    let whole = run(&busy);
+    for tx_burst in [1, 8, 31] {
+        for travel in [Travel::Plain, Travel::Vxlan] {
+            let report = run(&Scenario { tx_burst, travel, ..busy.clone() });
+            for machine in &report.machines {
+                assert_eq!(machine.book().tally.largest_burst, usize::from(tx_burst));
+            }
+            assert_eq!(client(&report, Count::Http2xx), client(&whole, Count::Http2xx));
+        }
+        let _ = run(&Scenario { tx_burst, ring: 5, ..busy.clone() });
+    }
+    assert!(whole.machines.iter().all(|machine| machine.book().tally.largest_burst > 31));
+}

@@ -74,6 +74,7 @@ pub(crate) fn plan(role: Role) -> CorePlan<'static> {
         tcp_rst: true,
         fast_close: false,
         disable_ack: false,
+        tx_burst: 64,
         seed: 7,
     }
 }

@@ -13,7 +13,7 @@ use super::error::{Complaint, ConfigError};
 use super::lenient::{duration, hexadecimal, leading, scaled};
 use super::number::{seconds, whole};
 use super::words::Word;
-use super::{Config, Protocol};
+use super::{Config, MOST_TX_BURST, Protocol};
 use Otherwise::{Ignored, Refused};
 use Reads::{Choice, Duration, Flag, Hex, Leading, Nothing, Scaled, Seconds, Whole, Words};
 use Side::{Both, Client, Server};
@@ -657,13 +657,13 @@ const MACHINE: &[Keyword] = &[
     Keyword {
         name: "tx_burst",
         form: "FRAMES",
-        default: "8",
-        brief: "how many frames dperf lets wait before it sends them",
-        help: "1 to 1024. Nothing waits here for others to come: each turn of a worker ends with \
-               one burst of what it wrote.",
+        default: "64",
+        brief: "frames that a worker hands to its port at once, at most",
+        help: "1 to 1024. A turn of a worker writes 64 frames at most, so more than that is 64. In \
+               dperf frames wait until so many are there, or for a tick; nothing waits here: each \
+               turn ends with all that it wrote, in bursts of this size.",
         example: "tx_burst 32",
-        remark: "has no effect: what waits leaves at the end of each turn, 64 frames at most",
-        reads: Whole(1..=1024, |_, _| ()),
+        reads: Whole(1..=1024, |c, n| c.tx_burst = (n as u16).min(MOST_TX_BURST)),
         ..KEYWORD
     },
     Keyword {

@@ -195,6 +195,8 @@ pub struct Config {
     pub fast_close: bool,
     /// An answer is acknowledged by the next request only.
     pub disable_ack: bool,
+    /// Frames handed to a port at once, at most.
+    pub tx_burst: u16,
     /// First retransmission time-out.
     pub retransmit_timeout_s: u32,
     /// Answer stray segments to our addresses with RST.
@@ -356,6 +358,7 @@ impl Config {
             http_post: false,
             fast_close: false,
             disable_ack: false,
+            tx_burst: MOST_TX_BURST,
             retransmit_timeout_s: 2,
             tcp_rst: true,
             tos: 0,
@@ -390,3 +393,5 @@ impl Config {
 
 /// Bytes of the longest IP packet on plain Ethernet.
 const MTU: u16 = 1500;
+/// What one turn of a worker writes at most, in frames.
+const MOST_TX_BURST: u16 = dperf_core::frame::TRAY_PLACES as u16;

@@ -123,6 +123,7 @@ fn machine(config: &Config) -> Vec<Setting> {
     const LEVELS: [(u8, &str); 4] = [(4, "error"), (5, "warn"), (7, "info"), (8, "debug")];
     let level = LEVELS.iter().find(|(number, _)| *number == config.dpdk_log_level);
     vec![
+        ("tx_burst", format!("{} frames", config.tx_burst)),
         ("socket_mem", text_or(&config.socket_mem, "DPDK's")),
         ("simd512", switch(config.simd512)),
         ("eal", text_or(&config.eal.join(" "), "none")),

@@ -119,6 +119,7 @@ fn plan<'m>(role: Role, lists: [AddressList<'m>; 2], payload: Payload<'m>) -> Co
         tcp_rst: true,
         fast_close: false,
         disable_ack: false,
+        tx_burst: 64,
         seed: 1,
     }
 }

@@ -229,6 +229,15 @@ fn the_defects_of_dperf_are_gone() {
 }
 
 #[test]
+fn bursts_are_as_large_as_written() {
+    for (written, meant) in [("1", 1), ("64", 64), ("65", 64), ("256", 64), ("1024", 64)] {
+        let read = client(&format!("tx_burst {written}")).unwrap();
+        assert_eq!((read.config.tx_burst, read.notes.len()), (meant, 0), "{written}");
+    }
+    assert_eq!(client("").unwrap().config.tx_burst, 64);
+}
+
+#[test]
 fn defaults_are_dperfs() {
     let config = text(&CLIENT.replace("cps 1k", "keepalive 1s\ncc 5")).unwrap().config;
     assert_eq!(

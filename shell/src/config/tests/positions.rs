@@ -123,8 +123,6 @@ fn notes_point_at_their_line() {
             .collect();
     let expected = [
         "t.conf:7: packet_size is ignored, as in dperf; use payload_size",
-        "t.conf:9: tx_burst has no effect: what waits leaves at the end of each turn, 64 frames at \
-         most",
         "t.conf:11: send_window is ignored: it is for the server",
         "t.conf:8: 'l3' of older dperf versions is ignored",
         "t.conf:8: rss is ignored: each port has one worker",
