@@ -5,6 +5,7 @@
 //! ([`Split`]) and by what the port says of itself: client and server need not talk to each other.
 
 mod assumed;
+mod buffers;
 mod encap;
 mod exchange;
 mod explain;

@@ -24,8 +24,6 @@ use crate::config::{Exception, ExceptionKind, Port};
 use crate::port::Facts;
 
 pub use tap::TapQueue;
-#[cfg(feature = "dpdk")]
-pub use vhost::memory_mb as vhost_memory_mb;
 
 /// How often a command that runs is looked at.
 const LOOK: Duration = Duration::from_millis(2);

@@ -17,24 +17,15 @@ use super::device_path::DevicePath;
 use super::tap::{self, Hold};
 use crate::port::Facts;
 use crate::port::dpdk::{self, PortWish, SteerWish};
+use crate::port::dpdk_buffers::{TO_KERNEL_DESCRIPTORS, TO_KERNEL_QUEUES};
 
 /// Where the kernel takes vhost's requests.
 const VHOST_NET: &str = "/dev/vhost-net";
-/// Queues of a virtio-user device, at most (DPDK: VIRTIO_MAX_VIRTQUEUE_PAIRS).
-const MOST_QUEUES: usize = 8;
-/// Places of each ring: what may wait for the kernel or for a worker.
-const RING: u16 = 512;
-
 /// One worker's queue to the kernel.
 struct VhostQueue {
     path: DevicePath,
     interface: Arc<Hold>,
     state: PortState,
-}
-
-/// MiB of packet buffers that one port's way to the kernel needs.
-pub fn memory_mb(frame_bytes: u16, workers: usize) -> u32 {
-    dpdk::memory_mb(&wish("", MacAddr([0; 6]), frame_bytes, workers.min(MOST_QUEUES)))
 }
 
 /// The device behind the interface `name`. It takes no work over: so the kernel completes every
@@ -43,11 +34,11 @@ fn wish(name: &str, mac: MacAddr, frame_bytes: u16, queues: usize) -> PortWish {
     PortWish {
         device: format!(
             "virtio_user_{name},path={VHOST_NET},iface={name},mac={mac},queues={queues},\
-             queue_size={RING}"
+             queue_size={TO_KERNEL_DESCRIPTORS}"
         ),
         bond: None,
         queues: queues as u16,
-        descriptors: RING,
+        descriptors: TO_KERNEL_DESCRIPTORS,
         frame_bytes,
         offloads: Offloads::empty(),
         steer: SteerWish::default(),
@@ -69,7 +60,7 @@ pub(super) fn open(
     if let Err(why) = File::options().read(true).write(true).open(VHOST_NET) {
         return Err(refused(name, &why));
     }
-    if workers <= MOST_QUEUES && tap::would_give(name, workers)? {
+    if workers <= TO_KERNEL_QUEUES && tap::would_give(name, workers)? {
         let queues = open_queues(name, facts, workers)?;
         return Ok(queues.into_iter().map(|queue| Box::new(queue) as _).collect());
     }

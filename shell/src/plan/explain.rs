@@ -121,9 +121,10 @@ fn totals(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
     writeln!(text, "  tuples   {}", grouped(record.tuples))?;
     writeln!(
         text,
-        "  memory   {} for connections and timers, touched as connections open, and frame buffers",
+        "  memory   {} for connections and timers, touched as connections open",
         binary(record.memory_bytes)
     )?;
+    writeln!(text, "           {} for frames", binary(record.buffer_bytes))?;
     writeln!(text, "  frames   {} bytes", frames(record))?;
     let time = &record.time;
     match record.role {

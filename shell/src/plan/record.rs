@@ -7,6 +7,7 @@ use dperf_core::conn::{Chunk, Slot};
 use dperf_core::plan::Role;
 use serde::{Serialize, Serializer};
 
+use super::buffers::buffer_bytes;
 use super::exchange::{FrameRecord, exchange};
 use super::load::{LoadRecord, load};
 use super::message::is_plain;
@@ -33,6 +34,8 @@ pub struct PlanRecord {
     pub tuples: u64,
     /// Bytes of address space for connections and timers; touched only as connections open.
     pub memory_bytes: u64,
+    /// Bytes for frames, set aside at the start.
+    pub buffer_bytes: u64,
     /// When what happens.
     pub time: TimeRecord,
     /// A client's load once the ramp is over.
@@ -78,6 +81,8 @@ pub struct PortRecord {
     pub gateway_mac: Option<String>,
     /// How its workers divide the tuples.
     pub split: &'static str,
+    /// Bytes for its frames.
+    pub buffer_bytes: u64,
     /// Its part of a client's load.
     pub load: Option<LoadRecord>,
     /// What its frames travel in, if they do not travel plain.
@@ -150,13 +155,14 @@ impl PlanRecord {
             plan.workers.iter().map(|one| worker(config, one, load)).collect();
         let client = config.role == Role::Client;
         let (wait, ramp) = if client { (config.wait_s, config.slow_start_s) } else { (0, 0) };
+        let ports: Vec<PortRecord> =
+            (0..config.ports.len()).map(|index| port(config, plan, &workers, index)).collect();
         PlanRecord {
             kind: "plan",
             role: if client { "client" } else { "server" },
             message: message(config, plan),
-            ports: (0..config.ports.len())
-                .map(|index| port(config, plan, &workers, index))
-                .collect(),
+            buffer_bytes: ports.iter().map(|port| port.buffer_bytes).sum(),
+            ports,
             exchange: exchange(config, plan),
             tuples: tuples(config, plan),
             memory_bytes: workers.iter().map(|worker| worker.memory_bytes).sum(),
@@ -229,6 +235,7 @@ fn port(config: &Config, plan: &Plan, workers: &[WorkerRecord], index: usize) ->
             Split::ByClientPort => "by client port",
             Split::ByHash => "by hash",
         },
+        buffer_bytes: buffer_bytes(config, index),
         load: workers
             .iter()
             .filter(|worker| worker.port == index)

@@ -443,6 +443,8 @@ fn parts_of_the_load_add_up_to_it() {
         }
         let memory: u64 = record.workers.iter().map(|worker| worker.memory_bytes).sum();
         assert_eq!(memory, record.memory_bytes);
+        let buffers: u64 = record.ports.iter().map(|port| port.buffer_bytes).sum();
+        assert!(buffers > 0 && buffers == record.buffer_bytes);
     }
     let read = config(&server("0 1", 1, "rss"));
     let record = PlanRecord::new(&read.config, &Plan::assumed(&read.config).unwrap(), &[]);

@@ -63,11 +63,9 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         "interface '{name}' takes VLAN tags off before a program sees them: 'ethtool -K {name} \
          rxvlan off', or use af_packet:{name}"
     );
-    // A tag comes on top.
-    let most_bytes = usize::from(found.frame_bytes) + VLAN_BYTES + HEADROOM;
-    let chunk_bytes = if most_bytes <= 2048 { 2048 } else { 4096 };
+    let chunk_bytes = chunk_bytes(found.frame_bytes);
     ensure!(
-        most_bytes <= chunk_bytes,
+        most_bytes(found.frame_bytes) <= chunk_bytes,
         "interface '{name}': frames of {} bytes do not fit a page: 'ip link set {name} mtu 1500'",
         found.frame_bytes
     );
@@ -100,6 +98,20 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
     };
     let queues = sockets.into_iter().map(queue).collect::<Result<_>>()?;
     Ok(Opened { facts, queues, notes })
+}
+
+/// Bytes of one queue's buffers.
+pub fn memory_bytes(frame_bytes: u16) -> u64 {
+    u64::from(CHUNKS) * chunk_bytes(frame_bytes) as u64
+}
+
+/// What a frame may take of its chunk: a tag comes on top.
+fn most_bytes(frame_bytes: u16) -> usize {
+    usize::from(frame_bytes) + VLAN_BYTES + HEADROOM
+}
+
+fn chunk_bytes(frame_bytes: u16) -> usize {
+    if most_bytes(frame_bytes) <= 2048 { 2048 } else { 4096 }
 }
 
 /// How frames find one of several queues: over a virtual cable on that which the peer sent them on,

@@ -134,6 +134,21 @@ pub fn pair(frame_bytes: u16, frames: u16) -> (LinkQueue, LinkQueue) {
     (cable.mint(0, 0, None), cable.mint(1, 0, None))
 }
 
+/// Bytes of the buffers of a link with so many queues at each end, half of it: one end's part.
+/// `hashed`: every queue is joined with every one of the other end.
+pub fn memory_bytes(queues: u16, hashed: bool, frame_bytes: u16) -> u64 {
+    let (cables, of_cable) = if hashed { (1, queues) } else { (queues, 1) };
+    let count = count([of_cable; 2], FRAMES);
+    u64::from(cables) * buffers::bytes(frame_bytes + VLAN_BYTES as u16, count) / 2
+}
+
+/// Buffers of a cable with so many queues at each end: one in every place of its rings, and those
+/// of its queues.
+fn count(queues: [u16; 2], frames: u16) -> u32 {
+    let [a, b] = queues.map(u32::from);
+    2 * a * b * PLACES as u32 + (a + b) * u32::from(frames)
+}
+
 /// One queue of one end. Minted only by [`open`], [`open_hashed`] and [`pair`].
 pub struct LinkQueue {
     cable: Arc<Cable>,
@@ -323,10 +338,9 @@ impl Cable {
         let [a, b] = queues.map(u32::from);
         let (joined, places) = (a * b, PLACES as u32);
         let rings = |first: u32| (0..joined).map(|ring| Ring::new(first + ring * places)).collect();
-        let own = (a + b) * u32::from(frames);
         Arc::new(Cable {
             // A VLAN tag comes on top.
-            buffers: Buffers::new(frame_bytes + VLAN_BYTES as u16, 2 * joined * places + own),
+            buffers: Buffers::new(frame_bytes + VLAN_BYTES as u16, count(queues, frames)),
             rings: [rings(0), rings(joined * places)],
             alive: queues.map(|count| AtomicU32::new(count.into())),
             queues,

@@ -4,6 +4,7 @@ pub mod af_xdp;
 pub mod bpf;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+pub mod dpdk_buffers;
 mod ethtool;
 pub mod ifreq;
 mod interface;

@@ -21,7 +21,7 @@ use dperf_core::wire::ethernet::{VLAN_BYTES, ethertype};
 
 use self::ring::{Arrived, RxRing};
 use super::interface::{self, Interface};
-use super::link::buffers::Buffers;
+use super::link::buffers::{self, Buffers};
 use super::socket_option::{get, set};
 use super::{Delivery, Facts, KernelSees, Opened, ethtool};
 
@@ -87,6 +87,12 @@ pub fn open(interface: &str, queues: u16, flows: Flows) -> Result<Opened> {
         }
         None => bail!("interface '{interface}': no queue was asked for"),
     }
+}
+
+/// Bytes of one queue's buffers and of its receive ring.
+pub fn memory_bytes(frame_bytes: u16) -> u64 {
+    let tagged = frame_bytes + VLAN_BYTES as u16;
+    ring::bytes(tagged) + buffers::bytes(tagged, FRAMES)
 }
 
 /// What should be changed on `interface` before a test, in one sentence; none if all is well.

@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use super::{Config, Opened, PortName, Result, rules};
 use crate::config::{Exception, ExceptionKind};
-use crate::exception::vhost_memory_mb;
 use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
+use crate::port::dpdk_buffers::{self, DESCRIPTORS};
 use dperf_core::port::Offloads;
 
 /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -39,7 +39,7 @@ fn wish(config: &Config, name: &PortName) -> PortWish {
         device: device(name),
         bond: bond(name),
         queues: config.queues() as u16,
-        descriptors: 2048,
+        descriptors: DESCRIPTORS,
         frame_bytes: config.mtu + 14,
         offloads: Offloads::all(),
         steer: SteerWish::default(),
@@ -53,7 +53,7 @@ fn to_kernel_mb(config: &Config) -> u32 {
     if !config.exception.as_ref().is_some_and(is_vhost) {
         return 0;
     }
-    config.ports.len() as u32 * vhost_memory_mb(config.mtu + 14, config.queues())
+    config.ports.len() as u32 * dpdk_buffers::to_kernel_mb(config.mtu + 14, config.queues())
 }
 
 /// What the configuration tells DPDK's EAL.
@@ -78,7 +78,7 @@ pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
     dpdk::start(&EalArgs {
         pci: devices.filter_map(pci_address).collect(),
         memory_mb: of_dpdk()
-            .map(|(config, port)| dpdk::memory_mb(&wish(config, &port.name)))
+            .map(|(config, port)| wish(config, &port.name).memory_mb())
             .sum::<u32>()
             + to_kernel_mb,
         socket_mem: socket_mem.map(|config| config.socket_mem.clone()),

@@ -8,7 +8,7 @@ use std::fs;
 pub struct EalArgs {
     /// PCI addresses of the ports, in any form [`pci_address`] reads.
     pub pci: Vec<String>,
-    /// Memory the packet buffers need, in MiB: the sum of [`super::memory_mb`] over all ports.
+    /// Memory the packet buffers need, in MiB: the sum of [`super::PortWish::memory_mb`].
     pub memory_mb: u32,
     /// Huge-page memory to set aside per NUMA node, as the EAL reads it ("1024,1024").
     pub socket_mem: Option<String>,

@@ -30,11 +30,6 @@ pub(super) const LAST_LOOK: Duration = Duration::from_millis(100);
 /// A type for one's own experiments (IEEE 802 local experimental ethertype 1).
 const EXPERIMENT: [u8; 2] = [0x88, 0xb5];
 
-/// Packets of LACP under way on one member, at most.
-const LACP_PACKETS: u32 = 64;
-/// Packets of mode 6 that one member may hold beside the load's.
-const ADAPTIVE_PACKETS: u32 = 512;
-
 /// Devices that are one port.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bond {
@@ -62,16 +57,6 @@ impl Bond {
     /// Its members agree with a switch, packet by packet, that they are one.
     pub fn is_lacp(&self) -> bool {
         self.mode == 4
-    }
-
-    /// Buffers beside the queues' own, if each queue's ring has `descriptors` places.
-    pub(super) fn more_buffers(&self, descriptors: u32) -> u32 {
-        let of_member = match self.mode {
-            4 => descriptors + LACP_PACKETS,
-            6 => ADAPTIVE_PACKETS,
-            _ => 0,
-        };
-        of_member * self.members.len() as u32
     }
 
     /// Waits until every member has its link; says which have none.
@@ -182,6 +167,6 @@ mod tests {
         let expected =
             "net_bonding3,mode=4,xmit_policy=l34,slave=0000:81:10.0,slave=net_af_packet1";
         assert_eq!(device.replace("member=", "slave="), expected);
-        assert!(bond.is_lacp() && bond.more_buffers(100) == 2 * 164);
+        assert!(bond.is_lacp());
     }
 }

@@ -296,7 +296,8 @@ impl Port {
         unsafe { dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &mut rx, &mut tx) };
         // SAFETY: asks about a port that is there.
         let node = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id) };
-        let (frames, room) = (pool::frames(wish, rx, tx), pool::room(wish.frame_bytes));
+        let buffers = wish.buffers();
+        let (frames, room) = (buffers.of_queue(rx, tx), buffers.room());
         for queue in 0..wish.queues {
             let name = format!("dperf-{}-{queue}-{:x}", self.id, pool::serial());
             let pool = Pool::new(&name, frames, room, node)?;

@@ -4,12 +4,14 @@
 //! The order of things: [`start`] the EAL once, [`open`] ports, move each queue to its core, where
 //! [`register`] makes the thread known to DPDK; drop the queues, [`stop`].
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use dperf_core::port::{Offloads, PortState};
 
 use super::Opened;
+use super::dpdk_buffers::Buffers;
 
 mod args;
 mod bond;
@@ -56,14 +58,24 @@ pub struct PortWish {
 /// How often a peer is called.
 const PEER_LOOK: Duration = Duration::from_millis(100);
 
-/// MiB of buffers a port needs: the share of it in [`EalArgs::memory_mb`].
-pub fn memory_mb(wish: &PortWish) -> u32 {
-    let frames = u32::from(wish.queues) * pool::frames(wish, wish.descriptors, wish.descriptors);
-    let rings = u32::from(wish.queues) * u32::from(wish.descriptors);
-    let more = wish.bond.as_ref().map_or(0, |bond| bond.more_buffers(rings));
-    let bytes = u64::from(frames + more) * pool::bytes_per_frame(wish.frame_bytes);
-    // A quarter more for the pools' own rings and caches and what pages leave over.
-    ((bytes + bytes / 4) >> 20) as u32 + 8
+impl PortWish {
+    /// What its buffers depend on.
+    fn buffers(&self) -> Buffers<'_> {
+        Buffers {
+            devices: match &self.bond {
+                Some(bond) => &bond.members,
+                None => slice::from_ref(&self.device),
+            },
+            bond_mode: self.bond.as_ref().map(|bond| bond.mode),
+            queues: self.queues,
+            frame_bytes: self.frame_bytes,
+        }
+    }
+
+    /// MiB of buffers it needs: its share in [`EalArgs::memory_mb`].
+    pub fn memory_mb(&self) -> u32 {
+        self.buffers().memory_mb(self.descriptors)
+    }
 }
 
 /// Stops DPDK, if it runs, and removes what it left on disk. All queues are dropped by then.

@@ -10,51 +10,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use dperf_core::frame::TRAY_PLACES;
 
-use super::{PortWish, eal};
+use super::eal;
+use crate::port::dpdk_buffers::{CACHE, HEADROOM, OBJECT_BYTES};
 
 /// A number no other call gets: pools are named with it.
 pub(super) fn serial() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Buffers each thread keeps at hand.
-const CACHE: u32 = 256;
-
-/// What the pool adds to each buffer: the mbuf and the pool's own mark, both in whole cache lines.
-const OBJECT_BYTES: u64 = dpdk_sys::SHIM_MBUF_BYTES as u64 + 64;
-
-/// Buffers that a driver really holds with rings of so many descriptors (receive, transmit).
-fn held(device: &str, rx: u16, tx: u16) -> u32 {
-    // Its rings have fixed sizes: 2048 to fill, 2048 to send and 2048 sent.
-    let (rx, tx) =
-        if device.starts_with("net_af_xdp") { (rx.max(2048), tx.max(4096)) } else { (rx, tx) };
-    u32::from(rx) + u32::from(tx)
-}
-
-/// Buffers for one queue: both rings full, of every member if it is a bond, a tray on each side of
-/// the worker twice over, and two threads' caches, which fill to one and a half times their size.
-pub(super) fn frames(wish: &PortWish, rx: u16, tx: u16) -> u32 {
-    let rings = match &wish.bond {
-        None => held(&wish.device, rx, tx),
-        Some(bond) => bond.members.iter().map(|member| held(member, rx, tx)).sum(),
-    };
-    rings + 4 * TRAY_PLACES as u32 + 3 * CACHE
-}
-
-/// The room for one frame: in whole KiB, as some receive rings count, and never less than 2 KiB,
-/// which packet sockets and memif fill whatever the MTU; with space for two VLAN tags and the FCS.
-pub(super) fn room(frame_bytes: u16) -> u16 {
-    let wanted = u32::from(frame_bytes) + 2 * 4 + 4;
-    let most = u32::from(u16::MAX - dpdk_sys::SHIM_HEADROOM) / 1024 * 1024;
-    wanted.next_multiple_of(1024).clamp(2048, most) as u16
-}
-
-/// Memory one frame takes.
-pub(super) fn bytes_per_frame(frame_bytes: u16) -> u64 {
-    u64::from(room(frame_bytes)) + u64::from(dpdk_sys::SHIM_HEADROOM) + OBJECT_BYTES
 }
 
 /// Where a piece of a pool lies.
@@ -122,7 +85,7 @@ impl Pool {
                     frames,
                     CACHE,
                     0,
-                    room + dpdk_sys::SHIM_HEADROOM,
+                    room + HEADROOM,
                     node,
                 )
             })

@@ -26,11 +26,21 @@ unsafe impl Send for Buffers {}
 // SAFETY: by reference one can only lend, whose caller promises to own the buffer, and compare.
 unsafe impl Sync for Buffers {}
 
+/// Cache lines of a frame's room, and bytes from one buffer to the next.
+fn shape(frame_bytes: u16) -> (usize, usize) {
+    let lines = usize::from(frame_bytes.max(60)).div_ceil(CACHE_LINE);
+    (lines, (lines | 1) * CACHE_LINE)
+}
+
+/// Bytes that `count` buffers take.
+pub(in crate::port) fn bytes(frame_bytes: u16, count: u32) -> u64 {
+    u64::from(count) * shape(frame_bytes).1 as u64
+}
+
 impl Buffers {
     /// `count` buffers (at least one) with room for `frame_bytes` each.
     pub(in crate::port) fn new(frame_bytes: u16, count: u32) -> Buffers {
-        let lines = usize::from(frame_bytes.max(60)).div_ceil(CACHE_LINE);
-        let stride = (lines | 1) * CACHE_LINE;
+        let (lines, stride) = shape(frame_bytes);
         let capacity = u16::try_from(lines * CACHE_LINE).unwrap_or(u16::MAX);
         let count = count.max(1);
         let layout = Layout::from_size_align(stride * count as usize, PAGE)
@@ -44,6 +54,12 @@ impl Buffers {
             unsafe { base.as_ptr().add(page).write_volatile(0) };
         }
         Buffers { base, layout, stride, capacity, count }
+    }
+
+    /// Bytes that they take.
+    #[cfg(test)]
+    pub(in crate::port) fn size(&self) -> u64 {
+        self.layout.size() as u64
     }
 
     /// How many buffers there are.

@@ -392,3 +392,12 @@ fn ticks() -> u64 {
     #[cfg(not(target_arch = "x86_64"))]
     return 0;
 }
+
+#[test]
+fn an_end_is_told_half_of_what_is_allocated() {
+    for frame_bytes in [60, 1514, 9014] {
+        let of = |queues: [u16; 2]| Cable::new(queues, frame_bytes, FRAMES).buffers.size();
+        assert_eq!(2 * memory_bytes(3, false, frame_bytes), 3 * of([1, 1]));
+        assert_eq!(2 * memory_bytes(3, true, frame_bytes), of([3, 3]));
+    }
+}

@@ -44,14 +44,22 @@ pub(super) struct RxRing {
 // SAFETY: the mapping belongs to this value alone and to no thread.
 unsafe impl Send for RxRing {}
 
+fn slot_bytes(frame_bytes: u16) -> usize {
+    (libc::TPACKET2_HDRLEN + 64 + usize::from(frame_bytes)).next_power_of_two()
+}
+
+/// Bytes of a ring for frames of `frame_bytes`.
+pub(super) fn bytes(frame_bytes: u16) -> u64 {
+    u64::from(SLOTS) * slot_bytes(frame_bytes) as u64
+}
+
 impl RxRing {
     /// Sets up a ring for frames of `frame_bytes` on a socket that is not bound yet.
     pub(super) fn new(socket: impl AsFd, frame_bytes: u16) -> Result<RxRing> {
         let socket = socket.as_fd();
         let version = libc::tpacket_versions::TPACKET_V2 as libc::c_int;
         set_option(socket, libc::PACKET_VERSION, &version)?;
-        let slot_bytes =
-            (libc::TPACKET2_HDRLEN + 64 + usize::from(frame_bytes)).next_power_of_two();
+        let slot_bytes = slot_bytes(frame_bytes);
         let block_bytes = slot_bytes.max(BLOCK_BYTES);
         let bytes = slot_bytes * SLOTS as usize;
         let shape = libc::tpacket_req {

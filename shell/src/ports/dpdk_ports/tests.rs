@@ -1,7 +1,8 @@
 //! What DPDK's EAL is told.
 
-use super::eal_words;
+use super::{eal_words, to_kernel_mb, wish};
 use crate::config::{Source, read};
+use crate::plan::{Plan, PlanRecord};
 
 #[test]
 fn dpdk_is_told_what_the_configuration_says() {
@@ -20,4 +21,27 @@ fn dpdk_is_told_what_the_configuration_says() {
     }
     assert_eq!(words("simd512"), "--log-level=4 --force-max-simd-bitwidth=512");
     assert_eq!(words("eal --no-huge -m 512"), "--log-level=4 --no-huge -m 512");
+}
+
+#[test]
+fn a_plan_tells_the_memory_that_is_set_aside() {
+    let bond = "bond4:2(net_null0,net_null1)";
+    for (port, lines) in [
+        ("net_null0", ""),
+        ("net_af_xdp0,iface=a", "jumbo"),
+        ("0000:03:00.0", "rss"),
+        (bond, "rss\nkni"),
+        (bond, "exception vhost-net gw"),
+    ] {
+        let cpus = if lines.contains("rss") { "0 1" } else { "0" };
+        let text = format!(
+            "mode server\ncpu {cpus}\nport {port} 10.0.2.1 10.0.2.254\nclient 10.0.1.1 1\n\
+             server 10.0.2.1 1\nprotocol http\n{lines}\n"
+        );
+        let source = Source { name: "t.conf".to_owned(), bytes: text.into_bytes() };
+        let config = read(&[source]).unwrap().config;
+        let record = PlanRecord::new(&config, &Plan::assumed(&config).unwrap(), &[]);
+        let set_aside = wish(&config, &config.ports[0].name).memory_mb() + to_kernel_mb(&config);
+        assert_eq!(record.buffer_bytes, u64::from(set_aside) << 20, "{port}");
+    }
 }
