@@ -49,15 +49,16 @@ struct Tuple {
 }
 
 /// Learns of each of a role's ports how answers find their queue, if that is to be known and is
-/// not.
+/// not. `with_server`: a server of this process is to answer, and does not run yet.
 ///
 /// # Errors
-/// No answer came, or the device follows no rule that could be reckoned with; what to do about it.
+/// Nobody can answer yet, no answer came, or the device follows no rule that could be reckoned with; what to do about it.
 pub fn learn(
     config: &Config,
     ports: &mut [Opened],
     clock: &Clock,
     stopped: &dyn Fn() -> bool,
+    with_server: bool,
 ) -> Result<()> {
     let asks = config.role == Role::Client && config.queues() > 1 && !config.flood;
     for (index, opened) in ports.iter_mut().enumerate() {
@@ -66,6 +67,12 @@ pub fn learn(
         }
         let place = &config.ports[index].place;
         let name = &config.ports[index].name;
+        ensure!(
+            !with_server,
+            "{place}: {name} does not tell which of its queues an answer comes to, and a server of \
+             the same process cannot be asked before the run: run client and server in two \
+             processes, or give the port one core"
+        );
         let gateway = Gateway::new(config.ports[index].gateway_mac);
         let mut asker =
             Asker { config, index, opened, clock, stopped, gateway: &gateway, asked: 0 };

@@ -371,3 +371,98 @@ fn bonds_lose_nothing() {
         assert_eq!(rare > 1000, both_used, "{way}: {first} and {second} frames");
     }
 }
+
+/// Two devices over the kernel's TAP interfaces, with two queues each, whose kernel brings answers
+/// to the queue that asked and whose driver does not tell so.
+const TAPS: [&str; 2] = ["net_tap0,iface=tap0", "net_tap1,iface=tap1"];
+
+/// Puts the device's interface `name` on the bridge once it is there. The interface is given
+/// another MAC address than the device has: a bridge hands nobody on what is for its own.
+fn plug(space: &Namespace, process: &mut Process, name: &str) {
+    let path = format!("test -e /sys/class/net/{name}");
+    process.wait_until("a TAP interface", OPEN, |_| space.succeeds(&path));
+    space.run(&format!("ip link set {name} address 02:00:00:00:77:0{}", &name[3..]));
+    space.run(&format!("ip link set {name} master bridge0 up"));
+}
+
+#[test]
+fn a_device_that_hides_its_hash_is_asked_before_the_run() {
+    let test = "a_device_that_hides_its_hash_is_asked_before_the_run";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let (folder, space) = (Folder::new(), Namespace::new());
+    space.sysctl("net.ipv6.conf.default.disable_ipv6", 1);
+    space.run("ip link add bridge0 type bridge");
+    space.run("ip link set bridge0 up");
+    let load = Load {
+        devices: [TAPS[0], TAPS[1]],
+        cpus: ["0 0", "1 1"],
+        words: "eal --no-huge\nrss",
+        client: "cps 500",
+        ..MEMIF
+    };
+    let mut server = Program::start(&space, &folder, "server", &load.server());
+    plug(&space, server.process(), "tap0");
+    let mut client = Program::start(&space, &folder, "client", &load.client());
+    plug(&space, client.process(), "tap1");
+    let client = client.end(SECONDS + OPEN.as_secs());
+    let _ = server.stop();
+    let said = client.0.err.clone();
+    assert!(said.contains("16 connections before the run showed which of its queues"), "{said}");
+    assert_eq!(client.count("skOpen"), client.count("http2XX"), "{}", client.record());
+    assert!(client.count("skOpen") >= 500 * SECONDS * 99 / 100, "{}", client.record());
+    assert_eq!((client.count("skErr"), client.count("dropWrongQueue")), (0, 0));
+}
+
+/// Its own server, which does not run yet, cannot be asked.
+#[test]
+fn a_client_beside_its_server_is_told_that_it_cannot_ask() {
+    let test = "a_client_beside_its_server_is_told_that_it_cannot_ask";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) || !two_cpus(test) {
+        return;
+    }
+    let (folder, space) = (Folder::new(), Namespace::new());
+    let load = Load {
+        devices: [TAPS[0], TAPS[1]],
+        cpus: ["0 0", "1 1"],
+        words: "eal --no-huge\nrss",
+        ..MEMIF
+    };
+    let files = [("server", load.server()), ("client", load.client())]
+        .map(|(name, text)| folder.write(&format!("{name}.conf"), text));
+    let ended = Program::start_beside(&space, &folder, "both", &files, &[]).end(0);
+    let said = ended.0.err.clone();
+    assert_ne!(ended.code(), Some(0));
+    let why = "client.conf:6:1: net_tap1,iface=tap1 does not tell which of its queues an answer \
+               comes to, and a server of the same process cannot be asked before the run";
+    assert_eq!(said.matches(why).count(), 1, "{said}");
+}
+
+/// Whatever drives it, a device that is not there is named, with the line that asks for it.
+#[test]
+fn a_device_that_is_missing_is_named_with_its_line() {
+    let test = "a_device_that_is_missing_is_named_with_its_line";
+    let Some(_alone) = alone(test, &[]) else { return };
+    if !program::has_dpdk(test) {
+        return;
+    }
+    let (folder, space) = (Folder::new(), Namespace::new());
+    for (device, named) in [
+        ("af_packet:none0", "none0"),
+        ("af_xdp:none0", "none0"),
+        ("0000:ff:1f.7", "0000:ff:1f.7"),
+        ("net_af_packet0,iface=none0", "net_af_packet0"),
+        ("net_nothing0", "net_nothing0"),
+        ("bond1:0(net_af_packet0,iface=none0)", "net_af_packet0"),
+    ] {
+        let load = Load { devices: [device, ""], ..MEMIF };
+        let ended = Program::start(&space, &folder, "server", &load.server()).end(0).0;
+        let place = folder.file("server.conf:5:1: ").display().to_string();
+        assert!(!ended.status.success(), "{device}");
+        assert!(ended.err.contains(&place) && ended.err.contains(named), "{device}: {}", ended.err);
+        assert!(ended.took < OPEN, "{device}: {:?}", ended.took);
+    }
+}

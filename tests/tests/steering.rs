@@ -305,7 +305,7 @@ fn learned(
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _server = far.map(|far| scope.spawn(|| serve(&server, far, &stop)));
-        let done = learn(&client, &mut ports, &Clock::start(), &|| false);
+        let done = learn(&client, &mut ports, &Clock::start(), &|| false, false);
         stop.store(true, Relaxed);
         done.map_err(|why| format!("{why:#}"))
     })?;

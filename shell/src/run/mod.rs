@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use dperf_core::plan::Role;
 use dperf_core::sync::{Control, Gateway, Phase};
 
 use crate::clock::Clock;
@@ -38,9 +39,11 @@ pub fn run(reads: Vec<Read>, limits: &Limits, report: &mut Report) -> Result<Ver
     check_cpus(&configs)?;
     let clock = Clock::start();
     let mut ports = Ports::open(&configs, &|| signals.stop_asked())?;
+    let with_server = configs.iter().any(|config| config.role == Role::Server);
     let mut of_role = configs.iter().zip(&mut ports.of_role);
-    let learned = of_role
-        .try_for_each(|(config, opened)| learn(config, opened, &clock, &|| signals.stop_asked()));
+    let learned = of_role.try_for_each(|(config, opened)| {
+        learn(config, opened, &clock, &|| signals.stop_asked(), with_server)
+    });
     if let Err(why) = learned {
         ports.close()?;
         return Err(why);
