@@ -214,6 +214,8 @@ counters! {
     DropSequence = "dropSequence",
     /// Dropped: data behind a hole, asked for again with a duplicate ACK.
     DropOutOfOrder = "dropOutOfOrder",
+    /// Dropped: an answer to a flood, which hears nothing.
+    DropFlood = "dropFlood",
 }
 
 /// Counters on a page.

@@ -460,6 +460,7 @@ impl<Q: PacketQueue, X: ExceptionPath> Drop for Worker<'_, Q, X> {
         self.count_faults();
         let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
         self.engine.tcp.stats.add(Count::KniFull, kernel.len() as u64);
+        self.engine.tcp.stats.add(Count::DropTx, tx.len() as u64);
         for tray in [rx, tx, done, stock, kernel] {
             unwind(tray);
             self.queue.give_back(tray);

@@ -1,7 +1,7 @@
 //! What holds at the end of every run, whatever the network did; and what holds besides when it did
 //! nothing.
 
-use dperf_core::plan::{Messages, Role, Transport};
+use dperf_core::plan::{Messages, Transport};
 use dperf_core::stats::{Count, Snapshot};
 
 use crate::replay;
@@ -46,12 +46,13 @@ const BAD: [Count; 9] = [
 ];
 
 /// Why a segment is dropped.
-const REFUSED: [Count; 5] = [
+const REFUSED: [Count; 6] = [
     Count::DropNoConnection,
     Count::DropWrongQueue,
     Count::DropFlags,
     Count::DropSequence,
     Count::DropOutOfOrder,
+    Count::DropFlood,
 ];
 
 fn sum(counts: &Snapshot, of: &[Count]) -> u64 {
@@ -83,11 +84,7 @@ pub fn check(scenario: &Scenario, report: &Report) -> Result<(), String> {
             if calm || !scenario.kernel {
                 every_frame(&mut broken, &format!("{name}.{core}"), book);
             }
-            // Who floods hears nothing: what comes is dropped for that reason alone.
-            let reasons = match scenario.flood && machine.role == Role::Client {
-                true => book.counts.get(Count::TcpRx),
-                false => sum(&book.counts, &REFUSED),
-            };
+            let reasons = sum(&book.counts, &REFUSED);
             let what = format!("{name}.{core}: tcpDrop = its reasons");
             same(&mut broken, &what, book.counts.get(Count::TcpDrop), reasons);
         }
@@ -130,22 +127,16 @@ fn own(broken: &mut Vec<String>, name: &str, book: &Book) {
 }
 
 /// Every frame of a worker has one owner: one counter of what it is, one reason if it was dropped.
-fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, held, .. }: &Book) {
+fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, .. }: &Book) {
     let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
     let (came, kinds) = (counts.get(Count::PktRx), sum(counts, &KINDS));
-    // A message to the host that proves malformed is counted as what it is and as that.
-    let host = counts.get(Count::ArpRx) + counts.get(Count::IcmpRx);
-    let both = kinds.saturating_sub(came).min(counts.get(Count::BadRx)).min(host);
     // What was damaged on its way to the kernel may be anything there.
     let kernel = sum(counts, &[Count::KniRx, Count::KniFull]);
-    let strange = (came + both).saturating_sub(kinds).min(kernel);
-    same("pktRx = what they are", came, kinds - both + strange);
+    let strange = came.saturating_sub(kinds).min(kernel);
+    same("pktRx = what they are", came, kinds + strange);
     same("badRx = its reasons", counts.get(Count::BadRx), sum(counts, &BAD));
     let left = counts.get(Count::PktTx) + counts.get(Count::DropTx);
-    let made = sum(counts, &SENT);
-    // What the device did not take until the end lies in the worker's trays.
-    let waiting = made.saturating_sub(left).min(*held);
-    same("what was made = pktTx + dropTx + waiting", made, left + waiting);
+    same("what was made = pktTx + dropTx", sum(counts, &SENT), left);
 }
 
 /// Laws of one machine and the network.
@@ -157,8 +148,7 @@ fn network(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
     same("pktRx = what the network brought", counts.get(Count::PktRx), ledger.received);
     same("imissed = what the rings had no room for", counts.get(Count::Imissed), ledger.missed);
     let (made, left) = (sum(counts, &LOAD), fates.sent + counts.get(Count::DropTx));
-    let waiting = made.saturating_sub(left).min(machine.book().held);
-    same("tcpTx + udpTx = load on the wire + dropTx + waiting", made, left + waiting);
+    same("tcpTx + udpTx = load on the wire + dropTx", made, left);
 }
 
 /// Counters that stay at zero when the network is faithful and both sides behave.

@@ -108,14 +108,12 @@ impl<'m> Host<'m> {
 
     /// An ARP packet came.
     pub fn on_arp(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
-        stats.inc(Count::ArpRx);
-        arp::answer(self, frame, stats)
+        count_as(Count::ArpRx, stats, |stats| arp::answer(self, frame, stats))
     }
 
     /// A neighbour solicitation or advertisement came.
     pub fn on_neighbor(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
-        stats.inc(Count::IcmpRx);
-        nd::answer(self, frame, stats)
+        count_as(Count::IcmpRx, stats, |stats| nd::answer(self, frame, stats))
     }
 
     /// The frame, ICMP for one of our addresses, is a question that is answered here.
@@ -125,14 +123,28 @@ impl<'m> Host<'m> {
 
     /// ICMP for one of our addresses came.
     pub fn on_icmp(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
-        stats.inc(Count::IcmpRx);
-        if is_ipv6(frame) { icmpv6::answer(frame, stats) } else { icmp::answer(frame, stats) }
+        count_as(Count::IcmpRx, stats, |stats| match is_ipv6(frame) {
+            true => icmpv6::answer(frame, stats),
+            false => icmp::answer(frame, stats),
+        })
     }
 }
 
 fn is_ipv6(frame: &Frame) -> bool {
     EthernetHeader::split(frame.bytes())
         .is_ok_and(|(ethernet, _)| ethernet.ethertype.get() == ethertype::IPV6)
+}
+
+/// Counts what `answer` deals with as `kind`, unless it proves malformed: that is a kind of its own.
+fn count_as<'m>(
+    kind: Count,
+    stats: &mut Writer<'m>,
+    answer: impl FnOnce(&mut Writer<'m>) -> Verdict,
+) -> Verdict {
+    let bad = stats.get(Count::BadRx);
+    let verdict = answer(stats);
+    stats.add(kind, u64::from(stats.get(Count::BadRx) == bad));
+    verdict
 }
 
 /// Drops a frame for `why`.

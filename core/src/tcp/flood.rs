@@ -49,6 +49,7 @@ impl Tcp<'_> {
         self.stats.add(Count::FinRx, u64::from(flags.contains(TcpFlags::FIN)));
         self.stats.add(Count::RstRx, u64::from(flags.contains(TcpFlags::RST)));
         self.stats.inc(Count::TcpDrop);
+        self.stats.inc(Count::DropFlood);
     }
 
     /// The SYN that is due, and when the next one is.
