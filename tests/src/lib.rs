@@ -13,7 +13,8 @@
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
 //! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
-//! packets from one kernel to another, [`threads`] runs more workers than there are processors.
+//! packets from one kernel to another, [`threads`] runs more workers than there are processors, and
+//! [`steady`] tells what failed from what a machine that stood still made fail.
 //! [`callgrind`] counts a program's instructions, [`record`] knows how many there were before.
 
 pub mod alone;
@@ -45,6 +46,7 @@ pub mod scenario;
 pub mod sim;
 pub mod slow_kernel;
 pub mod station;
+pub mod steady;
 pub mod storm;
 pub mod swarm;
 pub mod threads;
