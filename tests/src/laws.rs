@@ -1,6 +1,8 @@
 //! What holds at the end of every run, whatever the network did; and what holds besides when it did
 //! nothing.
 
+use std::fmt::Display;
+
 use dperf_core::plan::{Messages, Role, Transport};
 use dperf_core::stats::{Count, Snapshot};
 
@@ -88,8 +90,8 @@ pub fn check(scenario: &Scenario, report: &Report) -> Result<(), String> {
                 true => book.counts.get(Count::TcpRx),
                 false => sum(&book.counts, &REFUSED),
             };
-            let what = format!("{name}.{core}: tcpDrop = its reasons");
-            same(&mut broken, &what, book.counts.get(Count::TcpDrop), reasons);
+            let what = format_args!("{name}.{core}: tcpDrop = its reasons");
+            same(&mut broken, what, book.counts.get(Count::TcpDrop), reasons);
         }
         network(&mut broken, &name, machine);
         if scenario.network.is_faithful() && calm && scenario.is_prompt() && !scenario.flood {
@@ -105,7 +107,7 @@ pub fn check(scenario: &Scenario, report: &Report) -> Result<(), String> {
 }
 
 /// Says that two numbers are the same, or notes what they are.
-fn same(broken: &mut Vec<String>, what: &str, one: u64, other: u64) {
+fn same(broken: &mut Vec<String>, what: impl Display, one: u64, other: u64) {
     if one != other {
         broken.push(format!("{what}: {one} is not {other}"));
     }
@@ -114,7 +116,8 @@ fn same(broken: &mut Vec<String>, what: &str, one: u64, other: u64) {
 /// Laws of one worker.
 fn own(broken: &mut Vec<String>, name: &str, book: &Book) {
     let Book { counts, tally, kernel, held, open } = book;
-    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let mut same =
+        |what: &str, one, other| same(broken, format_args!("{name}: {what}"), one, other);
     same(
         "frames received + taken = sent + given back + held",
         tally.received + tally.taken,
@@ -131,7 +134,8 @@ fn own(broken: &mut Vec<String>, name: &str, book: &Book) {
 
 /// Every frame of a worker has one owner: one counter of what it is, one reason if it was dropped.
 fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, held, .. }: &Book) {
-    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let mut same =
+        |what: &str, one, other| same(broken, format_args!("{name}: {what}"), one, other);
     let (came, kinds) = (counts.get(Count::PktRx), sum(counts, &KINDS));
     // A message to the host that proves malformed is counted as what it is and as that.
     let host = counts.get(Count::ArpRx) + counts.get(Count::IcmpRx);
@@ -151,7 +155,8 @@ fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, held, .. }: 
 /// Laws of one machine and the network.
 fn network(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
     let Outcome { counts, fates, ledger, .. } = machine;
-    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let mut same =
+        |what: &str, one, other| same(broken, format_args!("{name}: {what}"), one, other);
     let (made, ended) = ledger.sums();
     same("every frame ends once", made, ended);
     same("pktRx = what the network brought", counts.get(Count::PktRx), ledger.received);
@@ -179,8 +184,8 @@ fn lossless(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
     ];
     let drops = Count::ALL.iter().filter(|count| count.name().starts_with("drop"));
     for count in silent.iter().chain(drops) {
-        let what = format!("{name}: {} without loss", count.name());
-        same(broken, &what, machine.counts.get(*count), 0);
+        let what = format_args!("{name}: {} without loss", count.name());
+        same(broken, what, machine.counts.get(*count), 0);
     }
 }
 
@@ -198,12 +203,12 @@ fn between(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, serv
         let early = arrived.saturating_sub(came).min(to.counts.get(Count::DropVxlan));
         let ended = came + early;
         let under_way = arrived.saturating_sub(ended).min(to.ledger.under_way);
-        same(broken, &format!("{what}: tcpRx + udpRx + dropVxlan"), ended + under_way, arrived);
+        same(broken, format_args!("{what}: tcpRx + udpRx + dropVxlan"), ended + under_way, arrived);
         // What is for all comes to the other pairs as well.
         let same_frames = scenario.pairs == 1 && to.ledger.under_way == 0;
         if scenario.network.is_faithful() && same_frames && !scenario.network.pad {
             let (sent, came) = (from.counts.get(Count::BitsTx), to.counts.get(Count::BitsRx));
-            same(broken, &format!("{what}: bits"), sent, came);
+            same(broken, format_args!("{what}: bits"), sent, came);
         }
     }
     match scenario.transport {

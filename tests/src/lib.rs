@@ -2,10 +2,10 @@
 //!
 //! [`sim`] runs real workers over a network made of one seed: [`scenario`] says what they do,
 //! [`swarm`] draws it, [`wire`] is the network, under [`conditions`], between [`station`]s, and
-//! [`slow_kernel`] is behind them. [`laws`] says what must hold whatever the network did, [`pcap`]
-//! writes down what crossed it, [`referee`] reads that again, [`storm`] throws in what no peer
-//! should send, and [`replay`] finds a failure again. [`alone`] is one worker and a cable, for
-//! which [`ipv6`] makes and reads frames.
+//! [`slow_kernel`] is behind them; [`stock`] keeps their memory for the next run. [`laws`] says
+//! what must hold whatever the network did, [`pcap`] writes down what crossed it, [`referee`] reads
+//! that again, [`storm`] throws in what no peer should send, and [`replay`] finds a failure again.
+//! [`alone`] is one worker and a cable, for which [`ipv6`] makes and reads frames.
 //!
 //! [`judge`] keeps what others' test suites and peers say of us. [`ipv4`] makes honest frames and
 //! [`hostile`] those that no honest station sends; [`raw`] sends either, and [`relay`] is the
@@ -45,6 +45,7 @@ pub mod scenario;
 pub mod sim;
 pub mod slow_kernel;
 pub mod station;
+pub mod stock;
 pub mod storm;
 pub mod swarm;
 pub mod threads;

@@ -2,7 +2,7 @@
 //! data, so that a failing run is told in one line.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
@@ -311,10 +311,11 @@ const HOST: u32 = 200;
 const END_NETS: [u8; 2] = [5, 6];
 
 fn address(ipv6: bool, net: u8, pair: usize, place: u32) -> IpAddr {
+    let (pair, place) = (pair as u8, place as u8 + 2);
     if ipv6 {
-        format!("fd00:{net:x}:{pair:x}::{:x}", place + 2).parse().expect("an IPv6 address")
+        Ipv6Addr::new(0xfd00, net.into(), pair.into(), 0, 0, 0, 0, place.into()).into()
     } else {
-        format!("10.{net}.{pair}.{}", place + 2).parse().expect("an IPv4 address")
+        Ipv4Addr::new(10, net, pair, place).into()
     }
 }
 
