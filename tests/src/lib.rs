@@ -12,7 +12,7 @@
 //! simulated network between real interfaces.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
-//! what they are, and [`kernel`] what the kernel counted meanwhile. [`flood`] sends numbered
+//! what they are, [`cgroup`] what memory they may have, and [`kernel`] what the kernel counted. [`flood`] sends numbered
 //! packets from one kernel to another, [`threads`] runs more workers than there are processors.
 //! [`callgrind`] counts a program's instructions, [`record`] knows how many there were before.
 
@@ -20,6 +20,7 @@ pub mod alone;
 pub mod arena;
 pub mod cable;
 pub mod callgrind;
+pub mod cgroup;
 pub mod conditions;
 pub mod flood;
 pub mod hostile;
