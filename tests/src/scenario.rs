@@ -311,11 +311,12 @@ const HOST: u32 = 200;
 const END_NETS: [u8; 2] = [5, 6];
 
 fn address(ipv6: bool, net: u8, pair: usize, place: u32) -> IpAddr {
-    let (pair, place) = (pair as u8, place as u8 + 2);
+    let last = u16::try_from(place + 2).expect("a place in a net");
     if ipv6 {
-        Ipv6Addr::new(0xfd00, net.into(), pair.into(), 0, 0, 0, 0, place.into()).into()
+        Ipv6Addr::new(0xfd00, net.into(), pair as u16, 0, 0, 0, 0, last).into()
     } else {
-        Ipv4Addr::new(10, net, pair, place).into()
+        let last = u8::try_from(last).expect("a place in a small net");
+        Ipv4Addr::new(10, net, pair as u8, last).into()
     }
 }
 
