@@ -24,6 +24,10 @@ use crate::wire::checksum::sum;
 use traffic::{Event, Traffic};
 use write::{count_sent, fill};
 
+/// Segments that a connection with much to say sends before the next one has its turn: back to
+/// back, they cost their receiver one ACK.
+const SEGMENTS_IN_A_TURN: u8 = 16;
+
 /// Everything of one core but its queue and its frames.
 #[derive(Debug)]
 pub(crate) struct Engine<'m> {
@@ -32,6 +36,8 @@ pub(crate) struct Engine<'m> {
     pub(crate) table: Table<'m>,
     timers: Timers<'m>,
     ready: Ready,
+    /// The connection of the ready list that sends just now, and how many segments more it may.
+    turn: Option<(SlotId, u8)>,
     pub(crate) tcp: Tcp<'m>,
     template: Template,
     pub(crate) host: Host<'m>,
@@ -89,6 +95,7 @@ impl<'m> Engine<'m> {
             table,
             timers: Timers::new(chunks, tick_shift, pace_units, timeout_units, now),
             ready: Ready::new(),
+            turn: None,
             tcp: Tcp::new(&plan, stats),
             template: Template::new(&plan, offloads),
             host: Host::new(&plan, gateway),
@@ -239,7 +246,9 @@ impl<'m> Engine<'m> {
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
         arm(&mut self.timers, id, slot, (stamp, now));
-        if slot.flags.contains(SlotFlags::ACK_OWED) || slot.snd_nxt != slot.snd_last() {
+        // Who has data and says nothing cannot, or waits for more room.
+        let owes = slot.flags.contains(SlotFlags::ACK_OWED);
+        if owes || reply.is_some() && slot.snd_nxt != slot.snd_last() {
             make_ready(id, slot, &self.tcp, &mut self.ready);
         }
         let Some(reply) = reply else { return false };
@@ -329,19 +338,32 @@ impl<'m> Engine<'m> {
 
     /// Connections in the ready list.
     pub(crate) fn ready_len(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + usize::from(self.turn.is_some())
     }
 
     /// The next connection of the ready list sends one segment. True if `frame` holds it.
     pub(crate) fn serve_ready(&mut self, frame: &mut Frame, now: Instant) -> bool {
-        let Some(id) = self.ready.pop() else { return false };
+        let next = || self.ready.pop().map(|id| (id, SEGMENTS_IN_A_TURN));
+        let Some((id, left)) = self.turn.take().or_else(next) else { return false };
         if !self.traffic.is_tcp() {
             return self.happen(id, Event::Ready, frame, now);
         }
-        self.act(id, frame, now, |_, tcp, slot, _, stamp| {
-            slot.flags.remove(SlotFlags::READY);
-            tcp.ready(slot, stamp)
-        })
+        let written = self.act(id, frame, now, |_, tcp, slot, _, stamp| tcp.ready(slot, stamp));
+        self.after_turn(id, left - 1);
+        written
+    }
+
+    /// A connection of the ready list goes on while it has something to say and may say `left`
+    /// segments more, goes to the end of the list, or leaves it.
+    #[inline]
+    fn after_turn(&mut self, id: SlotId, left: u8) {
+        let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return };
+        if self.tcp.wants_more(slot) && left > 0 {
+            self.turn = Some((id, left));
+            return;
+        }
+        slot.flags.remove(SlotFlags::READY);
+        make_ready(id, slot, &self.tcp, &mut self.ready);
     }
 
     /// Opens the next free connection. False if no tuple is free or nothing was written.

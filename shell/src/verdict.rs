@@ -127,9 +127,10 @@ fn short(role: &RoleRun, target: Option<Target>, limits: &Limits) -> Option<Stri
     let with_last = 100.0 * (target.reached + target.grain) / target.asked.max(1) as f64;
     (with_last < limits.target_percent).then(|| {
         format!(
-            "{}: {} reached {:.0} of {} ({percent:.1} %, asked for at least {} %)",
+            "{}: {} reached {:.*} of {} ({percent:.1} %, asked for at least {} %)",
             role.name(),
             target.name,
+            usize::from(target.asked < 1000),
             target.reached,
             target.asked,
             limits.target_percent

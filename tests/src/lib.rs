@@ -12,8 +12,10 @@
 //! simulated network between real interfaces.
 //!
 //! [`program`] is the real program among real peers: [`namespace`] is where they meet, [`process`]
-//! what they are, [`cgroup`] what memory they may have, and [`kernel`] what the kernel counted. [`flood`] sends numbered
-//! packets from one kernel to another, [`threads`] runs more workers than there are processors.
+//! what they are, [`cgroup`] what memory they may have, and [`kernel`] what the kernel counted
+//! meanwhile. [`flood`] sends numbered packets from one kernel to another, [`threads`] runs more
+//! workers than there are processors, and [`steady`] tells what failed from what a machine that
+//! stood still made fail.
 //! [`callgrind`] counts a program's instructions, [`record`] knows how many there were before.
 
 pub mod alone;
@@ -46,6 +48,7 @@ pub mod scenario;
 pub mod sim;
 pub mod slow_kernel;
 pub mod station;
+pub mod steady;
 pub mod stock;
 pub mod storm;
 pub mod swarm;

@@ -10,18 +10,24 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::steady;
+
 /// Every name of ours begins so.
 const PREFIX: &str = "dps-";
 
 /// The right to be the only such test on this machine, over all test programs.
 #[derive(Debug)]
-pub struct Alone(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+pub struct Alone(
+    #[expect(dead_code, reason = "the lock lasts as long as the file is open")] Option<File>,
+);
 
-/// Waits until no other test of this kind runs. None, and a line that says why, if this machine
-/// lacks root or one of `tools`; with CI=true in the environment that is a failure instead.
+/// Waits until no other test of this kind runs, and runs the calling test in a process of its own
+/// ([`steady::run`]): there it gets the right, here none when that is over. None as well, and a
+/// line that says why, if this machine lacks root or one of `tools`; with CI=true in the
+/// environment that is a failure instead.
 ///
 /// # Panics
-/// Something is missing and CI=true.
+/// The test failed in its process, or something is missing and CI=true.
 pub fn alone(test: &str, tools: &[&str]) -> Option<Alone> {
     let root = std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
     let always = ["ip", "ethtool", "sysctl", "setpriv", "setsid", "taskset"];
@@ -34,11 +40,14 @@ pub fn alone(test: &str, tools: &[&str]) -> Option<Alone> {
         skip(test, &lacking.join(", "));
         return None;
     }
+    if steady::is_inside() {
+        return Some(Alone(None));
+    }
     let path = std::env::temp_dir().join("dperf-shell-tests.lock");
     let lock = File::create(&path).expect("a lock file in the temporary folder");
     lock.lock().expect("the lock");
     sweep();
-    Some(Alone(lock))
+    if steady::run() { None } else { Some(Alone(Some(lock))) }
 }
 
 /// Says that `test` does not run here for lack of `what`.

@@ -437,6 +437,20 @@ fn answers_are_acknowledged_alone_unless_told_otherwise() {
     }
 }
 
+/// Segments of a large answer come back to back, and one ACK answers several of them.
+#[test]
+fn large_answers_cost_few_acknowledgments() {
+    let scenario = Scenario {
+        response_bytes: 500_000,
+        cps: 1_000,
+        duration: 50 * MILLI,
+        ..Scenario::short(14)
+    };
+    let report = run(&scenario);
+    let [asks, answers] = [client(&report, Count::TcpTx), server(&report, Count::TcpTx)];
+    assert!(asks * 4 < answers, "{asks} segments for {answers}");
+}
+
 /// Waits that no 32-bit count of microseconds holds: a request an hour, a time-out of 5 minutes.
 #[test]
 fn long_waits_are_waited() {

@@ -8,6 +8,9 @@ use crate::template::Template;
 use crate::wire::checksum::sum;
 use crate::wire::tcp::TcpFlags;
 
+/// What a long message is filled up with.
+const FILLER: u8 = b'a';
+
 /// Puts the reply's part of the message, whose sum is known, behind the headers; returns the
 /// part's checksum addend.
 #[inline]
@@ -34,8 +37,16 @@ fn fill_part(room: &mut [u8], head: &[u8], from: u32) -> u64 {
     let from_head = &from_head[..from_head.len().min(room.len())];
     let (first, filler) = room.split_at_mut(from_head.len());
     first.copy_from_slice(from_head);
-    filler.fill(b'a');
-    sum(room)
+    filler.fill(FILLER);
+    sum(first) + sum_of_filler(first.len(), filler.len())
+}
+
+/// The addend of `len` bytes of filler behind `before` others, without a look at them: an odd byte
+/// is the first of a pair if an even number stands before it.
+fn sum_of_filler(before: usize, len: usize) -> u64 {
+    let pairs = (len / 2) as u64 * u64::from(u16::from_ne_bytes([FILLER; 2]));
+    let odd = if before.is_multiple_of(2) { [FILLER, 0] } else { [0, FILLER] };
+    pairs + u64::from(u16::from_ne_bytes(odd)) * (len as u64 % 2)
 }
 
 /// Counts a segment that was sent.
@@ -47,5 +58,23 @@ pub(super) fn count_sent(reply: &Reply, stats: &mut Writer<'_>) {
         stats.add(Count::SynTx, u64::from(reply.flags.contains(TcpFlags::SYN)));
         stats.add(Count::FinTx, u64::from(reply.flags.contains(TcpFlags::FIN)));
         stats.add(Count::RstTx, u64::from(reply.flags.contains(TcpFlags::RST)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::checksum::fold;
+
+    #[test]
+    fn a_part_is_added_up_as_any_bytes_are() {
+        let head = [7; 11];
+        for (from, len) in (0..13).flat_map(|from| (0..20).map(move |len| (from, len))) {
+            let mut room = [0; 20];
+            let part = fill_part(&mut room[..len], &head, from);
+            let text: [u8; 33] = core::array::from_fn(|at| head.get(at).copied().unwrap_or(b'a'));
+            assert_eq!(room[..len], text[from as usize..][..len]);
+            assert_eq!(fold(part), fold(sum(&room[..len])), "{len} bytes from {from} on");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::stats::Count;
 use crate::time::{Interval, Stamp};
 use crate::wire::tcp::TcpFlags;
 
+use super::output::Place;
 use super::{Reply, Tcp};
 
 impl Tcp<'_> {
@@ -120,7 +121,7 @@ impl Tcp<'_> {
             }
         }
         // The answer's ACK may have waited for this.
-        self.next_segment(slot, now).or_else(|| Some(self.acknowledge(slot)))
+        self.next_segment(slot, now, Place::First).or_else(|| Some(self.acknowledge(slot)))
     }
 
     /// Nothing is in flight any more. A client whose answer came before all of its request was

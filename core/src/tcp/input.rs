@@ -8,6 +8,7 @@ use crate::stats::Count;
 use crate::time::Stamp;
 use crate::wire::tcp::{MAX_WINDOW_SCALE, TcpFlags};
 
+use super::output::Place;
 use super::sequence::{after, before, within};
 use super::{RETRIES_MAX, Reply, Segment, Tcp, WINDOW, WINDOW_SCALE};
 
@@ -84,7 +85,7 @@ impl Tcp<'_> {
             Role::Client => self.on_whole_response(slot, message, now),
             Role::Server => self.on_whole_request(slot, message),
         }
-        self.next_segment(slot, now)
+        self.next_segment(slot, now, Place::First)
     }
 
     /// Any segment in any state.
@@ -503,7 +504,7 @@ impl Tcp<'_> {
         if due == Due::Ack {
             return Some(self.acknowledge(slot));
         }
-        if let Some(data) = self.next_segment(slot, now) {
+        if let Some(data) = self.next_segment(slot, now, Place::First) {
             return Some(data);
         }
         let owes = slot.flags.contains(SlotFlags::ACK_OWED);

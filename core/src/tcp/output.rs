@@ -11,17 +11,34 @@ use super::sequence::{after, before, latest};
 use super::server::header_bytes;
 use super::{PROBES_MAX, RETRIES_MAX, Reply, Tcp};
 
+/// Segments that are worth to wait for, so that they go out together.
+const TOGETHER: u32 = 16;
+
+/// Where a segment stands among those that go out together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is the first, if it is not better to wait.
+    First,
+    /// It follows others.
+    Next,
+}
+
 impl Tcp<'_> {
     /// The next segment of new (or again sent) data, with the FIN if it is due; `None` when the
     /// windows are full or there is nothing to send.
     #[inline(never)]
     pub(super) fn output(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
-        self.next_segment(slot, now)
+        self.next_segment(slot, now, Place::Next)
     }
 
     /// As [`Tcp::output`], for the two places where a call is too dear.
     #[inline(always)]
-    pub(super) fn next_segment(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
+    pub(super) fn next_segment(
+        &mut self,
+        slot: &mut Slot,
+        now: Stamp,
+        place: Place,
+    ) -> Option<Reply> {
         if slot.snd_nxt == slot.snd_last() || slot.state <= State::SynReceived {
             return None;
         }
@@ -30,7 +47,7 @@ impl Tcp<'_> {
         if slot.in_flight() == 0 && left <= most && !self.settings.fast_close {
             return Some(self.rest(slot, left, now));
         }
-        self.part(slot, left, now)
+        self.part(slot, left, now, place)
     }
 
     /// All of the `left` bytes, which belong to one message, and the FIN if it is due; nothing else
@@ -53,12 +70,13 @@ impl Tcp<'_> {
 
     /// As much of the `left` bytes as the windows allow.
     #[inline(never)]
-    fn part(&mut self, slot: &mut Slot, left: u32, now: Stamp) -> Option<Reply> {
+    fn part(&mut self, slot: &mut Slot, left: u32, now: Stamp, place: Place) -> Option<Reply> {
         if left == 0 && self.settings.fast_close {
             return Some(self.close_fast(slot));
         }
         let of_message = self.message_left(slot, left);
-        let payload_bytes = self.sendable(slot, of_message);
+        let waits = place == Place::First && waits_for_company(slot, of_message);
+        let payload_bytes = if waits { 0 } else { self.sendable(slot, of_message) };
         if left > 0 && payload_bytes == 0 {
             // Nothing fits although nothing is out (any more): the window is closed.
             let closed = slot.snd_nxt == slot.snd_una;
@@ -142,11 +160,9 @@ impl Tcp<'_> {
     /// MSS, its window and ours; a sliver only when nothing is in flight (RFC 9293, 3.8.6.2.1).
     #[inline]
     fn sendable(&self, slot: &Slot, of_message: u32) -> u32 {
-        let mss = u32::from(slot.mss);
-        let window = slot.snd_wnd.min(u32::from(slot.cwnd) * mss);
         let in_flight = slot.snd_nxt.wrapping_sub(slot.snd_una);
-        let whole = of_message.min(mss);
-        let room = window.saturating_sub(in_flight);
+        let whole = of_message.min(u32::from(slot.mss));
+        let room = window(slot).saturating_sub(in_flight);
         if room >= whole {
             whole
         } else if in_flight == 0 {
@@ -319,4 +335,20 @@ impl Tcp<'_> {
         self.fail(slot, kind);
         reply
     }
+}
+
+/// Bytes that may be in flight: the peer's window and ours.
+#[inline]
+fn window(slot: &Slot) -> u32 {
+    slot.snd_wnd.min(u32::from(slot.cwnd) * u32::from(slot.mss))
+}
+
+/// An ACK that comes soon, for there is data in flight, leaves room for several segments of the
+/// message, of which `of_message` bytes are left: they go back to back then, and their receiver
+/// answers them with one ACK, not each with its own. Half of the window is enough (RFC 9293,
+/// 3.8.6.2.1), and a receiver that delays ACKs has two segments or more to answer.
+fn waits_for_company(slot: &Slot, of_message: u32) -> bool {
+    let (window, mss) = (window(slot), u32::from(slot.mss));
+    let room = window.saturating_sub(slot.snd_nxt.wrapping_sub(slot.snd_una));
+    window >= 4 * mss && room < (window / 2).min(TOGETHER * mss).min(of_message)
 }

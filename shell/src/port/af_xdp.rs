@@ -75,9 +75,9 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
     let mut notes = Vec::new();
     let mut sockets = Vec::new();
     for queue in 0..u32::from(queues) {
-        let (socket, chunks, copying) = socket::open(found.index as u32, queue, chunk_bytes)
+        let (socket, chunks) = socket::open(found.index as u32, queue, chunk_bytes)
             .map_err(|why| refused(name, &why))?;
-        if copying == Copying::Copied && notes.is_empty() {
+        if socket.copying == Copying::Copied && notes.is_empty() {
             notes.push(format!("{name}: its driver has no zero-copy: the kernel copies frames"));
         }
         bpf::put_socket(&map, queue, &socket.fd).map_err(|why| refused(name, &why))?;
@@ -370,8 +370,13 @@ unsafe impl PacketQueue for XdpQueue {
 
     fn faults(&mut self) -> Faults {
         let counts = self.socket.statistics();
+        // A kernel that copies counts a frame without a chunk as dropped, too.
+        let dropped = match self.socket.copying {
+            Copying::Zero => counts.rx_dropped,
+            Copying::Copied => counts.rx_dropped.saturating_sub(counts.rx_fill_ring_empty_descs),
+        };
         Faults {
-            rx_missed: counts.rx_dropped + counts.rx_ring_full,
+            rx_missed: dropped + counts.rx_ring_full,
             rx_errors: counts.rx_invalid_descs,
             tx_errors: counts.tx_invalid_descs + self.strange,
             rx_no_buffer: counts.rx_fill_ring_empty_descs,

@@ -4,7 +4,7 @@
 use dperf_tests::namespace::alone;
 use dperf_tests::program::{self, Outcome, Program};
 
-use crate::net::{CABLE, Checksums, Net, OURS, PEER, PORT, seconds};
+use crate::net::{CABLE, Checksums, Net, OURS, PEER, PORT, few_seconds};
 
 /// Addresses of the load: the client's and the server's.
 const LOADS: [&str; 2] = ["10.77.1.1", "10.77.2.1"];
@@ -23,7 +23,7 @@ fn text(kind: &str, mode: &str, more: &str) -> String {
 
 /// A run of both sides; `tags` is their `vlan` line.
 fn run(net: &Net, kind: &str, tags: &str, more: [&str; 2]) -> [Outcome; 2] {
-    let seconds = seconds().min(5);
+    let seconds = few_seconds();
     let ours = format!("{tags}\nduration {seconds}s\nslow_start 0\n{}", more[0]);
     let theirs = format!("{tags}\nduration 600s\n{}", more[1]);
     let mut server =
@@ -51,7 +51,7 @@ fn tagged_frames_of_full_length_cross_a_kernel_interface() {
             assert_eq!(outcome.count("dropVlan"), 0, "{tags}");
         }
         let answers = client.count("http2XX");
-        assert!(answers >= 95 * seconds().min(5), "{tags}: {answers}");
+        assert!(answers >= 95 * few_seconds(), "{tags}: {answers}");
         // Full segments, each in the longest frame: no shorter one could carry so much.
         let segments = answers * 100_000_u64.div_ceil(mss);
         let carried = server.count("tcpTx");

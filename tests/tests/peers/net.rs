@@ -19,7 +19,7 @@ pub(crate) fn seconds() -> u64 {
 
 /// Seconds of a run that need not be long.
 pub(crate) fn few_seconds() -> u64 {
-    seconds().min(10)
+    seconds().min(5)
 }
 
 /// The program's interface.

@@ -66,7 +66,11 @@ fn the_kernel_echoes_every_datagram() {
         (Checksums::Made, "cps 500\npayload_size 0", 490),
         (Checksums::Left, "cps 1k\ncc 100\nkeepalive 100ms\npayload_size 1", 900),
         (Checksums::Made, "cps 100\ncc 2\nkeepalive 0us\npipeline 4\npayload_size 500", 1000),
-        (Checksums::Made, "cps 1k\ncc 10\nkeepalive 20ms 5\npayload_random\npayload_size 300", 400),
+        (
+            Checksums::Made,
+            "cps 10k\ncc 10\nkeepalive 20ms 5\npayload_random\npayload_size 300",
+            400,
+        ),
     ];
     for (checksums, words, least) in loads {
         let net = Net::new(checksums);

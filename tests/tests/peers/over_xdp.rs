@@ -1,6 +1,7 @@
 //! Over XDP sockets the kernel stays in charge: the load is ours, and everything else on the same
 //! interface (pings, connections, neighbours) is the kernel's, undisturbed.
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use dperf_tests::kernel::{Counters, RESETS};
@@ -8,7 +9,7 @@ use dperf_tests::namespace::alone;
 use dperf_tests::process::{Process, Signal};
 use dperf_tests::program::{self, Program};
 
-use crate::net::{self, Checksums, LOAD, Net, Nginx, OURS, PEER, PORT, Way, seconds, wrk};
+use crate::net::{self, Checksums, LOAD, Net, Nginx, OURS, PEER, PORT, Way, few_seconds, wrk};
 
 /// A net whose kernel has the port's own address, as a kernel in charge has.
 fn shared() -> Net {
@@ -42,15 +43,15 @@ fn nginx_answers_a_client_over_xdp() {
     let nginx = Nginx::start(&net.there, &net.folder);
     let before = Counters::of(&net.there);
     let way = Way { gateway: PEER, server: PEER };
-    let text = net::client(&way, seconds(), "cps 2k\nhttp_path /1k");
+    let text = net::client(&way, few_seconds(), "cps 2k\nhttp_path /1k");
     let mut client = start(&net, "client", &text);
     client.wait_for_load();
-    let count = 10 * seconds();
+    let count = 10 * few_seconds();
     let pings = net.there.run(&format!("ping -q -i 0.05 -c {count} -W 2 {OURS}"));
     assert!(pings.contains(" 0% packet loss") && !pings.contains("duplicates"), "{pings}");
-    let outcome = client.end(seconds());
+    let outcome = client.end(few_seconds());
     net.assert_clean(&outcome, &[], &before, RESETS);
-    assert!(outcome.count("http2XX") >= 1980 * seconds(), "{}", outcome.record());
+    assert!(outcome.count("http2XX") >= 1980 * few_seconds(), "{}", outcome.record());
     assert_eq!(outcome.count("icmpRx"), 0, "pings of the kernel's address are the kernel's");
     assert_detached(&net);
     nginx.stop(&net.folder);
@@ -87,6 +88,29 @@ fn the_kernel_lives_beside_a_server_over_xdp() {
     assert!(outcome.count("skErrReset") <= 32, "{}", outcome.record());
     assert_eq!(outcome.count("icmpTx"), 20, "pings of the load's address are ours");
     assert_detached(&net);
+}
+
+/// What comes while nobody looks is lost once, and counted once.
+#[test]
+fn a_stopped_server_loses_each_frame_once() {
+    let Some(_alone) = alone("a_stopped_server_loses_each_frame_once", &[]) else { return };
+    let net = shared();
+    let mut server = server(&net, "");
+    server.wait_for_load();
+    net.there.run(&format!("ping -q -c 1 -W 2 {LOAD}"));
+    server.process().signal(Signal::STOP);
+    let sent = 10_000;
+    net.there.inside(|| {
+        let socket = UdpSocket::bind((PEER, 0)).expect("a free port");
+        for _ in 0..sent {
+            socket.send_to(b"?", (LOAD, 80)).expect("the cable takes it");
+        }
+    });
+    server.process().signal(Signal::CONT);
+    let outcome = server.stop();
+    let lost = outcome.count("imissed") + outcome.count("rxNombuf");
+    assert!(lost > 0, "its rings hold less");
+    assert_eq!(outcome.count("udpRx") + lost, sent, "{}", outcome.record());
 }
 
 #[test]

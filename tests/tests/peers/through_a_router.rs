@@ -7,7 +7,9 @@ use dperf_tests::namespace::{Namespace, alone, join};
 use dperf_tests::process::Folder;
 use dperf_tests::program::{Outcome, Program};
 
-use crate::net::{LOAD, Nginx, OURS, PORT, Way, client, complaints, seconds, server, tool, wrk};
+use crate::net::{
+    LOAD, Nginx, OURS, PORT, Way, client, complaints, few_seconds, server, tool, wrk,
+};
 
 const TOOLS: &[&str] = &["nft", "conntrack", "curl", "wrk", "nginx", "ss"];
 
@@ -109,11 +111,11 @@ fn a_strict_router_refuses_nothing_of_our_client() {
         let net = Net::new();
         let nginx = Nginx::start(&net.far, &net.folder);
         let before = Counters::of(&net.far);
-        let text = client(&way, seconds(), words);
-        let outcome = Program::start(&net.here, &net.folder, "client", &text).end(seconds());
+        let text = client(&way, few_seconds(), words);
+        let outcome = Program::start(&net.here, &net.folder, "client", &text).end(few_seconds());
         let (opened, answers) = (outcome.count("skOpen"), outcome.count("http2XX"));
         println!("through a router, {words:?}: {opened} connections, {answers} answers");
-        net.assert_clean(&outcome, false, &before, packets * seconds() * 95 / 100);
+        net.assert_clean(&outcome, false, &before, packets * few_seconds() * 95 / 100);
         nginx.stop(&net.folder);
     }
 }
@@ -138,7 +140,7 @@ fn a_strict_router_refuses_nothing_of_our_server() {
     let (server, before) = server_for_far(&net, "keepalive 1s", &allow);
     let (mut runs, mut answers) = (0, 0);
     while runs == 0 || net.packets("forwarded") < packets_wanted() {
-        answers += wrk(&net.far, LOAD, seconds(), &[]);
+        answers += wrk(&net.far, LOAD, few_seconds(), &[]);
         runs += 1;
     }
     let outcome = server.stop();
@@ -149,7 +151,7 @@ fn a_strict_router_refuses_nothing_of_our_server() {
     let net = Net::new();
     let (server, before) = server_for_far(&net, "payload_size 100k", &[]);
     // Each answer takes a port, and the kernel has 28,000 of them.
-    let count = 100 * seconds();
+    let count = 100 * few_seconds();
     let urls = format!("-o /dev/null http://{LOAD}/[1-{count}]");
     let said = tool(&net.far, &format!("curl -sS -m 120 -w %{{http_code}}\\n {urls}"));
     assert_eq!(said, "200\n".repeat(count as usize));

@@ -5,7 +5,7 @@ use dperf_tests::kernel::{Counters, RESETS};
 use dperf_tests::namespace::alone;
 use dperf_tests::program::{self, Program};
 
-use crate::net::{CABLE, Checksums, Net, Nginx, OURS, PEER, PORT, seconds, tool, wrk};
+use crate::net::{CABLE, Checksums, Net, Nginx, OURS, PEER, PORT, few_seconds, tool, wrk};
 
 /// The kernel's end.
 const TUNNEL: &str = "tunnel0";
@@ -106,7 +106,7 @@ fn nginx_answers_behind_the_kernels_end() {
         let net = net(checksums, outer_sums, inside);
         let nginx = Nginx::start(&net.there, &net.folder);
         let before = Counters::of(&net.there);
-        let seconds = seconds().min(10);
+        let seconds = few_seconds();
         let more = format!("duration {seconds}s\nslow_start 0\n{words}");
         let outcome = start(&net, kind, inside, "client", &more).end(seconds);
         assert_clean(&net, &outcome, &[], &before);
@@ -160,7 +160,7 @@ fn wrk_finds_no_error_in_a_tunnel() {
     let net = net(Checksums::Made, OUTER_SUMS[0], IPV4);
     let before = Counters::of(&net.there);
     let server = server(&net, IPV4, "keepalive 1s");
-    let answers = wrk(&net.there, IPV4.load, seconds().min(5), &[]);
+    let answers = wrk(&net.there, IPV4.load, few_seconds(), &[]);
     let outcome = server.stop();
     // In the end wrk leaves in the midst of 32 exchanges.
     assert_clean(&net, &outcome, &["skErr", "tcpDrop"], &before);

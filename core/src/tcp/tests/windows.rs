@@ -98,3 +98,38 @@ fn a_request_into_a_closed_window_still_acknowledges() {
     assert_eq!((ack.flags, ack.payload_bytes, ack.ack), (ACK, 0, rig.seq));
     assert_eq!(rig.slot.timer, Timer::Persist);
 }
+
+/// A server with a window of eight segments, all of which are out, and `left_bytes` more to send.
+fn full(left_bytes: u32) -> Rig {
+    let change = |plan: &mut CorePlan<'static>| {
+        plan.payload.total_bytes = 8 * 1460 + left_bytes;
+        plan.send_window = 8;
+    };
+    let mut rig = Rig::new(Role::Server, change).connected();
+    assert!(rig.hear(DATA, REQUEST).is_some());
+    assert_eq!(rig.drain_ready().len(), 7);
+    rig
+}
+
+#[test]
+fn segments_go_out_together_when_half_of_the_window_is_free() {
+    let mut rig = full(100_000);
+    for _ in 0..3 {
+        rig.ack = rig.ack.wrapping_add(1460);
+        assert_eq!(rig.hear(ACK, b""), None, "more room will come");
+        assert_eq!(rig.slot.timer, Timer::Retransmit, "if the ACK is lost");
+    }
+    rig.ack = rig.ack.wrapping_add(1460);
+    assert_eq!(told(rig.hear(ACK, b"")), Some((ACK, 1460)));
+    assert_eq!(rig.drain_ready().len(), 3);
+}
+
+#[test]
+fn the_last_segments_of_a_message_wait_for_no_others() {
+    let mut rig = full(1960);
+    rig.ack = rig.ack.wrapping_add(1460);
+    assert_eq!(rig.hear(ACK, b""), None, "all that is left will fit");
+    rig.ack = rig.ack.wrapping_add(1460);
+    assert_eq!(told(rig.hear(ACK, b"")), Some((ACK, 1460)));
+    assert_eq!(told(rig.drain_ready().pop()), Some((DATA | FIN, 500)));
+}

@@ -87,26 +87,21 @@ pub(super) struct Socket {
     pub(super) fill: Ring<u64>,
     /// Chunks that were sent.
     pub(super) sent: Ring<u64>,
+    /// How frames get to and from the device.
+    pub(super) copying: Copying,
 }
 
 /// A socket on `queue` of `interface`, with its memory. Without copying where the device can.
-pub(super) fn open(
-    interface: u32,
-    queue: u32,
-    chunk_bytes: usize,
-) -> Result<(Socket, Chunks, Copying)> {
-    match bound(interface, queue, chunk_bytes, libc::XDP_ZEROCOPY) {
-        Ok((socket, chunks)) => Ok((socket, chunks, Copying::Zero)),
-        Err(_) => bound(interface, queue, chunk_bytes, libc::XDP_COPY)
-            .map(|(socket, chunks)| (socket, chunks, Copying::Copied)),
-    }
+pub(super) fn open(interface: u32, queue: u32, chunk_bytes: usize) -> Result<(Socket, Chunks)> {
+    bound(interface, queue, chunk_bytes, Copying::Zero)
+        .or_else(|_| bound(interface, queue, chunk_bytes, Copying::Copied))
 }
 
 fn bound(
     interface: u32,
     queue: u32,
     chunk_bytes: usize,
-    copying: libc::__u16,
+    copying: Copying,
 ) -> Result<(Socket, Chunks)> {
     // SAFETY: no memory is involved.
     let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
@@ -135,11 +130,16 @@ fn bound(
         tx: Ring::map(&fd, libc::XDP_PGOFF_TX_RING, offsets.tx, TX_ENTRIES)?,
         fill: Ring::map(&fd, fill as libc::off_t, offsets.fr, RX_ENTRIES)?,
         sent: Ring::map(&fd, sent as libc::off_t, offsets.cr, TX_ENTRIES)?,
+        copying,
         fd,
+    };
+    let how = match copying {
+        Copying::Zero => libc::XDP_ZEROCOPY,
+        Copying::Copied => libc::XDP_COPY,
     };
     let address = libc::sockaddr_xdp {
         sxdp_family: libc::AF_XDP as _,
-        sxdp_flags: copying | libc::XDP_USE_NEED_WAKEUP,
+        sxdp_flags: how | libc::XDP_USE_NEED_WAKEUP,
         sxdp_ifindex: interface,
         sxdp_queue_id: queue,
         sxdp_shared_umem_fd: 0,
