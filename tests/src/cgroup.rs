@@ -1,5 +1,5 @@
-//! A limit on the memory that a process may still take, held by the kernel's control groups of either
-//! version; it goes with its test.
+//! A limit on the memory that a process may still take, held by the kernel's control groups of
+//! either version; it goes with its test.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -387,7 +387,7 @@ pub fn in_tunnel(way: &Way, vni: u32, inside: &[u8]) -> Vec<u8> {
     way.datagram([PORT, VXLAN_PORT], &[&[8, 0, 0, 0, a, b, c, 0][..], inside].concat())
 }
 
-/// What a tunnel of network `vni` gets: stubs of it, and inside of it all of [`frames`] for `inside`.
+/// What a tunnel of network `vni` gets: stubs of it, and in it all of [`frames`] for `inside`.
 #[must_use]
 pub fn vxlan_frames(way: &Way, vni: u32, inside: &Way) -> Vec<Hostile> {
     let honest = in_tunnel(way, vni, &syn(inside));

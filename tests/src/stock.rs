@@ -18,6 +18,7 @@ const MOST_CHUNKS: usize = 32 * 1024;
 
 thread_local! {
     static CHUNKS: RefCell<Vec<Vec<Chunk>>> = const { RefCell::new(Vec::new()) };
+    #[expect(clippy::vec_box, reason = "frames point to the buffers: they may not move")]
     static BUFFERS: RefCell<Vec<Box<[u8; BUFFER_BYTES]>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -220,7 +220,7 @@ fn a_hostile_frame_in_a_tunnel_is_counted_for_what_it_is_and_not_answered() {
     let mut wrong = Vec::new();
     for hostile in hostile::vxlan_frames(&way, tunnel.vni, &inside) {
         let gateway = Gateway::new(Some(side.peer_mac()));
-        let said = alone::serve(plan.clone(), &gateway, Closed, [0, 1000, 2000], |now, wire| {
+        let said = alone::serve(plan, &gateway, Closed, [0, 1000, 2000], |now, wire| {
             if now == 0 {
                 wire.lock().unwrap().push_back(hostile.frame.clone());
             }

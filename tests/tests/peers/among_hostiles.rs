@@ -1,7 +1,7 @@
 //! Our client and our server on a switch, and somebody else there who sends what no honest station
 //! does, to both, at rate, while the load runs, over IPv4, over IPv6 and in a tunnel: no connection
-//! suffers, each frame shows in its own counter, and neither side ever says a word that it would not
-//! have said alone.
+//! suffers, each frame shows in its own counter, and neither side ever says a word that it would
+//! not have said alone.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,7 +31,7 @@ const RATE: u64 = 10_000;
 
 /// The stranger, wherever it is.
 const EVIL: EthernetAddress = EthernetAddress([2, 6, 6, 6, 6, 6]);
-/// The last part of its address, and of the first of four for the load of the client and the server.
+/// The last part of its address, and of the first of four for the load of client and server.
 const LAST: (u8, [u8; 2]) = (0x66, [0x30, 0x10]);
 /// The tunnel's network, and the MAC addresses of the client and the server in it.
 const TUNNEL: (u32, [EthernetAddress; 2]) =
