@@ -78,7 +78,7 @@ pub struct Load {
 pub struct Lent<'m> {
     /// Zeroed slots, at least as many as the plan has tuples.
     pub slots: &'m mut [Slot],
-    /// Zeroed chunks, at least [`crate::conn::timers::chunks_for`] as many slots.
+    /// Chunks with anything in them, at least [`crate::conn::timers::chunks_for`] as many slots.
     pub chunks: &'m mut [Chunk],
     /// The pen of this core's statistics page.
     pub stats: Writer<'m>,

@@ -10,8 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::exception::{Delivered, ExceptionPath};
 use dperf_core::frame::Frame;
 use dperf_core::plan::CorePlan;
@@ -24,6 +23,7 @@ use dperf_tests::queue::SimQueue;
 use dperf_tests::scenario::{MICRO, SECOND, Side, mac, spread};
 use dperf_tests::sim::{Book, Outcome, Report};
 use dperf_tests::slow_kernel::Seen;
+use dperf_tests::stock::Chunks;
 use dperf_tests::wire::SharedWire;
 
 use crate::opening::{KINDS, Opening};
@@ -39,8 +39,6 @@ const LONGEST_DRAIN: u64 = 600 * SECOND;
 thread_local! {
     /// What was recorded, by kind.
     static OPENINGS: RefCell<HashMap<usize, Rc<Opening>>> = RefCell::default();
-    /// Lent to one run after the other.
-    static CHUNKS: RefCell<Vec<Chunk>> = RefCell::default();
 }
 
 /// A kernel that takes everything and now and then asks who somebody is.
@@ -106,9 +104,7 @@ fn play(opening: &Opening, more: u8, happen: impl FnOnce(&mut Stage<'_>)) {
     let side = Side::new(scenario, *role, 0);
     let tuples = scenario.tuples();
     let mut slots = vec![Slot::default(); tuples];
-    let mut chunks = CHUNKS.take();
-    chunks.clear();
-    chunks.resize(chunks_for(tuples as u64) as usize, Chunk::EMPTY);
+    let mut chunks = Chunks::of(tuples);
     let wire = SharedWire::new(scenario.seed, scenario.network, false);
     let own = mac(*role, 0).0;
     wire.get().attach(own, 1, spread(scenario.ipv6, 1));
@@ -135,7 +131,6 @@ fn play(opening: &Opening, more: u8, happen: impl FnOnce(&mut Stage<'_>)) {
     if let Err(broken) = laws::check(&silent, &report) {
         panic!("{broken}\n{role:?} {scenario:?}");
     }
-    CHUNKS.set(chunks);
 }
 
 impl Stage<'_> {

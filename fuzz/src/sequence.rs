@@ -4,7 +4,7 @@
 //!
 //! The first byte draws the scenario, its two highest bits what frames travel in; the second says
 //! when no more connections open. Then come throws of six bytes; one that waits 240 rounds or more
-//! changes the network instead.
+//! changes the network instead. After some hundred frames the cable is cut.
 
 use dperf_tests::conditions::Conditions;
 use dperf_tests::scenario::{MICRO, Scenario, Travel};
@@ -15,6 +15,9 @@ use crate::throw::Throw;
 
 /// Throws in one run; more make it slow, not wiser.
 const THROWS: usize = 64;
+/// Frames after which the cable is cut: two sides that a stranger has set at odds go on
+/// contradicting each other for long, and nothing new comes of it.
+const PATIENCE: u64 = 300;
 /// A throw that waits so long is weather.
 const WEATHER: u8 = 240;
 
@@ -32,6 +35,10 @@ pub fn holds(data: &[u8]) {
     let mut ready = 0;
     let report = sim::run_with(&scenario, |sim| {
         let step = sim.steps();
+        if sim.wire().capture.frames() > PATIENCE {
+            sim.wire().set_conditions(Conditions { loss: 1_000_000, ..Conditions::CABLE });
+            return;
+        }
         while let Some(throw) = throws.next_if(|throw| step >= ready + rounds(throw)) {
             ready += rounds(&throw);
             if throw.wait >= WEATHER {
@@ -41,6 +48,9 @@ pub fn holds(data: &[u8]) {
             }
         }
     });
+    if report.frames > PATIENCE {
+        scenario.network.loss = 1;
+    }
     if let Err(broken) = laws::check(&scenario, &report) {
         panic!("{broken}\n{scenario:?}");
     }
@@ -59,9 +69,13 @@ fn scenario(seed: u8, duration: u8) -> Scenario {
         pairs: 1,
         space: [1, 2, 4, 1],
         cps: 50_000,
-        duration: u64::from(duration) * MICRO,
-        response_bytes: drawn.response_bytes.min(5_000),
-        idle_us: 1_000_000,
+        // A handful of connections at most, each with a handful of segments.
+        duration: u64::from(duration / 3) * MICRO,
+        keepalive: drawn.keepalive.map(|(interval_us, _)| (interval_us, 2)),
+        response_bytes: drawn.response_bytes.min(2_000),
+        // The shortest in which nobody repeats himself without need, and twice that.
+        retransmit_us: 100_000,
+        idle_us: 200_000,
         turn: 5 * MICRO,
         gateway_known: seed.is_multiple_of(2),
         travel: Travel::ALL[usize::from(seed >> 6)],

@@ -116,7 +116,7 @@ fn receive() {
 
 #[test]
 fn sequence() {
-    run("sequence", dperf_fuzz::sequence::holds, 400);
+    run("sequence", dperf_fuzz::sequence::holds, 4_000);
 }
 
 #[test]

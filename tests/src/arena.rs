@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 
 use dperf_core::frame::Frame;
 
-/// Bytes of one buffer.
-const BUFFER_BYTES: usize = 2048;
+use crate::stock::{self, BUFFER_BYTES};
+
 /// What a cookie adds to the buffer's number.
 const MARK: usize = 0x5eed_0000;
 
@@ -55,8 +55,7 @@ impl Arena {
         if index == self.most {
             return None;
         }
-        let bytes = Box::new([0xa5u8; BUFFER_BYTES]);
-        self.buffers.push(NonNull::from(Box::leak(bytes)).cast());
+        self.buffers.push(NonNull::from(Box::leak(stock::buffer())).cast());
         self.lent.push(false);
         Some(index as u32)
     }
@@ -82,7 +81,7 @@ impl Drop for Arena {
         }
         for buffer in self.buffers.drain(..) {
             // SAFETY: made by `Box::leak` in `grow` with this type; no frame is out.
-            drop(unsafe { Box::from_raw(buffer.cast::<[u8; BUFFER_BYTES]>().as_ptr()) });
+            stock::keep(unsafe { Box::from_raw(buffer.cast::<[u8; BUFFER_BYTES]>().as_ptr()) });
         }
     }
 }

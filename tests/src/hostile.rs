@@ -1,9 +1,12 @@
 //! Frames that no honest station sends, each with the counter that it must show in: cut off, with
 //! lengths that lie, in pieces, from nobody, to somebody else. None of them may be answered.
-//! [`frames`] are those over IPv4, [`ipv6_frames`] those over IPv6.
+//! [`frames`] are those over IPv4, [`ipv6_frames`] those over IPv6, [`vxlan_frames`] those that a
+//! tunnel gets.
 
 use dperf_core::stats::{Count, Snapshot};
-use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol, Ipv4Address};
+use smoltcp::wire::{
+    EthernetAddress, EthernetProtocol, IpProtocol, Ipv4Address, Ipv6Address, NdiscNeighborFlags,
+};
 
 use crate::ipv4::Way;
 use crate::ipv6;
@@ -25,6 +28,8 @@ const IP: usize = 14;
 const UPPER: usize = 34;
 /// A port on which nothing is.
 const CLOSED: u16 = 22;
+/// Where tunnels end.
+const VXLAN_PORT: u16 = 4789;
 /// Somebody else.
 const OTHER: Ipv4Address = Ipv4Address::new(198, 51, 100, 9);
 const OTHER_MAC: EthernetAddress = EthernetAddress([2, 9, 9, 9, 9, 9]);
@@ -302,5 +307,111 @@ pub fn ipv6_frames(way: &ipv6::Way) -> Vec<Hostile> {
     let mut damaged = whole;
     damaged[58] ^= 0x10;
     found.push(hostile("a wrong checksum of a segment", "dropChecksum", damaged));
+    found.extend(ipv6_lies(way));
+    found.extend(ipv6_others(way));
+    found
+}
+
+/// What a neighbour must not say (RFC 4861, 7.1), and what nobody believes: whoever is known has
+/// moved, it says, without an order to forget the old place.
+fn ipv6_lies(way: &ipv6::Way) -> Vec<Hostile> {
+    let [from, to] = way.addresses;
+    let routed = ipv6::Way { hops: 64, ..*way };
+    let everybody = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let group = ipv6::Way { addresses: [from, everybody], ..*way };
+    let cut = |mut frame: Vec<u8>, payload_bytes: u8| {
+        frame.truncate(54 + usize::from(payload_bytes));
+        frame[19] = payload_bytes;
+        frame
+    };
+    let question = || way.solicitation(to, true);
+    let mut summed = question();
+    summed[70] ^= 0x10;
+    let solicited = NdiscNeighborFlags::SOLICITED;
+    vec![
+        hostile("a question from afar", "dropValue", routed.solicitation(to, true)),
+        hostile("an answer from afar", "dropValue", routed.advertisement(from, solicited)),
+        hostile("an answer to all", "dropValue", group.advertisement(from, solicited)),
+        hostile("a question about a group", "dropValue", way.solicitation(everybody, true)),
+        hostile("a wrong checksum of a question", "dropChecksum", summed),
+        hostile("a question cut off", "dropChecksum", cut(question(), 20)),
+        hostile("a lie without an order", "icmpRx", way.advertisement(from, solicited)),
+    ]
+}
+
+/// Packets for others over IPv6, from nobodies, and resets of what is closed.
+fn ipv6_others(way: &ipv6::Way) -> Vec<Hostile> {
+    let [from, to] = way.addresses;
+    let other = Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
+    let mut found = Vec::new();
+    for (who, way, counter) in [
+        (
+            "an address not ours",
+            ipv6::Way { addresses: [from, other], ..*way },
+            "dropForeignAddress",
+        ),
+        (
+            "a MAC address not ours",
+            ipv6::Way { macs: [way.macs[0], OTHER_MAC], ..*way },
+            "dropForeignMac",
+        ),
+    ] {
+        for (what, frame) in [
+            ("a SYN", way.syn(PORT, 443)),
+            ("a RST", way.segment([PORT, 443], "R")),
+            ("a ping", way.echo(b"data")),
+            ("a datagram", way.udp()),
+        ] {
+            found.push(hostile(format!("{what} to {who}"), counter, frame));
+        }
+    }
+    for (name, from) in [
+        ("ourselves", to),
+        ("a group", Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1)),
+        ("nobody", Ipv6Address::UNSPECIFIED),
+        ("the loopback", Ipv6Address::LOCALHOST),
+    ] {
+        let way = ipv6::Way { addresses: [from, to], ..*way };
+        found.push(hostile(format!("a SYN from {name}"), "dropValue", way.syn(PORT, 80)));
+        found.push(hostile(format!("a ping from {name}"), "dropValue", way.echo(b"data")));
+    }
+    let frame = way.segment([PORT, CLOSED], "R");
+    found.push(hostile("a RST to a closed port", "dropNoConnection", frame));
+    found
+}
+
+/// `inside` in a tunnel of network `vni` from one end to the other.
+#[must_use]
+pub fn in_tunnel(way: &Way, vni: u32, inside: &[u8]) -> Vec<u8> {
+    let [_, a, b, c] = vni.to_be_bytes();
+    way.datagram([PORT, VXLAN_PORT], &[&[8, 0, 0, 0, a, b, c, 0][..], inside].concat())
+}
+
+/// What a tunnel of network `vni` gets: stubs of it, and in it all of [`frames`] for `inside`.
+#[must_use]
+pub fn vxlan_frames(way: &Way, vni: u32, inside: &Way) -> Vec<Hostile> {
+    let honest = in_tunnel(way, vni, &syn(inside));
+    let mut found = Vec::new();
+    for bytes in 0..8 + 14 {
+        let stub = way.datagram([PORT, VXLAN_PORT], &honest[42..42 + bytes]);
+        found.push(hostile(format!("{bytes} bytes of a tunnel"), "dropTruncated", stub));
+    }
+    let other = in_tunnel(way, vni ^ 1, &syn(inside));
+    found.push(hostile("another tunnel", "dropVxlan", other));
+    let mut payload = honest[42..].to_vec();
+    payload[0] = 0;
+    let unnamed = way.datagram([PORT, VXLAN_PORT], &payload);
+    found.push(hostile("a tunnel that is not named", "dropVxlan", unnamed));
+    let mut damaged = honest.clone();
+    damaged[60] ^= 0x10;
+    found.push(hostile("a wrong checksum of a tunnel", "dropChecksum", damaged));
+    for length in [0u16, 7, 65_535] {
+        let mut frame = honest.clone();
+        frame[UPPER + 4..UPPER + 6].copy_from_slice(&length.to_be_bytes());
+        found.push(hostile(format!("a tunnel's length of {length}"), "dropTotalLength", frame));
+    }
+    found.extend(frames(inside).into_iter().map(|Hostile { name, frame, counter }| {
+        hostile(format!("{name}, in a tunnel"), counter, in_tunnel(way, vni, &frame))
+    }));
     found
 }

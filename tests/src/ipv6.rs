@@ -69,12 +69,19 @@ impl Way {
     /// A SYN to a port.
     #[must_use]
     pub fn syn(&self, from_port: u16, port: u16) -> Vec<u8> {
+        self.segment([from_port, port], "S")
+    }
+
+    /// An empty segment between two ports, with the letters of its flags: S, R.
+    #[must_use]
+    pub fn segment(&self, ports: [u16; 2], flags: &str) -> Vec<u8> {
         let mut bytes = [0; 20];
         let mut segment = TcpPacket::new_unchecked(&mut bytes[..]);
-        segment.set_src_port(from_port);
-        segment.set_dst_port(port);
+        segment.set_src_port(ports[0]);
+        segment.set_dst_port(ports[1]);
         segment.set_header_len(20);
-        segment.set_syn(true);
+        segment.set_syn(flags.contains('S'));
+        segment.set_rst(flags.contains('R'));
         segment.set_window_len(1000);
         let [from, to] = self.addresses.map(IpAddress::Ipv6);
         segment.fill_checksum(&from, &to);

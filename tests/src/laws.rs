@@ -1,6 +1,8 @@
 //! What holds at the end of every run, whatever the network did; and what holds besides when it did
 //! nothing.
 
+use std::fmt::Display;
+
 use dperf_core::plan::{Messages, Transport};
 use dperf_core::stats::{Count, Snapshot};
 
@@ -84,9 +86,9 @@ pub fn check(scenario: &Scenario, report: &Report) -> Result<(), String> {
             if calm || !scenario.kernel {
                 every_frame(&mut broken, &format!("{name}.{core}"), book);
             }
+            let what = format_args!("{name}.{core}: tcpDrop = its reasons");
             let reasons = sum(&book.counts, &REFUSED);
-            let what = format!("{name}.{core}: tcpDrop = its reasons");
-            same(&mut broken, &what, book.counts.get(Count::TcpDrop), reasons);
+            same(&mut broken, what, book.counts.get(Count::TcpDrop), reasons);
         }
         network(&mut broken, &name, machine);
         if scenario.network.is_faithful() && calm && scenario.is_prompt() && !scenario.flood {
@@ -102,7 +104,7 @@ pub fn check(scenario: &Scenario, report: &Report) -> Result<(), String> {
 }
 
 /// Says that two numbers are the same, or notes what they are.
-fn same(broken: &mut Vec<String>, what: &str, one: u64, other: u64) {
+fn same(broken: &mut Vec<String>, what: impl Display, one: u64, other: u64) {
     if one != other {
         broken.push(format!("{what}: {one} is not {other}"));
     }
@@ -111,7 +113,8 @@ fn same(broken: &mut Vec<String>, what: &str, one: u64, other: u64) {
 /// Laws of one worker.
 fn own(broken: &mut Vec<String>, name: &str, book: &Book) {
     let Book { counts, tally, kernel, held, open } = book;
-    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let mut same =
+        |what: &str, one, other| same(broken, format_args!("{name}: {what}"), one, other);
     same(
         "frames received + taken = sent + given back + held",
         tally.received + tally.taken,
@@ -128,7 +131,8 @@ fn own(broken: &mut Vec<String>, name: &str, book: &Book) {
 
 /// Every frame of a worker has one owner: one counter of what it is, one reason if it was dropped.
 fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, .. }: &Book) {
-    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let mut same =
+        |what: &str, one, other| same(broken, format_args!("{name}: {what}"), one, other);
     let (came, kinds) = (counts.get(Count::PktRx), sum(counts, &KINDS));
     // What was damaged on its way to the kernel may be anything there.
     let kernel = sum(counts, &[Count::KniRx, Count::KniFull]);
@@ -142,7 +146,8 @@ fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, .. }: &Book)
 /// Laws of one machine and the network.
 fn network(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
     let Outcome { counts, fates, ledger, .. } = machine;
-    let mut same = |what: &str, one, other| same(broken, &format!("{name}: {what}"), one, other);
+    let mut same =
+        |what: &str, one, other| same(broken, format_args!("{name}: {what}"), one, other);
     let (made, ended) = ledger.sums();
     same("every frame ends once", made, ended);
     same("pktRx = what the network brought", counts.get(Count::PktRx), ledger.received);
@@ -169,8 +174,8 @@ fn lossless(broken: &mut Vec<String>, name: &str, machine: &Outcome) {
     ];
     let drops = Count::ALL.iter().filter(|count| count.name().starts_with("drop"));
     for count in silent.iter().chain(drops) {
-        let what = format!("{name}: {} without loss", count.name());
-        same(broken, &what, machine.counts.get(*count), 0);
+        let what = format_args!("{name}: {} without loss", count.name());
+        same(broken, what, machine.counts.get(*count), 0);
     }
 }
 
@@ -188,12 +193,12 @@ fn between(broken: &mut Vec<String>, scenario: &Scenario, client: &Outcome, serv
         let early = arrived.saturating_sub(came).min(to.counts.get(Count::DropVxlan));
         let ended = came + early;
         let under_way = arrived.saturating_sub(ended).min(to.ledger.under_way);
-        same(broken, &format!("{what}: tcpRx + udpRx + dropVxlan"), ended + under_way, arrived);
+        same(broken, format_args!("{what}: tcpRx + udpRx + dropVxlan"), ended + under_way, arrived);
         // What is for all comes to the other pairs as well.
         let same_frames = scenario.pairs == 1 && to.ledger.under_way == 0;
         if scenario.network.is_faithful() && same_frames && !scenario.network.pad {
             let (sent, came) = (from.counts.get(Count::BitsTx), to.counts.get(Count::BitsRx));
-            same(broken, &format!("{what}: bits"), sent, came);
+            same(broken, format_args!("{what}: bits"), sent, came);
         }
     }
     match scenario.transport {

@@ -11,11 +11,10 @@ const UDP: (usize, u8) = (8, 17);
 
 /// One's complement sum of `bytes` as big-endian words, folded.
 fn ones_sum(bytes: &[u8]) -> u32 {
-    let mut sum = 0u32;
-    for pair in bytes.chunks(2) {
-        sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
-    }
+    let (words, odd) = bytes.as_chunks();
+    let whole: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
     // The 32,768 words of the longest packet fit.
+    let sum = whole + odd.first().map_or(0, |last| u32::from(*last) << 8);
     (sum & 0xffff) + (sum >> 16)
 }
 

@@ -2,7 +2,7 @@
 //! data, so that a failing run is told in one line.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
@@ -314,10 +314,12 @@ const HOST: u32 = 200;
 const END_NETS: [u8; 2] = [5, 6];
 
 fn address(ipv6: bool, net: u8, pair: usize, place: u32) -> IpAddr {
+    let last = u16::try_from(place + 2).expect("a place in a net");
     if ipv6 {
-        format!("fd00:{net:x}:{pair:x}::{:x}", place + 2).parse().expect("an IPv6 address")
+        Ipv6Addr::new(0xfd00, net.into(), pair as u16, 0, 0, 0, 0, last).into()
     } else {
-        format!("10.{net}.{pair}.{}", place + 2).parse().expect("an IPv4 address")
+        let last = u8::try_from(last).expect("a place in a small net");
+        Ipv4Addr::new(10, net, pair as u8, last).into()
     }
 }
 

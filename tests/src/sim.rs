@@ -3,8 +3,7 @@
 //! Nothing sleeps. When no worker finds work, time jumps to the next arrival or the next deadline.
 //! How a run that fails is told and found again: [`crate::replay`].
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::plan::{CorePlan, Role};
 use dperf_core::stats::{Page, Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
@@ -16,6 +15,7 @@ use crate::replay;
 use crate::scenario::{SECOND, Scenario, Side, mac, spread};
 use crate::slow_kernel::{Seen, SlowKernel};
 use crate::station::Ledger;
+use crate::stock::Chunks;
 use crate::wire::{Fates, SharedWire, Wire};
 
 /// A run that has not ended this long after the last opening never will.
@@ -122,7 +122,7 @@ pub struct Report {
 /// The memory of one worker.
 struct Memory {
     slots: Vec<Slot>,
-    chunks: Vec<Chunk>,
+    chunks: Chunks,
     page: Page,
     queue: SimQueue,
     kernel: SlowKernel,
@@ -145,7 +145,7 @@ impl Machine {
         let tuples = scenario.tuples();
         let core = |core| Memory {
             slots: vec![Slot::default(); tuples],
-            chunks: vec![Chunk::EMPTY; chunks_for(tuples as u64) as usize],
+            chunks: Chunks::of(tuples),
             page: Page::new(),
             queue: SimQueue::new(wire.clone(), (station, core), scenario.offloads, scenario.ring),
             kernel: SlowKernel::new(

@@ -2,13 +2,13 @@
 //! from its own addresses only, and never twice. The frames are smoltcp's.
 
 use dperf_core::exception::Closed;
-use dperf_core::plan::{CorePlan, Role};
+use dperf_core::plan::{CorePlan, Encap, Role};
 use dperf_core::stats::{Count, Snapshot};
 use dperf_core::sync::Gateway;
 use dperf_tests::alone;
 use dperf_tests::hostile;
 use dperf_tests::ipv4::Way;
-use dperf_tests::scenario::{Scenario, Side, mac};
+use dperf_tests::scenario::{Scenario, Side, Travel, mac};
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, Icmpv4Message, Icmpv4Packet, IpAddress, IpProtocol,
     Ipv4Address, Ipv4Packet, TcpPacket,
@@ -204,6 +204,29 @@ fn a_hostile_frame_is_counted_for_what_it_is_and_not_answered() {
             let (counts, said) = says(hostile.frame);
             wrong.extend(hostile::misjudged(&hostile.name, hostile.counter, &counts, said.len()));
         }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn a_hostile_frame_in_a_tunnel_is_counted_for_what_it_is_and_not_answered() {
+    let scenario = Scenario { travel: Travel::Vxlan, ..Scenario::short(1) };
+    let side = Side::new(&scenario, Role::Server, 0);
+    let plan = CorePlan { announces: false, ..side.plan(&scenario) };
+    let Encap::Vxlan(tunnel) = plan.encap else { panic!("a tunnel") };
+    let way = Way { macs: [them(), us()], addresses: [tunnel.remote, tunnel.local] };
+    let macs = [tunnel.destination, tunnel.source].map(|mac| EthernetAddress(mac.0));
+    let inside = Way { macs, addresses: [Ipv4Address::new(10, 1, 0, 2), LOAD] };
+    let mut wrong = Vec::new();
+    for hostile in hostile::vxlan_frames(&way, tunnel.vni, &inside) {
+        let gateway = Gateway::new(Some(side.peer_mac()));
+        let said = alone::serve(plan, &gateway, Closed, [0, 1000, 2000], |now, wire| {
+            if now == 0 {
+                wire.lock().unwrap().push_back(hostile.frame.clone());
+            }
+        });
+        let (counts, answers) = (said.counts, said.frames.len());
+        wrong.extend(hostile::misjudged(&hostile.name, hostile.counter, &counts, answers));
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

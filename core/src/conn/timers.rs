@@ -75,7 +75,7 @@ pub struct Timers<'m> {
 }
 
 impl<'m> Timers<'m> {
-    /// Timers over lent, zeroed memory of at least [`chunks_for`] chunks. `tick_shift` is
+    /// Timers over at least [`chunks_for`] lent chunks, whatever they hold. `tick_shift` is
     /// [`crate::time::TickRate::shift`]; `pace_units` the interval of requests (0: none) and
     /// `timeout_units` the shortest coarse time-out, both in stamp units.
     pub fn new(
@@ -195,10 +195,24 @@ impl Ring {
     }
 
     fn next(&self, tick_shift: u32) -> Option<Instant> {
-        let ahead = (0..BUCKETS as u64)
-            .find(|ahead| self.heads[(self.cursor + ahead) as usize % BUCKETS] != NONE)?;
-        Some(Instant((self.cursor + ahead + 1) << self.width_shift << tick_shift))
+        if self.entries == 0 {
+            return None;
+        }
+        // From the cursor round to the cursor, many buckets at a look.
+        let (behind, from) = self.heads.split_at(self.cursor as usize % BUCKETS);
+        let ahead = first_taken(from).or_else(|| Some(from.len() + first_taken(behind)?))?;
+        Some(Instant((self.cursor + ahead as u64 + 1) << self.width_shift << tick_shift))
     }
+}
+
+/// The first bucket that holds anything.
+fn first_taken(heads: &[u32]) -> Option<usize> {
+    /// Looked at without a branch in between.
+    const LOOK: usize = 32;
+    let look =
+        heads.chunks(LOOK).position(|look| look.iter().fold(NONE, |all, it| all | it) != NONE)?;
+    let within = heads[look * LOOK..].iter().position(|head| *head != NONE)?;
+    Some(look * LOOK + within)
 }
 
 #[cfg(test)]
@@ -212,7 +226,9 @@ mod tests {
 
     #[test]
     fn nothing_fires_early_or_later_than_a_bucket() {
-        let mut chunks = vec![Chunk::EMPTY; chunks_for(10_000) as usize];
+        // What chunks held before is nothing to their wheels.
+        let used = Chunk { next: 5, len: 77, ids: [9; IDS] };
+        let mut chunks = vec![used; chunks_for(10_000) as usize];
         let mut timers = Timers::new(&mut chunks, SHIFT, 100_000, 1 << 20, Instant(77));
         let mut seed = 1u64;
         let mut due = Vec::new();
@@ -303,5 +319,24 @@ mod tests {
         assert_eq!(timers.expire(Wheel::Coarse, Instant(next.0 - 8), &mut out), 0);
         assert_eq!(timers.expire(Wheel::Coarse, next, &mut out), 1);
         assert_eq!(out[0], SlotId(1));
+    }
+
+    #[test]
+    fn the_next_deadline_is_found_wherever_the_cursor_is() {
+        let mut chunks = vec![Chunk::EMPTY; chunks_for(2) as usize];
+        let mut timers = Timers::new(&mut chunks, SHIFT, 0, 500, Instant(0));
+        let (mut out, mut now) = ([SlotId(0); 4], 0);
+        for delay in (0..500).chain((0..500).rev()) {
+            timers.arm(Wheel::Coarse, SlotId(1), delay, Instant(now));
+            timers.arm(Wheel::Coarse, SlotId(2), 499, Instant(now));
+            for id in [1, 2] {
+                let next = timers.next().unwrap();
+                assert_eq!(timers.expire(Wheel::Coarse, Instant(next.0 - 1), &mut out[..1]), 0);
+                assert_eq!(timers.expire(Wheel::Coarse, next, &mut out[..1]), 1);
+                assert!(delay == 499 || out[0] == SlotId(id), "{id} after {delay} at {now}");
+                now = next.0;
+            }
+        }
+        assert_eq!(timers.next(), None);
     }
 }

@@ -45,7 +45,7 @@ fn fill_part(room: &mut [u8], head: &[u8], from: u32) -> u64 {
 /// is the first of a pair if an even number stands before it.
 fn sum_of_filler(before: usize, len: usize) -> u64 {
     let pairs = (len / 2) as u64 * u64::from(u16::from_ne_bytes([FILLER; 2]));
-    let odd = if before % 2 == 0 { [FILLER, 0] } else { [0, FILLER] };
+    let odd = if before.is_multiple_of(2) { [FILLER, 0] } else { [0, FILLER] };
     pairs + u64::from(u16::from_ne_bytes(odd)) * (len as u64 % 2)
 }
 

@@ -2,6 +2,7 @@
 //! it came to if it still may speak, and leaves nothing behind.
 
 mod losses;
+mod memory;
 mod moments;
 mod setup;
 mod shortages;

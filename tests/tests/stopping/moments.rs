@@ -1,7 +1,7 @@
 //! Signals at any moment: while it starts, while the rate rises, at full rate, while it ends.
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dperf_tests::namespace::alone;
 use dperf_tests::process::Signal;
@@ -11,6 +11,8 @@ use dperf_tests::replay;
 
 use crate::setup::{Kind, RAMP, Setup};
 
+/// Moments for each kind of run and each signal.
+const MOMENTS: usize = 3;
 /// Seconds at full rate.
 const SECONDS: u64 = 1;
 
@@ -33,19 +35,33 @@ fn a_signal_at_any_moment_ends_a_run_in_order() {
     let mut random = Random::new(seed);
     for kind in [Kind::Link, Kind::Tap, Kind::Sockets] {
         for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-            let millis = moment(&mut random);
-            let what = format!("{kind:?}, {signal:?} after {millis} ms");
-            let setup = Setup::new(kind, SECONDS);
-            let mut programs = setup.start();
-            std::thread::sleep(Duration::from_millis(millis));
-            for (program, _) in &mut programs {
-                program.process().signal(signal);
-            }
-            for (program, roles) in programs {
-                judge(&what, signal, program.end(0), roles);
-            }
-            setup.assert_nothing_left(&what);
+            let mut moments = [(); MOMENTS].map(|()| moment(&mut random));
+            moments.sort_unstable();
+            signal_at(kind, signal, &moments);
         }
+    }
+}
+
+/// Starts a run for each of `moments`, all side by side, and sends each its signal at that moment.
+fn signal_at(kind: Kind, signal: Signal, moments: &[u64]) {
+    let setups: Vec<_> = moments.iter().map(|_| Setup::new(kind, SECONDS)).collect();
+    let begun: Vec<_> = setups.iter().map(|setup| (Instant::now(), setup.start())).collect();
+    let signalled: Vec<_> = begun
+        .into_iter()
+        .zip(moments)
+        .map(|((begun, mut programs), millis)| {
+            let at = begun + Duration::from_millis(*millis);
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            programs.iter_mut().for_each(|(program, _)| program.process().signal(signal));
+            programs
+        })
+        .collect();
+    for ((programs, setup), millis) in signalled.into_iter().zip(&setups).zip(moments) {
+        let what = format!("{kind:?}, {signal:?} after {millis} ms");
+        for (program, roles) in programs {
+            judge(&what, signal, program.end(0), roles);
+        }
+        setup.assert_nothing_left(&what);
     }
 }
 
