@@ -135,7 +135,8 @@ fn is_ipv6(frame: &Frame) -> bool {
         .is_ok_and(|(ethernet, _)| ethernet.ethertype.get() == ethertype::IPV6)
 }
 
-/// Counts what `answer` deals with as `kind`, unless it proves malformed: that is a kind of its own.
+/// Counts what `answer` deals with as `kind`, unless it proves malformed: that is a kind of its
+/// own.
 fn count_as<'m>(
     kind: Count,
     stats: &mut Writer<'m>,

@@ -21,11 +21,6 @@ const LACP_PACKETS: u32 = 64;
 /// Packets of mode 6 that one member may hold beside the load's.
 const ADAPTIVE_PACKETS: u32 = 512;
 
-#[cfg(feature = "dpdk")]
-const _: () = assert!(
-    HEADROOM == dpdk_sys::SHIM_HEADROOM && OBJECT_BYTES == dpdk_sys::SHIM_MBUF_BYTES as u64 + 64
-);
-
 /// What a port's buffers depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffers<'d> {

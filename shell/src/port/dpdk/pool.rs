@@ -14,6 +14,11 @@ use anyhow::{Context, Result};
 use super::eal;
 use crate::port::dpdk_buffers::{CACHE, HEADROOM, OBJECT_BYTES};
 
+// What is reckoned with where DPDK is not built in is what DPDK has.
+const _: () = assert!(
+    HEADROOM == dpdk_sys::SHIM_HEADROOM && OBJECT_BYTES == dpdk_sys::SHIM_MBUF_BYTES as u64 + 64
+);
+
 /// A number no other call gets: pools are named with it.
 pub(super) fn serial() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
