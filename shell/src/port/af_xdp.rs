@@ -78,8 +78,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         if socket.copying == Copying::Copied && notes.is_empty() {
             notes.push(format!("{name}: its driver has no zero-copy: the kernel copies frames"));
         }
-        bpf::put_socket(&map, queue, &socket.fd).map_err(|why| refused(name, &why))?;
-        sockets.push((socket, chunks));
+        sockets.push((queue, socket, chunks));
     }
     let link = attach(name, found.index as u32, traffic, &map, &mut notes)?;
     let groups = packet_socket::socket()?;
@@ -92,9 +91,11 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         kernel_sees: KernelSees::Rest,
         delivery: delivery(name, queues, traffic, (&probe, is_cable), &mut notes),
     };
-    let queue = |(socket, chunks)| {
-        let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&held), &probe);
-        queue.map(|queue| Box::new(queue) as Box<dyn PacketQueue>)
+    let queue = |(number, socket, chunks)| {
+        let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&held), &probe)?;
+        // Not before it has chunks: what comes earlier is the kernel's.
+        bpf::put_socket(&map, number, &queue.socket.fd).map_err(|why| refused(name, &why))?;
+        Ok(Box::new(queue) as Box<dyn PacketQueue>)
     };
     let queues = sockets.into_iter().map(queue).collect::<Result<_>>()?;
     Ok(Opened { facts, queues, notes })

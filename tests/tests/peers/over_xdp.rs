@@ -2,6 +2,7 @@
 //! interface (pings, connections, neighbours) is the kernel's, undisturbed.
 
 use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use dperf_tests::kernel::{Counters, RESETS};
@@ -9,7 +10,9 @@ use dperf_tests::namespace::alone;
 use dperf_tests::process::{Process, Signal};
 use dperf_tests::program::{self, Program};
 
-use crate::net::{self, Checksums, LOAD, Net, Nginx, OURS, PEER, PORT, Way, few_seconds, wrk};
+use crate::net::{
+    self, CABLE, Checksums, LOAD, Net, Nginx, OURS, PEER, PORT, Way, few_seconds, wrk,
+};
 
 /// A net whose kernel has the port's own address, as a kernel in charge has.
 fn shared() -> Net {
@@ -88,6 +91,34 @@ fn the_kernel_lives_beside_a_server_over_xdp() {
     assert!(outcome.count("skErrReset") <= 32, "{}", outcome.record());
     assert_eq!(outcome.count("icmpTx"), 20, "pings of the load's address are ours");
     assert_detached(&net);
+}
+
+/// What is on its way already when the program comes up is the kernel's, and nothing is lost.
+#[test]
+fn a_server_that_comes_up_among_frames_loses_none() {
+    let Some(_alone) = alone("a_server_that_comes_up_among_frames_loses_none", &[]) else { return };
+    let net = shared();
+    let mac = net.here.run(&format!("cat /sys/class/net/{PORT}/address"));
+    net.there.run(&format!("ip neighbour replace {LOAD} lladdr {} dev {CABLE}", mac.trim()));
+    let over = AtomicBool::new(false);
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            net.there.inside(|| {
+                let socket = UdpSocket::bind((PEER, 0)).expect("a free port");
+                while !over.load(Relaxed) {
+                    // A kernel that is asked in vain says so by the next error.
+                    let _ = socket.send_to(b"?", (LOAD, 80));
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+            });
+        });
+        let mut server = server(&net, "");
+        server.wait_for_load();
+        over.store(true, Relaxed);
+        server.stop()
+    });
+    assert!(outcome.count("udpRx") > 100, "{}", outcome.record());
+    assert_eq!(outcome.count("imissed") + outcome.count("rxNombuf"), 0, "{}", outcome.record());
 }
 
 /// What comes while nobody looks is lost once, and counted once.
