@@ -36,8 +36,8 @@ pub struct Buffers<'d> {
 
 impl Buffers<'_> {
     /// Buffers for one queue whose rings have so many descriptors (receive, transmit): both full, of
-    /// every member if it is a bond, a tray on each side of the worker twice over, and two threads'
-    /// caches, which fill to one and a half times their size.
+    /// every member if it is a bond, a tray on each side of the worker twice over, and two
+    /// threads' caches, which fill to one and a half times their size.
     pub(super) fn of_queue(&self, rx: u16, tx: u16) -> u32 {
         let rings: u32 = self.devices.iter().map(|device| held(device, rx, tx)).sum();
         rings + 4 * TRAY_PLACES as u32 + 3 * CACHE
