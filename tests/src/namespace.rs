@@ -191,6 +191,16 @@ impl Namespace {
         self.run(&format!("sysctl -q -w {name}={value}"));
     }
 
+    /// The MAC address of one of its interfaces.
+    ///
+    /// # Panics
+    /// There is no such interface.
+    pub fn mac(&self, interface: &str) -> [u8; 6] {
+        let text = self.run(&format!("cat /sys/class/net/{interface}/address"));
+        let mut octets = text.trim().split(':').map(|octet| u8::from_str_radix(octet, 16));
+        [(); 6].map(|()| octets.next().and_then(Result::ok).expect("a MAC address"))
+    }
+
     /// Gives `interface` an `address` with its prefix length.
     ///
     /// # Panics

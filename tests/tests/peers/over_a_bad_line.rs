@@ -51,7 +51,7 @@ impl Line {
 
     /// Lets `act` run while the line carries, and checks that the line was as bad as asked for.
     fn carry<R>(&self, conditions: Conditions, act: impl FnOnce() -> R) -> R {
-        let ends = [("near0", mac(&self.here, PORT)), ("far0", mac(&self.there, CABLE))];
+        let ends = [("near0", self.here.mac(PORT)), ("far0", self.there.mac(CABLE))];
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let stop = &stop;
@@ -67,12 +67,6 @@ impl Line {
             result
         })
     }
-}
-
-fn mac(namespace: &Namespace, interface: &str) -> [u8; 6] {
-    let text = namespace.run(&format!("cat /sys/class/net/{interface}/address"));
-    let mut octets = text.trim().split(':').map(|octet| u8::from_str_radix(octet, 16));
-    [(); 6].map(|()| octets.next().and_then(Result::ok).expect("a MAC address"))
 }
 
 #[test]
