@@ -52,8 +52,8 @@ struct Tuple {
 /// not. `with_server`: a server of this process is to answer, and does not run yet.
 ///
 /// # Errors
-/// Nobody can answer yet, no answer came, or the device follows no rule that could be reckoned with;
-/// what to do about it.
+/// Nobody can answer yet, no answer came, or the device follows no rule that could be reckoned
+/// with; what to do about it.
 pub fn learn(
     config: &Config,
     ports: &mut [Opened],

@@ -35,8 +35,8 @@ pub struct Buffers<'d> {
 }
 
 impl Buffers<'_> {
-    /// Buffers for one queue whose rings have so many descriptors (receive, transmit): both full, of
-    /// every member if it is a bond, a tray on each side of the worker twice over, and two
+    /// Buffers for one queue whose rings have so many descriptors (receive, transmit): both full,
+    /// of every member if it is a bond, a tray on each side of the worker twice over, and two
     /// threads' caches, which fill to one and a half times their size.
     pub(super) fn of_queue(&self, rx: u16, tx: u16) -> u32 {
         let rings: u32 = self.devices.iter().map(|device| held(device, rx, tx)).sum();
@@ -63,7 +63,7 @@ impl Buffers<'_> {
         of_member * self.devices.len() as u32
     }
 
-    /// The room for one frame: in whole KiB, as some receive rings count, and never less than 2 KiB,
+    /// The room for one frame: in whole KiB, as some receive rings count, and never below 2 KiB,
     /// which packet sockets and memif fill whatever the MTU; with space for two VLAN tags and the
     /// FCS.
     pub(super) fn room(&self) -> u16 {
