@@ -42,6 +42,7 @@ lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net
 
 judges: packages # Asks every judge that we did not write, one table of what they say (root)
 	$(CARGO) build $(all) --bins
+	$(CARGO) build -p dperf-tests --example packetdrill
 	scripts/judges
 
 packetdrill: # Fetches packetdrill, its scripts and FreeBSD's, and runs them against the core

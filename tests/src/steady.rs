@@ -3,7 +3,7 @@
 //!
 //! Each test gets a process of its own. Beside it one thread per processor sleeps again and again,
 //! ahead of everybody else, and sees how late it wakes. What failed while all woke in time has
-//! failed; what failed while one slept through [`STOOD_STILL`] proves nothing and is run again.
+//! failed; what failed while one woke 10 ms late or more proves nothing and is run again.
 
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

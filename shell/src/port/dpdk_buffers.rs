@@ -63,9 +63,9 @@ impl Buffers<'_> {
         of_member * self.devices.len() as u32
     }
 
-    /// The room for one frame: in whole KiB, as some receive rings count, and never less than
-    /// 2 KiB, which packet sockets and memif fill whatever the MTU; with space for two VLAN tags
-    /// and the FCS.
+    /// The room for one frame: in whole KiB, as some receive rings count, and never below 2 KiB,
+    /// which packet sockets and memif fill whatever the MTU; with space for two VLAN tags and the
+    /// FCS.
     pub(super) fn room(&self) -> u16 {
         let wanted = u32::from(self.frame_bytes) + 2 * 4 + 4;
         let most = u32::from(u16::MAX - HEADROOM) / 1024 * 1024;
