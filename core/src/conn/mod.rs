@@ -7,13 +7,13 @@
 mod hop;
 pub mod locator;
 mod own;
-pub mod ready;
+mod ready;
 pub mod slot;
 pub mod table;
 pub mod timers;
 
 pub use locator::Locator;
-pub use ready::Ready;
+pub(crate) use ready::Ready;
 pub use slot::{Slot, SlotFlags, State, Timer};
 pub use table::{SlotId, Table};
 pub use timers::{Chunk, Timers};

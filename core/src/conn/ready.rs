@@ -11,35 +11,45 @@ const PLACES: usize = 4096;
 
 /// A first-in first-out row of slots.
 #[derive(Debug, Default)]
-pub struct Ready(Deque<SlotId, PLACES>);
+pub(crate) struct Ready(Deque<SlotId, PLACES>);
 
 impl Ready {
     /// An empty list.
-    pub const fn new() -> Ready {
+    pub(crate) const fn new() -> Ready {
         Ready(Deque::new())
     }
 
     /// Puts a slot at the end; false if there is no place.
     #[inline]
-    pub fn push(&mut self, id: SlotId) -> bool {
+    pub(crate) fn push(&mut self, id: SlotId) -> bool {
         self.0.push_back(id).is_ok()
     }
 
     /// Takes the slot at the front.
     #[inline]
-    pub fn pop(&mut self) -> Option<SlotId> {
+    pub(crate) fn pop(&mut self) -> Option<SlotId> {
         self.0.pop_front()
     }
 
     /// Slots waiting.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
+}
 
-    /// Nobody waits.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_that_came_is_the_first_that_goes_and_a_full_row_takes_nobody() {
+        let mut ready = Ready::new();
+        assert_eq!((ready.pop(), ready.len()), (None, 0));
+        let all = 0..PLACES as u32;
+        assert!(all.clone().all(|id| ready.push(SlotId(id))));
+        assert_eq!((ready.push(SlotId(7)), ready.len()), (false, PLACES));
+        assert!(all.clone().all(|id| ready.pop() == Some(SlotId(id))));
+        assert_eq!((ready.pop(), ready.len()), (None, 0));
     }
 }

@@ -121,13 +121,8 @@ impl<'m> Table<'m> {
     }
 
     /// How many connections can be told apart.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
-    }
-
-    /// There is no tuple at all.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
     }
 
     /// Brings the slot near, ahead of its use.
@@ -306,6 +301,23 @@ mod tests {
         let stranger = Tuple { client_port: 80, ..seen[0] };
         assert_eq!(table.space.find(&stranger), None);
     }
+
+    #[test]
+    fn it_takes_as_much_of_the_memory_as_there_are_tuples() {
+        let servers = [ip("10.0.1.1"), ip("10.0.1.2"), ip("10.0.1.3")];
+        let plan = CorePlan {
+            clients: AddressList::new(&[], &servers[..2]),
+            servers: AddressList::new(&[], &servers),
+            client_ports: PortRange { first: 1000, count: 5 },
+            listen: PortRange { first: 80, count: 2 },
+            ..plan(Role::Client)
+        };
+        let mut slots = vec![Slot::default(); 70];
+        assert_eq!(Table::new(&plan, &mut slots).unwrap().len(), 60);
+        assert_eq!(Table::new(&plan, &mut slots[..60]).unwrap().len(), 60);
+        assert!(Table::new(&plan, &mut slots[..59]).is_none());
+    }
+
     #[test]
     fn the_cores_of_a_port_open_every_tuple_once_and_where_its_answer_comes() {
         let clients = [ip("10.0.0.1"), ip("10.0.0.2")];

@@ -310,11 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn the_next_deadline_is_never_after_the_bucket() {
+    fn the_next_deadline_is_the_end_of_the_bucket() {
         let mut chunks = vec![Chunk::EMPTY; chunks_for(4) as usize];
+        // Eight ticks are a unit, and a bucket is 4096 units wide.
         let mut timers = Timers::new(&mut chunks, 3, 0, 1 << 20, Instant(0));
         timers.arm(Wheel::Coarse, SlotId(1), 5000, Instant(800));
         let next = timers.next().unwrap();
+        assert_eq!(next, Instant(2 * 4096 * 8), "100 and 5000 units lie in the second");
         let mut out = [SlotId(0); 4];
         assert_eq!(timers.expire(Wheel::Coarse, Instant(next.0 - 8), &mut out), 0);
         assert_eq!(timers.expire(Wheel::Coarse, next, &mut out), 1);

@@ -324,10 +324,9 @@ impl Tcp<'_> {
     /// A valid RST: a failure, unless the exchange was complete. A client that leaves this way
     /// after it was served does not make its server fail.
     fn on_reset(&mut self, slot: &mut Slot) {
-        let waits = slot.flags.contains(SlotFlags::AWAITING) || slot.state == State::Established;
-        let served = slot.flags.contains(SlotFlags::SERVED)
-            && (self.settings.role == Role::Server || !waits);
-        if served {
+        // A client with more to ask, or an answer to come, has not begun to close.
+        let complete = self.settings.role == Role::Server || slot.state != State::Established;
+        if complete && slot.flags.contains(SlotFlags::SERVED) {
             self.close(slot);
         } else {
             self.fail(slot, Count::SkErrReset);

@@ -6,6 +6,7 @@ mod closing;
 mod exchange;
 mod handshake;
 mod loss;
+mod prediction;
 mod storm;
 mod windows;
 
@@ -197,10 +198,16 @@ impl Rig {
         (us / 1000.0).round() as u64
     }
 
-    /// An open slot always has something that wakes it.
+    /// An open slot always has something that wakes it; a closed one is left alone.
     fn check(&self) {
-        let woken = self.slot.timer != Timer::None || self.tcp.wants_more(&self.slot);
-        assert!(self.slot.is_closed() || woken, "nothing wakes {:?}", self.slot);
+        let rings = self.slot.timer != Timer::None;
+        if self.slot.is_closed() {
+            let rests = !rings && SlotFlags::PLACES.contains(self.slot.flags);
+            assert!(rests, "something wakes {:?}", self.slot);
+        } else {
+            let woken = rings || self.tcp.wants_more(&self.slot);
+            assert!(woken, "nothing wakes {:?}", self.slot);
+        }
     }
 
     fn count(&self, count: Count) -> u64 {
@@ -211,6 +218,24 @@ impl Rig {
     fn take_all(&mut self) {
         self.ack = self.slot.snd_max;
     }
+}
+
+#[test]
+fn a_segments_payload_lies_where_it_says() {
+    let segment = |payload_at, payload_bytes| Segment {
+        seq: 0,
+        ack: 0,
+        window: 0,
+        flags: ACK,
+        payload_at,
+        payload_bytes,
+        mss: 0,
+        wscale: None,
+    };
+    let packet = b"0123456789";
+    assert_eq!(segment(3, 4).payload(packet), b"3456");
+    assert_eq!(segment(10, 0).payload(packet), b"");
+    assert_eq!(segment(7, 4).payload(packet), b"", "more than there is");
 }
 
 /// The parts of a reply that matter on the wire.

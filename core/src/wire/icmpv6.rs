@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn the_checksum_is_the_oracles() {
+        let mut bytes = icmpv6(&Icmpv6Repr::EchoReply { ident: 5, seq_no: 6, data: DATA });
+        let theirs = [bytes[2], bytes[3]];
+        bytes[2..4].fill(0);
+        assert_eq!(checksum_of(&SOURCE_V6.octets(), &DESTINATION_V6.octets(), &bytes), theirs);
+    }
+
+    #[test]
     fn accepts_the_oracles_echo() {
         let mut bytes = icmpv6(&Icmpv6Repr::EchoReply { ident: 5, seq_no: 6, data: DATA });
         let echo = Icmpv6Echo::parse(&bytes).unwrap();

@@ -12,6 +12,10 @@ fn acks_from_the_past_and_the_future() {
     rig.window = 0;
     rig.hear_at(seq, una.wrapping_sub(50), DATA, &RESPONSE[..5]);
     assert_eq!((rig.slot.rcv_nxt, rig.slot.snd_wnd), (seq.wrapping_add(5), 60_000));
+    // So it is as long as a window may be.
+    let seq = rig.slot.rcv_nxt;
+    rig.hear_at(seq, una.wrapping_sub(1 << 30), DATA, &RESPONSE[5..9]);
+    assert_eq!((rig.slot.rcv_nxt, rig.count(Count::ChallengeAck)), (seq.wrapping_add(4), 0));
     for blind in [una.wrapping_add(1), una.wrapping_add(1 << 30), una.wrapping_sub((1 << 30) + 1)] {
         let rcv_nxt = rig.slot.rcv_nxt;
         let challenge = rig.hear_at(rcv_nxt, blind, DATA, b"evil");
@@ -73,6 +77,30 @@ fn a_reset_ends_every_state() {
     let mut rig = Rig::server();
     rig.hear(DATA | FIN, REQUEST);
     finish(&mut rig, State::LastAck);
+}
+
+/// Who goes with a RST after it was served, or after it served, has not failed.
+#[test]
+fn a_reset_after_the_exchange_is_no_failure() {
+    let failures = |mut rig: Rig| {
+        let (seq, ack) = (rig.slot.rcv_nxt, rig.slot.snd_max);
+        assert_eq!(rig.hear_at(seq, ack, RST_ACK, b""), None);
+        assert!(rig.slot.is_closed());
+        rig.count(Count::SkErrReset)
+    };
+    assert_eq!(failures(Rig::server()), 1, "nothing was asked");
+    let mut rig = Rig::kept(Role::Server, 100_000, 0);
+    rig.hear(DATA, REQUEST);
+    assert_eq!(failures(rig), 0, "it was served");
+    assert_eq!(failures(Rig::client()), 1, "nothing was answered");
+    let mut rig = Rig::client();
+    rig.take_all();
+    rig.hear(DATA, RESPONSE);
+    assert_eq!((rig.slot.state, failures(rig)), (State::FinWait1, 0));
+    let mut rig = Rig::kept(Role::Client, 100_000, 0);
+    rig.take_all();
+    rig.hear(DATA, RESPONSE);
+    assert_eq!(failures(rig), 1, "more requests were to come");
 }
 
 #[test]

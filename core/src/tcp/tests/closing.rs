@@ -49,6 +49,19 @@ fn a_closed_slot_still_answers_the_last_fin() {
     assert_eq!(rig.count(Count::SkClose), 1);
 }
 
+/// Two that have nothing to say must not answer each other's bare ACKs for ever.
+#[test]
+fn an_ack_behind_the_peers_fin_is_not_answered() {
+    let mut rig = Rig::server_sending(100_000);
+    rig.hear(DATA | FIN, REQUEST);
+    rig.drain_ready();
+    assert_eq!((rig.slot.state, rig.hear(ACK, b"")), (State::CloseWait, None));
+    let mut rig = Rig::server();
+    rig.hear(DATA, REQUEST);
+    rig.hear(FIN_ACK, b"");
+    assert_eq!((rig.slot.state, rig.hear(ACK, b"")), (State::Closing, None));
+}
+
 #[test]
 fn fast_close_leaves_with_a_reset() {
     let mut rig = Rig::new(Role::Client, |plan| plan.fast_close = true).connected();
@@ -70,4 +83,23 @@ fn a_silent_client_is_given_up() {
     assert_eq!((rig.slot.timer, rig.wait_ms()), (Timer::Idle, IDLE));
     assert_eq!(told(rig.ring()), Some((RST_ACK, 0)));
     assert_eq!((rig.count(Count::SkErr), rig.count(Count::SkErrIdle)), (1, 1));
+}
+
+/// Only what was asked for and did not come is an answer that is missing.
+#[test]
+fn silence_after_the_exchange_is_no_missing_answer() {
+    let mut rig = Rig::client();
+    rig.take_all();
+    rig.hear(DATA, RESPONSE);
+    rig.take_all();
+    rig.hear(ACK, b"");
+    assert_eq!(rig.slot.state, State::FinWait2);
+    rig.ring();
+    assert_eq!((rig.count(Count::SkErrIdle), rig.count(Count::SkErrResponse)), (1, 0));
+    let mut rig = Rig::kept(Role::Server, 100_000, 0);
+    rig.hear(DATA, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig.take_all();
+    rig.hear(ACK, b"");
+    rig.ring();
+    assert_eq!((rig.count(Count::SkErrIdle), rig.count(Count::SkErrResponse)), (1, 0));
 }

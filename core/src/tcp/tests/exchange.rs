@@ -273,6 +273,37 @@ fn an_endless_pipeline_stays_within_the_sequence_space() {
     assert!(rig.slot.flags.contains(SlotFlags::FIN_QUEUED));
 }
 
+/// Answers of which as many as may wait fill the row to its last byte.
+#[test]
+fn what_may_be_queued_is_queued() {
+    let server = |total_bytes| {
+        let mut rig = Rig::new(Role::Server, |plan| {
+            plan.payload.total_bytes = total_bytes;
+            plan.keepalive = Some(Keepalive { interval_us: 1_000_000, requests: 0 });
+        })
+        .connected();
+        rig.hear(DATA, &REQUEST.repeat(5));
+        let queued = rig.slot.snd_end.wrapping_sub(rig.slot.snd_una);
+        (queued, rig.count(Count::Http2xx), rig.count(Count::HttpErr))
+    };
+    assert_eq!(server(1 << 28), (1 << 30, 4, 1));
+    assert_eq!(server((1 << 28) + 1), (3 << 28 | 3, 3, 1));
+    // One is sent whatever its length.
+    assert_eq!(server((1 << 30) + 1), ((1 << 30) + 1, 1, 1));
+}
+
+/// Whoever may say that the connection ends: the client, the run's end, the configuration.
+#[test]
+fn an_answer_is_the_last_if_anybody_says_so() {
+    let close = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    assert_eq!(told(rig.hear(DATA, close)), Some((DATA | FIN, 100)));
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    rig.tcp.draining = true;
+    assert_eq!(told(rig.hear(DATA, REQUEST)), Some((DATA | FIN, 100)));
+    assert_eq!(told(Rig::server().hear(DATA, REQUEST)), Some((DATA | FIN, 100)));
+}
+
 #[test]
 fn raw_bytes_are_answered_until_the_end_is_queued() {
     let raw = |plan: &mut CorePlan<'static>| plan.messages = Messages::Raw;

@@ -61,6 +61,17 @@ fn a_repeated_syn_ack_is_acknowledged() {
     assert_eq!(rig.slot.state, State::Established);
 }
 
+/// Else the server never learns that the handshake is done.
+#[test]
+fn a_syn_ack_without_a_window_is_acknowledged_at_once() {
+    let mut rig = Rig::new(Role::Client, |_| {});
+    let syn = rig.tcp.open(&mut rig.slot, rig.now);
+    rig.ack = syn.seq.wrapping_add(1);
+    rig.window = 0;
+    assert_eq!(told(rig.hear(SYN_ACK, b"")), Some((ACK, 0)));
+    assert_eq!((rig.slot.state, rig.slot.timer), (State::Established, Timer::Persist));
+}
+
 #[test]
 fn a_second_syn_before_the_handshake_ends() {
     let mut rig = Rig::new(Role::Server, |_| {});

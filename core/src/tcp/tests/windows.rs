@@ -46,6 +46,25 @@ fn a_closed_window_is_probed_and_opens() {
     assert_eq!(rig.count(Count::SkErrTimeout), 1);
 }
 
+/// What a closed window took in patience, an open one gives back.
+#[test]
+fn data_behind_probes_is_sent_again_as_often_as_any() {
+    let mut rig = Rig::server_sending(5000);
+    rig.window = 0;
+    rig.hear(DATA, REQUEST);
+    for _ in 0..5 {
+        rig.ring();
+        rig.hear(ACK, b"");
+    }
+    rig.window = 60_000;
+    assert_eq!(told(rig.hear(ACK, b"")), Some((ACK, 1460)));
+    for _ in 0..RETRIES_MAX {
+        assert_eq!(told(rig.ring()), Some((ACK, 1460)));
+    }
+    assert_eq!(rig.ring(), None);
+    assert!(rig.slot.is_closed());
+}
+
 #[test]
 fn a_probe_that_is_taken_moves_on() {
     let mut rig = Rig::server_sending(5000);
