@@ -309,6 +309,45 @@ mod tests {
         assert_eq!(timers.entries(), lying as u64);
     }
 
+    /// Most are needed when every bucket of both wheels holds one slot more than a chunk does.
+    #[test]
+    fn memory_suffices_when_every_bucket_needs_another_chunk() {
+        let (buckets, width) = (BUCKETS as u32 / 2 - 2, 4);
+        let reach = buckets * width - 1;
+        let slots = buckets * (IDS as u32 + 1);
+        let mut chunks = vec![Chunk::EMPTY; chunks_for(u64::from(slots)) as usize];
+        let mut timers = Timers::new(&mut chunks, SHIFT, reach, reach, Instant(0));
+        for wheel in [Wheel::Fine, Wheel::Coarse] {
+            for id in 0..slots {
+                timers.arm(wheel, SlotId(id), id % buckets * width, Instant(0));
+            }
+        }
+        assert_eq!(timers.entries(), 2 * u64::from(slots));
+        let mut out = vec![SlotId(0); slots as usize];
+        for wheel in [Wheel::Fine, Wheel::Coarse] {
+            let now = Instant(u64::from(reach + width));
+            assert_eq!(timers.expire(wheel, now, &mut out), slots as usize);
+            out.sort_unstable_by_key(|id| id.0);
+            assert!((0..slots).all(|id| out[id as usize] == SlotId(id)));
+        }
+    }
+
+    #[test]
+    fn the_next_deadline_is_found_among_neighbours() {
+        let mut chunks = vec![Chunk::EMPTY; chunks_for(3) as usize];
+        let mut timers = Timers::new(&mut chunks, SHIFT, 0, 500, Instant(0));
+        let mut out = [SlotId(0); 4];
+        for id in 1..=3 {
+            timers.arm(Wheel::Coarse, SlotId(id), 10 * id, Instant(0));
+        }
+        for id in 1..=3 {
+            let next = timers.next().expect("more wait");
+            assert_eq!(timers.expire(Wheel::Coarse, next, &mut out), 1);
+            assert_eq!((next, out[0]), (Instant(u64::from(10 * id + 1)), SlotId(id)));
+        }
+        assert_eq!(timers.next(), None);
+    }
+
     #[test]
     fn the_next_deadline_is_the_end_of_the_bucket() {
         let mut chunks = vec![Chunk::EMPTY; chunks_for(4) as usize];

@@ -389,12 +389,11 @@ impl Tcp<'_> {
         if slot.timer != Timer::Pace && !self.pace_again(slot, now) {
             self.arm(slot, Timer::Idle, self.settings.idle_units, now);
         }
-        if slot.flags.contains(SlotFlags::FIN_QUEUED) && ack == slot.snd_last() {
-            match slot.state {
-                State::FinWait1 => slot.state = State::FinWait2,
-                State::Closing | State::LastAck => self.close(slot),
-                _ => {}
-            }
+        // Our FIN was the last that was in flight, if it was sent.
+        match slot.state {
+            State::FinWait1 => slot.state = State::FinWait2,
+            State::Closing | State::LastAck => self.close(slot),
+            _ => {}
         }
     }
 

@@ -31,8 +31,10 @@ fn a_reset_counts_only_where_it_is_exact() {
     let (next, ack) = (rig.seq, rig.ack);
     let beyond = next.wrapping_add((u32::from(WINDOW)) << WINDOW_SCALE);
     for outside in [next.wrapping_sub(1), beyond, next ^ 0x8000_0000] {
-        assert_eq!(rig.hear_at(outside, ack, RST, b""), None);
-        assert_eq!(rig.slot.state, State::Established);
+        for payload in [&b""[..], b"x"] {
+            assert_eq!(rig.hear_at(outside, ack, RST, payload), None);
+            assert_eq!(rig.slot.state, State::Established);
+        }
     }
     assert_eq!(told(rig.hear_at(next.wrapping_add(1), ack, RST, b"")), Some((ACK, 0)));
     assert_eq!(rig.count(Count::ChallengeAck), 1);

@@ -43,9 +43,15 @@ fn a_closed_slot_still_answers_the_last_fin() {
     let again = rig.hear_at(fin, ack, FIN_ACK, b"").expect("the last ACK once more");
     assert_eq!((again.flags, again.seq, again.ack), (ACK, ack, seq));
     // Anything else has no connection.
-    let reset = rig.hear_at(seq, ack.wrapping_sub(9), DATA, b"x").expect("RST");
-    assert_eq!((reset.flags, reset.seq), (RST, ack.wrapping_sub(9)));
-    assert_eq!(rig.hear_at(seq, ack, RST, b""), None, "a RST is never answered");
+    for (seq, ack, flags) in [(seq, ack, DATA), (fin, ack.wrapping_sub(9), FIN_ACK)] {
+        let payload = if flags == DATA { &b"x"[..] } else { b"" };
+        let reset = rig.hear_at(seq, ack, flags, payload).expect("RST");
+        assert_eq!((reset.flags, reset.seq), (RST, ack));
+    }
+    for (seq, payload) in [(seq, &b""[..]), (fin, b"x")] {
+        assert_eq!(rig.hear_at(seq, ack, RST_ACK, payload), None, "a RST is never answered");
+    }
+    assert_eq!(rig.count(Count::DropNoConnection), 4);
     assert_eq!(rig.count(Count::SkClose), 1);
 }
 
@@ -102,4 +108,13 @@ fn silence_after_the_exchange_is_no_missing_answer() {
     rig.hear(ACK, b"");
     rig.ring();
     assert_eq!((rig.count(Count::SkErrIdle), rig.count(Count::SkErrResponse)), (1, 0));
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_a_request_has_broken_off() {
+    for (request, errors) in [(&REQUEST[..9], 1), (b"", 0), (REQUEST, 0)] {
+        let mut rig = Rig::server();
+        rig.hear(DATA | FIN, request);
+        assert_eq!(rig.count(Count::HttpErr), errors, "{request:?}");
+    }
 }

@@ -304,6 +304,19 @@ fn an_answer_is_the_last_if_anybody_says_so() {
     assert_eq!(told(Rig::server().hear(DATA, REQUEST)), Some((DATA | FIN, 100)));
 }
 
+/// A load test of a server that is asked in another language is answered all the same.
+#[test]
+fn what_does_not_look_like_http_is_one_request() {
+    for foreign in [&b"\x16\x03\x01"[..], b"hello", b"{}"] {
+        let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+        assert_eq!(told(rig.hear(DATA, foreign)), Some((DATA, 100)), "{foreign:?}");
+        assert_eq!((rig.count(Count::TcpReq), rig.count(Count::HttpErr)), (1, 0));
+    }
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    assert!(rig.hear(DATA, b"G\0").is_some_and(|it| it.flags.contains(FIN)), "broken HTTP");
+    assert_eq!((rig.count(Count::TcpReq), rig.count(Count::HttpErr)), (0, 1));
+}
+
 #[test]
 fn raw_bytes_are_answered_until_the_end_is_queued() {
     let raw = |plan: &mut CorePlan<'static>| plan.messages = Messages::Raw;

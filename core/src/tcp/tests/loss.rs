@@ -51,6 +51,41 @@ fn three_duplicates_resend_at_once() {
     assert_eq!((next.seq, rig.count(Count::PushRt)), (rig.ack, 1));
 }
 
+/// RFC 5681, 2: something is in flight, and the segment says nothing new at all.
+#[test]
+fn an_ack_that_says_anything_is_no_duplicate() {
+    let mut rig = Rig::server();
+    for _ in 0..4 {
+        rig.hear(ACK, b"");
+    }
+    assert_eq!(rig.count(Count::AckDup), 0, "nothing is in flight");
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    for _ in 0..4 {
+        rig.hear(DATA, REQUEST);
+    }
+    assert_eq!(rig.count(Count::AckDup), 0, "a request comes with each");
+    for _ in 0..4 {
+        rig.window -= 1;
+        rig.hear(ACK, b"");
+    }
+    assert_eq!(rig.count(Count::AckDup), 0, "the window changes");
+    rig.hear(ACK, b"");
+    assert_eq!(rig.count(Count::AckDup), 1);
+}
+
+#[test]
+fn a_lost_fin_is_counted_as_one() {
+    let mut rig = Rig::client();
+    let (request, fin) = (rig.ack, rig.hear(DATA | FIN, RESPONSE));
+    assert_eq!(told(fin), Some((FIN_ACK, 0)), "it pushes nothing");
+    assert_eq!(rig.ring().map(|it| it.seq), Some(request));
+    assert_eq!((rig.count(Count::PushRt), rig.count(Count::FinRt)), (1, 0));
+    rig.take_all();
+    rig.ack = rig.ack.wrapping_sub(1);
+    assert_eq!((rig.hear(ACK, b""), told(rig.ring())), (None, Some((FIN_ACK, 0))));
+    assert_eq!((rig.count(Count::PushRt), rig.count(Count::FinRt)), (1, 1));
+}
+
 #[test]
 fn a_hole_is_told_at_once_and_filled() {
     let mut rig = Rig::client();
