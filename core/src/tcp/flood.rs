@@ -18,7 +18,7 @@ impl Tcp<'_> {
 
     /// An interval is over: the next SYN, one sequence number further.
     pub fn flood_again(&mut self, slot: &mut Slot, now: Stamp) -> Option<Reply> {
-        if slot.state != State::SynSent || core::mem::take(&mut slot.timer) != Timer::Pace {
+        if core::mem::take(&mut slot.timer) != Timer::Pace {
             return None;
         }
         if self.draining {

@@ -147,7 +147,7 @@ pub struct Settings {
     idle_units: u32,
     /// Requests and their interval on kept connections.
     keepalive: Option<(Interval, u16)>,
-    /// An answer is acknowledged at once when the next request is further away than this.
+    /// An answer is acknowledged at once unless the next request is nearer than this.
     ack_wait_units: u32,
     fast_close: bool,
     /// From our units to those that times are counted in.

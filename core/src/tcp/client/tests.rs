@@ -127,6 +127,29 @@ fn the_next_request_is_due_one_interval_after_the_last() {
 }
 
 #[test]
+fn an_answers_ack_waits_for_a_request_that_is_near() {
+    for (nearer, waits) in [(0, false), (1, true)] {
+        let mut client = Client::kept(100);
+        let near = client.interval_units() - client.tcp.settings.ack_wait_units;
+        client.hear_answer(0, OPENED.after(near + nearer));
+        assert_eq!(client.slot.flags.contains(SlotFlags::ACK_OWED), !waits);
+    }
+}
+
+#[test]
+fn a_timer_that_rings_late_delays_no_other_request() {
+    let timeout = Client::kept(100).tcp.settings.retransmit_units;
+    // Whoever is that late has lost the pace, and begins anew.
+    for (late, from) in [(0, 0), (5, 0), (timeout, 0), (timeout + 1, timeout + 1)] {
+        let mut client = Client::kept(100);
+        client.hear_answer(0, OPENED.after(1_000));
+        let due = client.slot.due;
+        assert!(client.tcp.on_timer(&mut client.slot, due.after(late)).is_some());
+        assert_eq!(client.slot.sent_at, due.after(from), "{late} late");
+    }
+}
+
+#[test]
 fn a_late_answer_brings_the_next_request_at_once_and_lateness_is_made_up_for() {
     let interval = Client::kept(100).interval_units();
     for (late, from) in [(0, interval), (10, interval), (interval - 1, interval)] {
@@ -157,6 +180,19 @@ fn the_pace_goes_on_when_the_rest_of_the_request_is_acknowledged() {
     let mut client = Client::kept(100);
     client.hear(5001, client.slot.snd_max, TcpFlags::ACK, b"", OPENED.after(3_000));
     assert_eq!(client.slot.timer, Timer::Idle);
+}
+
+#[test]
+fn a_pace_that_was_set_is_set_once() {
+    let mut client = Client::kept(2920);
+    // Enough was cut off the intervals before: this one is a unit longer.
+    client.slot.fraction = u8::MAX;
+    client.hear_answer(1460, OPENED.after(1_000));
+    let paced = (Timer::Pace, OPENED.after(client.interval_units() + 1));
+    assert_eq!((client.slot.timer, client.slot.due), paced);
+    let (behind, all) = (5001 + ANSWER.len() as u32, client.slot.snd_max);
+    client.hear(behind, all, TcpFlags::ACK, b"", OPENED.after(2_000));
+    assert_eq!((client.slot.timer, client.slot.due), paced);
 }
 
 #[test]
