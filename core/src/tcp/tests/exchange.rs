@@ -153,6 +153,16 @@ fn a_body_may_end_with_the_connection() {
 }
 
 #[test]
+fn what_comes_behind_the_answer_is_no_other() {
+    for behind in [RESPONSE, b"anything"] {
+        let mut rig = Rig::client();
+        rig.take_all();
+        assert_eq!(told(rig.hear(DATA, &[RESPONSE, behind].concat())), Some((FIN_ACK, 0)));
+        assert_eq!((rig.count(Count::Http2xx), rig.count(Count::HttpErr)), (1, 0));
+    }
+}
+
+#[test]
 fn a_truncated_or_foreign_answer_is_an_error() {
     for broken in [&RESPONSE[..20], b"", b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", b"\0"] {
         let mut rig = Rig::client();
