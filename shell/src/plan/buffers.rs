@@ -42,7 +42,15 @@ pub(super) fn to_kernel(config: &Config, facts: &Facts) -> u64 {
 }
 
 /// Where DPDK takes its memory from, if there are huge pages.
-pub(super) fn memory(config: &Config) -> Memory {
-    let refused = config.eal.iter().any(|word| word == "--no-huge");
+fn memory(config: &Config) -> Memory {
+    let mut words = config.eal.iter().flat_map(|words| words.split_whitespace());
+    let refused = words.any(|word| word == "--no-huge");
     if refused { Memory::Ordinary } else { Memory::Huge }
+}
+
+/// Whether it is assumed that there are huge pages.
+pub(super) fn assumes_huge_pages(config: &Config) -> bool {
+    let is_vhost = config.exception.as_ref().is_some_and(|way| way.kind == ExceptionKind::VhostNet);
+    let uses_dpdk = is_vhost || config.ports.iter().any(|port| port.name.is_dpdk());
+    uses_dpdk && memory(config) == Memory::Huge
 }

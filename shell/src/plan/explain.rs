@@ -3,12 +3,11 @@
 use std::fmt::Write;
 
 use super::Plan;
-use super::buffers::memory;
+use super::buffers::assumes_huge_pages;
 use super::exchange::FrameRecord;
 use super::load::LoadRecord;
 use super::record::{MessageRecord, PlanRecord, distinct_cores};
 use crate::config::{Config, Note, Port, PortName};
-use crate::port::dpdk_buffers::Memory;
 
 /// What `plan` means, for a person. It never looks at this machine.
 pub fn explain(config: &Config, plan: &Plan, notes: &[Note]) -> String {
@@ -52,13 +51,11 @@ fn assumptions(config: &Config) -> String {
             Some(format!("the MTU of {interface}, {mtu}"))
         }
         PortName::Link(_) => Some(format!("the other end of {}, like this one", port.name)),
-        PortName::Pci(_) | PortName::Vdev(_) | PortName::Bond { .. } => {
-            (memory(config) == Memory::Huge).then(|| "huge pages".to_owned())
-        }
+        PortName::Pci(_) | PortName::Vdev(_) | PortName::Bond { .. } => None,
     };
-    let of_ports = config.ports.iter().filter_map(of_port);
-    let mut all: Vec<String> = of_ports.chain(["MAC addresses".to_owned()]).collect();
-    all.dedup();
+    let mut all: Vec<String> = config.ports.iter().filter_map(of_port).collect();
+    all.extend(assumes_huge_pages(config).then(|| "huge pages".to_owned()));
+    all.push("MAC addresses".to_owned());
     format!("assumed are {}", all.join("; "))
 }
 
