@@ -10,7 +10,7 @@ use crate::port::dpdk_buffers::Memory;
 pub struct EalArgs {
     /// PCI addresses of the ports, in any form [`pci_address`] reads.
     pub pci: Vec<String>,
-    /// What the packet buffers need of huge pages, in MiB: the sum of [`super::PortWish::memory_mb`].
+    /// MiB of huge pages that the packet buffers need: the sum of [`super::PortWish::memory_mb`].
     pub huge_mb: u32,
     /// The same of ordinary pages.
     pub ordinary_mb: u32,
