@@ -3,9 +3,8 @@
 
 use core::net::IpAddr;
 
-use zerocopy::FromBytes;
-
-use super::{Engine, arm, count_sent, is_astray, place_in, queue, turned};
+use super::ends::{is_astray, turned, usual_ends};
+use super::{Engine, arm, count_sent, place_in, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::Verdict;
@@ -16,9 +15,6 @@ use crate::template::{Endpoints, Pair};
 use crate::time::{Instant, Stamp};
 use crate::udp::Udp;
 use crate::wire::checksum::sum;
-use crate::wire::ethernet::ethertype;
-use crate::wire::headers::DatagramHeaders;
-use crate::wire::ipv4::VERSION_IHL;
 
 /// What the load is.
 #[derive(Clone, Copy, Debug)]
@@ -217,17 +213,6 @@ impl Engine<'_> {
             (ends, _) => ends,
         }
     }
-}
-
-/// As [`turned`], for a datagram behind an IPv4 header without options. It was parsed before.
-#[inline(always)]
-fn usual_ends(frame: &Frame) -> Option<Endpoints> {
-    let (DatagramHeaders { ethernet, ip, udp }, _) =
-        DatagramHeaders::ref_from_prefix(frame.bytes()).ok()?;
-    let usual = ethernet.ethertype.get() == ethertype::IPV4 && ip.version_ihl == VERSION_IHL;
-    let local = (ip.destination, udp.destination_port.get());
-    let remote = (ip.source, udp.source_port.get());
-    usual.then(|| Endpoints::V4(Pair::new(local, remote)))
 }
 
 /// The slot's timer is due.
