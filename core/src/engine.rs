@@ -253,9 +253,11 @@ impl<'m> Engine<'m> {
             make_ready(id, slot, &self.tcp, &mut self.ready);
         }
         let Some(reply) = reply else { return false };
-        let payload_sum = match reply.payload_bytes {
-            0 => 0,
-            _ => fill(frame, (&self.plan.payload, self.message_sum), &self.template, &reply),
+        let at = self.template.header_bytes();
+        let room = frame.buffer_mut().get_mut(at..at + usize::from(reply.payload_bytes));
+        let payload_sum = match room {
+            None | Some([]) => 0,
+            Some(room) => fill(room, (&self.plan.payload, self.message_sum), reply.payload_at),
         };
         let written = self.template.stamp(frame, &self.plan, slot, &reply, payload_sum);
         if written {

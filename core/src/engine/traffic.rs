@@ -4,7 +4,7 @@
 use core::net::IpAddr;
 
 use super::ends::{is_astray, turned, usual_ends};
-use super::{Engine, arm, count_sent, place_in, queue};
+use super::{Engine, arm, count_sent, fill, place_in, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::Verdict;
@@ -14,7 +14,6 @@ use crate::stats::Count;
 use crate::template::{Endpoints, Pair};
 use crate::time::{Instant, Stamp};
 use crate::udp::Udp;
-use crate::wire::checksum::sum;
 
 /// What the load is.
 #[derive(Clone, Copy, Debug)]
@@ -181,12 +180,7 @@ impl Engine<'_> {
         let (at, message) = (self.template.udp_header_bytes(), self.plan.payload);
         let end = at + message.total_bytes as usize;
         let Some(room) = frame.buffer_mut().get_mut(at..end) else { return false };
-        let Some((head, filler)) = room.split_at_mut_checked(message.head.len()) else {
-            return false;
-        };
-        head.copy_from_slice(message.head);
-        filler.fill(b'a');
-        let message_sum = if filler.is_empty() { self.message_sum } else { sum(room) };
+        let message_sum = fill(room, (&message, self.message_sum), 0);
         let written =
             self.template.stamp_udp(frame, &ends, message.total_bytes as u16, message_sum);
         self.tcp.stats.add(Count::UdpTx, u64::from(written));

@@ -16,6 +16,9 @@ pub const REQUEST_BYTES: usize = 85;
 /// The size of a response header, for every body below 10^11 bytes; a smaller payload is no HTTP.
 pub const RESPONSE_HEADER_BYTES: usize = 85;
 
+/// What padding and bodies are made of, unless they are asked for.
+pub const FILLER: u8 = b'a';
+
 /// How many bytes of padding the default GET carries.
 const DEFAULT_PAD: usize = 15;
 /// The columns a Content-Length takes in a request, at least.
@@ -106,7 +109,7 @@ pub fn write_response(buffer: &mut [u8], payload_size: usize, close: bool) -> Op
     Some(out.len)
 }
 
-/// Writes `count` bytes that mean nothing: the letter `a`, and a newline last when there are two
+/// Writes `count` bytes that mean nothing: [`FILLER`], and a newline last when there are two
 /// or more. A payload too small for HTTP, or a body. `None` when they do not fit into `buffer`.
 pub fn write_filler(buffer: &mut [u8], count: usize) -> Option<usize> {
     let mut out = Out { buffer, len: 0 };
@@ -130,7 +133,7 @@ impl Out<'_> {
             0 => DEFAULT_PAD,
             size => size.saturating_sub(self.len + end.len()),
         };
-        self.run(pad)?.fill(b'a');
+        self.run(pad)?.fill(FILLER);
         self.bytes(end)
     }
 
@@ -153,7 +156,7 @@ impl Out<'_> {
 
     fn filler(&mut self, count: usize) -> Option<()> {
         let run = self.run(count)?;
-        run.fill(b'a');
+        run.fill(FILLER);
         if let [_, .., last] = run {
             *last = b'\n';
         }
