@@ -23,7 +23,7 @@ use crate::time::{Instant, Stamp};
 use crate::wire::checksum::sum;
 use ends::{describe, turned};
 use traffic::{Event, Traffic};
-use write::{count_sent, fill};
+use write::{count_sent, fill, fill_last};
 
 /// Segments that a connection with much to say sends before the next one has its turn: back to
 /// back, they cost their receiver one ACK.
@@ -257,6 +257,9 @@ impl<'m> Engine<'m> {
         let room = frame.buffer_mut().get_mut(at..at + usize::from(reply.payload_bytes));
         let payload_sum = match room {
             None | Some([]) => 0,
+            Some(room) if self.tcp.says_close(slot, &reply) => {
+                fill_last(room, self.plan.payload.head, reply.payload_at)
+            }
             Some(room) => fill(room, (&self.plan.payload, self.message_sum), reply.payload_at),
         };
         let written = self.template.stamp(frame, &self.plan, slot, &reply, payload_sum);

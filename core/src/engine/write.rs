@@ -1,6 +1,6 @@
 //! What is written behind the headers of our segments and datagrams, and how a segment is counted.
 
-use crate::http::FILLER;
+use crate::http::{FILLER, say_close};
 use crate::plan::Payload;
 use crate::stats::{Count, Writer};
 use crate::tcp::Reply;
@@ -16,6 +16,14 @@ pub(super) fn fill(room: &mut [u8], (payload, message_sum): (&Payload<'_>, u64),
         return message_sum;
     }
     fill_part(room, payload.head, from)
+}
+
+/// As [`fill`], for a part of an answer that is the connection's last.
+#[cold]
+pub(super) fn fill_last(room: &mut [u8], head: &[u8], from: u32) -> u64 {
+    fill_part(room, head, from);
+    say_close(head, room, from as usize);
+    sum(room)
 }
 
 /// Writes a part of a message, from byte `from` on, and adds it up.

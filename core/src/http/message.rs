@@ -94,6 +94,20 @@ pub fn write_response_header(buffer: &mut [u8], spec: &ResponseSpec) -> Option<u
     Some(out.len)
 }
 
+/// Makes `part` of a response whose whole header is `header`, from its byte `from` on, say that the
+/// connection closes, if it says that it is kept.
+pub fn say_close(header: &[u8], part: &mut [u8], from: usize) {
+    const AT: usize = RESPONSE_HEADER_BYTES - b"keep-alive\r\n\r\n".len();
+    if header.get(AT..RESPONSE_HEADER_BYTES) != Some(b"keep-alive\r\n\r\n") {
+        return;
+    }
+    for (at, byte) in (AT..).zip(b"close     ") {
+        if let Some(place) = at.checked_sub(from).and_then(|at| part.get_mut(at)) {
+            *place = *byte;
+        }
+    }
+}
+
 /// Writes a whole response of `payload_size` bytes: with [`DEFAULT_BODY`] when that is 0, and no
 /// HTTP when it is below [`RESPONSE_HEADER_BYTES`]. `None` when it does not fit into `buffer`.
 pub fn write_response(buffer: &mut [u8], payload_size: usize, close: bool) -> Option<usize> {
