@@ -1,7 +1,7 @@
 //! Reads a capture again, frame by frame, and judges both sides by what anybody on the wire could
 //! see: the bytes of every stream are the messages that were asked for, also when they are sent
-//! again; whoever is told that a message is the last gets no other; and what arrives is acknowledged
-//! in time.
+//! again; whoever is told that a message is the last gets no other; and what arrives is
+//! acknowledged in time.
 
 use std::collections::{HashMap, VecDeque};
 
