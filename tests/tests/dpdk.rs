@@ -18,7 +18,7 @@ const SERVER: &str = "10.77.0.1";
 const CLIENT: &str = "10.77.0.2";
 
 /// Seconds of load.
-const SECONDS: u64 = 5;
+const SECONDS: u64 = 3;
 
 /// The longest that DPDK may take to open a port.
 const OPEN: Duration = Duration::from_secs(20);
