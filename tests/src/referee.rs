@@ -174,7 +174,9 @@ fn send(
             return Err(format!("byte {place} of a stream, at {now} ns: {byte:02x}"));
         }
         stream.last = Some(number);
-    } else if offset as usize % message.len() == 0 && seen.payload.len() >= RESPONSE_HEADER_BYTES {
+    } else if (offset as usize).is_multiple_of(message.len())
+        && seen.payload.len() >= RESPONSE_HEADER_BYTES
+    {
         stream.kept = stream.kept.max(number + 1);
     }
     if stream.last.is_some_and(|last| number > last || stream.kept > last) {
