@@ -115,7 +115,7 @@ fn curl_need_not_wait_with_a_large_body() {
         let net = Net::new(Checksums::Made);
         let before = Counters::of(&net.there);
         let server = net.server(keepalive);
-        let data = net.folder.write("data", vec![b'p'; bytes]);
+        net.folder.write("data", vec![b'p'; bytes]);
         let files = ["data", "body", "header"].map(|name| net.folder.file(name));
         let [data, body, header] = files.each_ref().map(|file| file.display());
         // Longer than anything else takes.
