@@ -20,7 +20,7 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab judges packetdrill packages bench instructions fmt lint doc no-std race tsan \
+.PHONY: help demo test lab judges packetdrill packages bench instructions release-pgo fmt lint doc no-std race tsan \
 	fuzz swarm soak coverage mutants clean
 
 help: # Lists what can be made
@@ -58,6 +58,9 @@ bench: # Measures cycles and instructions per packet
 
 instructions: # Counts instructions per packet and fails if they grew by over 2 % (valgrind)
 	$(CARGO) bench -p dperf-tests --bench core -- --gate
+
+release-pgo: # Builds target/pgo/release/dperf-shell with a profile of itself (llvm-tools of the toolchain)
+	scripts/release-pgo $(shell)
 
 fmt: # Formats every source file
 	$(CARGO) fmt --all

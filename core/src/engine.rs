@@ -4,6 +4,7 @@
 //! [`Engine::step`] the second (what does it do, what is the answer). The other calls write frames
 //! of our own: timers, waiting data, new connections, host chores.
 
+mod ends;
 pub(crate) mod rare;
 mod traffic;
 mod write;
@@ -15,14 +16,14 @@ use crate::parse::{Parsed, Parser};
 use crate::plan::{CorePlan, Role};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
-use crate::steer::Steering;
 use crate::sync::Gateway;
 use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
-use crate::template::{Endpoints, Pair, Template};
+use crate::template::{Endpoints, Template};
 use crate::time::{Instant, Stamp};
 use crate::wire::checksum::sum;
+use ends::{describe, turned};
 use traffic::{Event, Traffic};
-use write::{count_sent, fill};
+use write::{count_sent, fill, fill_last};
 
 /// Segments that a connection with much to say sends before the next one has its turn: back to
 /// back, they cost their receiver one ACK.
@@ -252,9 +253,14 @@ impl<'m> Engine<'m> {
             make_ready(id, slot, &self.tcp, &mut self.ready);
         }
         let Some(reply) = reply else { return false };
-        let payload_sum = match reply.payload_bytes {
-            0 => 0,
-            _ => fill(frame, (&self.plan.payload, self.message_sum), &self.template, &reply),
+        let at = self.template.header_bytes();
+        let room = frame.buffer_mut().get_mut(at..at + usize::from(reply.payload_bytes));
+        let payload_sum = match room {
+            None | Some([]) => 0,
+            Some(room) if self.tcp.says_close(slot, &reply) => {
+                fill_last(room, self.plan.payload.head, reply.payload_at)
+            }
+            Some(room) => fill(room, (&self.plan.payload, self.message_sum), reply.payload_at),
         };
         let written = self.template.stamp(frame, &self.plan, slot, &reply, payload_sum);
         if written {
@@ -358,12 +364,15 @@ impl<'m> Engine<'m> {
     #[inline]
     fn after_turn(&mut self, id: SlotId, left: u8) {
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return };
-        if self.tcp.wants_more(slot) && left > 0 {
+        let wants_more = self.tcp.wants_more(slot);
+        if wants_more && left > 0 {
             self.turn = Some((id, left));
             return;
         }
         slot.flags.remove(SlotFlags::READY);
-        make_ready(id, slot, &self.tcp, &mut self.ready);
+        if wants_more {
+            queue(id, slot, &mut self.ready);
+        }
     }
 
     /// Opens the next free connection. False if no tuple is free or nothing was written.
@@ -428,58 +437,5 @@ fn place_in(wheel: Wheel) -> SlotFlags {
     match wheel {
         Wheel::Fine => SlotFlags::IN_FINE_WHEEL,
         Wheel::Coarse => SlotFlags::IN_COARSE_WHEEL,
-    }
-}
-
-/// The device has brought `frame` to another queue than the one that its hash names.
-fn is_astray(plan: &CorePlan<'_>, frame: &Frame) -> bool {
-    match plan.steering {
-        Steering::Hashed { rss, queue } => rss.queue_of_frame(frame.bytes()) != queue,
-        Steering::Whole => false,
-    }
-}
-
-/// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
-/// slot's number, so once is enough. False if that tuple is another core's.
-#[cold]
-#[inline(never)]
-fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) -> bool {
-    if is_astray(plan, frame) {
-        return false;
-    }
-    let Some(ends) = turned(frame) else { return true };
-    let (local, remote) = ends.numbers();
-    let (client, server) = match plan.role {
-        Role::Client => (local, remote),
-        Role::Server => (remote, local),
-    };
-    slot.client = plan.clients.find(client.0).unwrap_or_default() as u16;
-    slot.server = plan.servers.find(server.0).unwrap_or_default() as u16;
-    slot.client_port = client.1;
-    slot.server_port = server.1;
-    slot.tuple_sum = ends.sum();
-    true
-}
-
-/// The ends of the answer to a received segment or datagram, read from its headers.
-fn turned(frame: &Frame) -> Option<Endpoints> {
-    use crate::wire::ethernet::{EthernetHeader, ethertype};
-    use crate::wire::{ipv4::Ipv4, ipv6::Ipv6};
-    // TCP and UDP both begin with the ports.
-    let ports = |bytes: &[u8]| {
-        let [s0, s1, d0, d1] = *bytes.first_chunk()?;
-        Some((u16::from_be_bytes([d0, d1]), u16::from_be_bytes([s0, s1])))
-    };
-    let (ethernet, ip) = EthernetHeader::split(frame.bytes()).ok()?;
-    if ethernet.ethertype.get() == ethertype::IPV4 {
-        let ip = Ipv4::parse(ip).ok()?;
-        let (local, remote) = ports(ip.payload)?;
-        let (source, destination) = (ip.header.source, ip.header.destination);
-        Some(Endpoints::V4(Pair::new((destination, local), (source, remote))))
-    } else {
-        let ip = Ipv6::parse(ip).ok()?;
-        let (local, remote) = ports(ip.payload)?;
-        let (source, destination) = (ip.header.source, ip.header.destination);
-        Some(Endpoints::V6(Pair::new((destination, local), (source, remote))))
     }
 }

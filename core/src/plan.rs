@@ -150,7 +150,7 @@ impl<'m> AddressList<'m> {
     }
 }
 
-/// One message as it is sent: `head`, then as many letters `a` as are missing from `total_bytes`.
+/// One message as it is sent: `head`, then as much filler (`a`) as is missing from `total_bytes`.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'m> {
     /// The bytes that are not filler.

@@ -23,6 +23,9 @@ const SPIN_US: u64 = 1000;
 /// The longest sleep between two looks at the port.
 const NAP: Duration = Duration::from_micros(500);
 
+/// How long a device may take for what waits when the run is over.
+const FLUSH_US: u64 = 500_000;
+
 /// How much later than asked a sleep may end (the kernel's default timer slack), in nanoseconds.
 const SLACK_NS: u64 = 50_000;
 
@@ -189,6 +192,11 @@ fn turn<'q, X: ExceptionPath>(
             let deadline = || crew.iter().filter_map(|(worker, ..)| worker.next_deadline()).min();
             idle.rest(clock, now, deadline);
         }
+    }
+    let end = clock.now() + clock.rate().ticks_from_us(FLUSH_US);
+    let mut flush = |now| crew.iter_mut().fold(true, |all, (worker, ..)| worker.flush(now) & all);
+    while !flush(clock.now()) && clock.now() < end {
+        std::thread::yield_now();
     }
     Ok(())
 }

@@ -53,6 +53,8 @@ pub struct Plan {
     pub workers: Vec<Worker>,
     /// What we send: one message for all workers, or one for each.
     pub messages: Vec<Message>,
+    /// Memory for the frames of each port in bytes, its way to the kernel included.
+    pub buffer_bytes: Vec<u64>,
     /// No port was opened: facts are assumed.
     pub assumed: bool,
     /// What planning found worth saying.
@@ -145,7 +147,9 @@ impl Plan {
             workers.push(worker);
         }
         let notes = shares.notes(config);
-        Ok(Plan { workers, messages, assumed: false, notes })
+        let of_port = |facts: &Facts| facts.buffer_bytes + buffers::to_kernel(config, facts);
+        let buffer_bytes = facts.iter().map(of_port).collect();
+        Ok(Plan { workers, messages, buffer_bytes, assumed: false, notes })
     }
 
     /// The plan without opening a port: facts are assumed.

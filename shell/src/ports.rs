@@ -6,6 +6,9 @@ mod rules;
 #[cfg(feature = "dpdk")]
 mod dpdk_ports;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 

@@ -80,7 +80,7 @@ fn start_dpdk() {
     {
         use dperf_shell::port::dpdk::{EalArgs, start};
         let extra = "--no-huge".into();
-        let args = EalArgs { memory_mb: 256, extra, ..EalArgs::default() };
+        let args = EalArgs { ordinary_mb: 256, extra, ..EalArgs::default() };
         start(&args).unwrap_or_else(|why| panic!("{why:#}"));
     }
 }
@@ -92,6 +92,7 @@ fn open(way: Way, workers: usize) -> exception::Opened {
         offloads: Offloads::empty(),
         kernel_sees: KernelSees::Nothing,
         delivery: Delivery::Paired,
+        buffer_bytes: 0,
     };
     let opened = match way {
         Way::Own(kind) => {

@@ -1,9 +1,11 @@
 //! Reads a capture again, frame by frame, and judges both sides by what anybody on the wire could
 //! see: the bytes of every stream are the messages that were asked for, also when they are sent
-//! again, and what arrives is acknowledged in time.
+//! again; whoever is told that a message is the last gets no other; and what arrives is
+//! acknowledged in time.
 
 use std::collections::{HashMap, VecDeque};
 
+use dperf_core::http::{RESPONSE_HEADER_BYTES, say_close};
 use dperf_core::plan::Role;
 
 use crate::pcap::frames;
@@ -28,6 +30,10 @@ struct Stream {
     /// The segment that was sent last, and how often.
     again: (u32, u32),
     ended: bool,
+    /// Messages up to this one do not say that they are the last.
+    kept: u32,
+    /// The message that says it is.
+    last: Option<u32>,
 }
 
 /// What the referee saw.
@@ -159,12 +165,22 @@ fn send(
         return Ok(());
     }
     let offset = seen.seq.wrapping_sub(stream.first);
-    for (index, byte) in seen.payload.iter().enumerate() {
-        let at = (offset as usize + index) % message.len();
-        if *byte != message[at] {
-            let place = offset as usize + index;
+    let number = offset / message.len() as u32;
+    if let Some(index) = difference(seen.payload, message, offset) {
+        let mut closing = message.to_vec();
+        say_close(message, &mut closing, 0);
+        if difference(seen.payload, &closing, offset).is_some() {
+            let (place, byte) = (offset as usize + index, seen.payload[index]);
             return Err(format!("byte {place} of a stream, at {now} ns: {byte:02x}"));
         }
+        stream.last = Some(number);
+    } else if (offset as usize).is_multiple_of(message.len())
+        && seen.payload.len() >= RESPONSE_HEADER_BYTES
+    {
+        stream.kept = stream.kept.max(number + 1);
+    }
+    if stream.last.is_some_and(|last| number > last || stream.kept > last) {
+        return Err(format!("at {now} ns a message follows the last, or promises another"));
     }
     verdict.streams += u64::from(stream.sent == 0);
     verdict.bytes += seen.payload.len() as u64;
@@ -177,6 +193,12 @@ fn send(
         }
     }
     Ok(())
+}
+
+/// The first byte of `payload` that is not its place's in a row of messages.
+fn difference(payload: &[u8], message: &[u8], offset: u32) -> Option<usize> {
+    let place = |index| (offset as usize + index) % message.len();
+    (0..payload.len()).find(|index| payload[*index] != message[place(*index)])
 }
 
 fn acknowledge(

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
-use dperf_core::http::{Method, RequestSpec, ResponseSpec, write_request, write_response_header};
+use dperf_core::http::{
+    FILLER, Method, RequestSpec, ResponseSpec, write_request, write_response_header,
+};
 use dperf_core::plan::{
     AddressBlock, AddressList, CorePlan, Encap, Keepalive, Messages, PacePlan, Payload, PortRange,
     Role, Transport, Vlan, Vxlan, number,
@@ -468,7 +470,7 @@ impl Side {
     #[must_use]
     pub fn whole_message(&self) -> Vec<u8> {
         let mut message = self.head.clone();
-        message.resize(self.total_bytes as usize, b'a');
+        message.resize(self.total_bytes as usize, FILLER);
         message
     }
 }

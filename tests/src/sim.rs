@@ -4,6 +4,7 @@
 //! How a run that fails is told and found again: [`crate::replay`].
 
 use dperf_core::conn::Slot;
+use dperf_core::frame::TRAY_PLACES;
 use dperf_core::plan::{CorePlan, Role};
 use dperf_core::stats::{Page, Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
@@ -301,7 +302,9 @@ impl Sim<'_> {
     /// What all came to, once every worker has gone.
     fn report(&mut self) -> Report {
         let mut machines: Vec<Outcome> = Vec::new();
-        for Core { worker, reader, station, role } in std::mem::take(&mut self.cores) {
+        for Core { mut worker, reader, station, role } in std::mem::take(&mut self.cores) {
+            // As often as frames may wait; a device that takes none takes none then.
+            let _ = (0..TRAY_PLACES).any(|_| worker.flush(Instant(self.now)));
             let (tally, kernel) = (worker.queue().tally(), worker.exception().seen());
             let open = worker.slots().iter().filter(|slot| !slot.is_closed()).count() as u64;
             let held = worker.frames_held() as u64;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use dperf_tests::conditions::Conditions;
-use dperf_tests::namespace::{Namespace, alone, join, skip};
+use dperf_tests::namespace::{Alone, Namespace, alone, join, skip};
 use dperf_tests::process::{Folder, Process};
 use dperf_tests::program::{self, Outcome, Program};
 use dperf_tests::relay;
@@ -136,22 +136,22 @@ const MEMIF: Load<'_> = Load {
     ipv6: false,
 };
 
-/// Two processors, or the test is skipped by name.
-fn two_cpus(test: &str) -> bool {
-    let enough = program::cpu() > 0;
-    if !enough {
-        skip(test, "two processors");
+/// The machine for this test, with DPDK and two processors; else it is skipped by name.
+fn alone_on_two_cpus(test: &str) -> Option<Alone> {
+    let alone = alone(test, &[])?;
+    if !program::has_dpdk(test) {
+        return None;
     }
-    enough
+    if program::cpu() == 0 {
+        skip(test, "two processors");
+        return None;
+    }
+    Some(alone)
 }
 
 #[test]
 fn memif_loses_nothing() {
-    let test = "memif_loses_nothing";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus("memif_loses_nothing") else { return };
     over_memif(&MEMIF);
     over_memif(&Load {
         words: "eal --no-huge\nkeepalive 1ms 100",
@@ -163,11 +163,7 @@ fn memif_loses_nothing() {
 
 #[test]
 fn memif_loses_nothing_over_ipv6() {
-    let test = "memif_loses_nothing_over_ipv6";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus("memif_loses_nothing_over_ipv6") else { return };
     over_memif(&Load { ipv6: true, ..MEMIF });
     let words = "eal --no-huge\npayload_size 1440\ntos 0xb8";
     over_memif(&Load { ipv6: true, words, client: "cps 10k", rate: 10_000, ..MEMIF });
@@ -176,11 +172,7 @@ fn memif_loses_nothing_over_ipv6() {
 /// Frames of full length, which begin elsewhere in their buffers than the device let them begin.
 #[test]
 fn memif_loses_nothing_in_tags_and_tunnels() {
-    let test = "memif_loses_nothing_in_tags_and_tunnels";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus("memif_loses_nothing_in_tags_and_tunnels") else { return };
     for words in ["vlan 100\npayload_size 1460", "vlan 200 100\npayload_size 1452"] {
         let words = &format!("eal --no-huge\n{words}");
         over_memif(&Load { words, client: "cps 5k", rate: 5_000, ..MEMIF });
@@ -191,11 +183,7 @@ fn memif_loses_nothing_in_tags_and_tunnels() {
 
 #[test]
 fn memif_loses_no_datagram() {
-    let test = "memif_loses_no_datagram";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus("memif_loses_no_datagram") else { return };
     let udp = Load { protocol: "udp", words: "eal --no-huge\npayload_size 64", ..MEMIF };
     over_memif(&udp);
     over_memif(&Load {
@@ -208,11 +196,7 @@ fn memif_loses_no_datagram() {
 
 #[test]
 fn memif_loses_nothing_on_two_queues() {
-    let test = "memif_loses_nothing_on_two_queues";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus("memif_loses_nothing_on_two_queues") else { return };
     // Two workers on one processor: more threads than processors would wait for each other.
     let queues = Load { cpus: ["0 0", "1 1"], client: "cps 10k", rate: 10_000, ..MEMIF };
     over_memif(&Load { words: "eal --no-huge\nrss", ..queues });
@@ -223,11 +207,7 @@ fn memif_loses_nothing_on_two_queues() {
 /// A peer whose socket is there before its device is started hangs up on whoever calls.
 #[test]
 fn who_is_hung_up_on_calls_again() {
-    let test = "who_is_hung_up_on_calls_again";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus("who_is_hung_up_on_calls_again") else { return };
     let (folder, one, other) = (Folder::new(), Namespace::new(), Namespace::new());
     let (devices, _) = memif(&folder);
     let load = Load { devices: [&devices[0], &devices[1]], client: "cps 1k", ..MEMIF };
@@ -280,10 +260,7 @@ impl Drop for HugePages {
 #[test]
 fn memif_loses_nothing_on_huge_pages() {
     let test = "memif_loses_nothing_on_huge_pages";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus(test) else { return };
     let Some(_pages) = HugePages::take(600) else { return skip(test, "600 huge pages") };
     // It would take ordinary ones, were it not told.
     over_memif(&Load { words: "eal --in-memory", ..MEMIF });
@@ -306,22 +283,16 @@ fn over_interfaces(driver: &str, words: &str) {
 
 #[test]
 fn packet_sockets_of_dpdk_lose_nothing() {
-    let test = "packet_sockets_of_dpdk_lose_nothing";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if program::has_dpdk(test) && two_cpus(test) {
-        over_interfaces("net_af_packet", "");
-        over_interfaces("net_af_packet", "payload_size 1400");
-    }
+    let Some(_alone) = alone_on_two_cpus("packet_sockets_of_dpdk_lose_nothing") else { return };
+    over_interfaces("net_af_packet", "");
+    over_interfaces("net_af_packet", "payload_size 1400");
 }
 
 #[test]
 fn xdp_sockets_of_dpdk_lose_nothing() {
-    let test = "xdp_sockets_of_dpdk_lose_nothing";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if program::has_dpdk(test) && two_cpus(test) {
-        over_interfaces("net_af_xdp", "");
-        over_interfaces("net_af_xdp", "payload_size 1400");
-    }
+    let Some(_alone) = alone_on_two_cpus("xdp_sockets_of_dpdk_lose_nothing") else { return };
+    over_interfaces("net_af_xdp", "");
+    over_interfaces("net_af_xdp", "payload_size 1400");
 }
 
 /// Two cables from one namespace to another.
@@ -348,11 +319,7 @@ fn crossed(space: &Namespace) -> [u64; 2] {
 
 #[test]
 fn bonds_lose_nothing() {
-    let test = "bonds_lose_nothing";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus("bonds_lose_nothing") else { return };
     // One cable in reserve; a cable for each packet in turn; a cable for each flow; LACP.
     for (way, both_used) in [("1:0", false), ("0:0", true), ("2:2", true), ("4:2", true)] {
         let (folder, [one, other]) = (Folder::new(), two_cables());
@@ -377,7 +344,14 @@ fn bonds_lose_nothing() {
 
 /// Two devices over the kernel's TAP interfaces, with two queues each, whose kernel brings answers
 /// to the queue that asked and whose driver does not tell so.
-const TAPS: [&str; 2] = ["net_tap0,iface=tap0", "net_tap1,iface=tap1"];
+const TAPS: Load<'_> = Load {
+    devices: ["net_tap0,iface=tap0", "net_tap1,iface=tap1"],
+    cpus: ["0 0", "1 1"],
+    words: "eal --no-huge\nrss",
+    client: "cps 200",
+    rate: 200,
+    ..MEMIF
+};
 
 /// The kernel notes the queue of a question after it has handed the question on: an answer that is
 /// quicker than that comes anywhere.
@@ -393,22 +367,12 @@ fn mac_of_tap(space: &Namespace, process: &mut Process, name: &str) -> [u8; 6] {
 #[test]
 fn a_device_that_hides_its_hash_is_asked_before_the_run() {
     let test = "a_device_that_hides_its_hash_is_asked_before_the_run";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus(test) else { return };
     let (folder, space) = (Folder::new(), Namespace::new());
     space.sysctl("net.ipv6.conf.default.disable_ipv6", 1);
-    let load = Load {
-        devices: [TAPS[0], TAPS[1]],
-        cpus: ["0 0", "1 1"],
-        words: "eal --no-huge\nrss",
-        client: "cps 200",
-        ..MEMIF
-    };
-    let mut server = Program::start(&space, &folder, "server", &load.server());
+    let mut server = Program::start(&space, &folder, "server", &TAPS.server());
     let near = mac_of_tap(&space, server.process(), "tap0");
-    let mut client = Program::start(&space, &folder, "client", &load.client());
+    let mut client = Program::start(&space, &folder, "client", &TAPS.client());
     let far = mac_of_tap(&space, client.process(), "tap1");
     let stop = AtomicBool::new(false);
     let client = std::thread::scope(|scope| {
@@ -424,7 +388,7 @@ fn a_device_that_hides_its_hash_is_asked_before_the_run() {
     let said = &client.0.err;
     assert!(said.contains("16 connections before the run showed which of its queues"), "{said}");
     assert_eq!(client.count("skOpen"), client.count("http2XX"), "{}", client.record());
-    assert!(client.count("skOpen") >= 200 * SECONDS * 99 / 100, "{}", client.record());
+    assert!(client.count("skOpen") >= TAPS.rate * SECONDS * 99 / 100, "{}", client.record());
     assert_eq!((client.count("skErr"), client.count("dropWrongQueue")), (0, 0));
 }
 
@@ -432,18 +396,9 @@ fn a_device_that_hides_its_hash_is_asked_before_the_run() {
 #[test]
 fn a_client_beside_its_server_is_told_that_it_cannot_ask() {
     let test = "a_client_beside_its_server_is_told_that_it_cannot_ask";
-    let Some(_alone) = alone(test, &[]) else { return };
-    if !program::has_dpdk(test) || !two_cpus(test) {
-        return;
-    }
+    let Some(_alone) = alone_on_two_cpus(test) else { return };
     let (folder, space) = (Folder::new(), Namespace::new());
-    let load = Load {
-        devices: [TAPS[0], TAPS[1]],
-        cpus: ["0 0", "1 1"],
-        words: "eal --no-huge\nrss",
-        ..MEMIF
-    };
-    let files = [("server", load.server()), ("client", load.client())]
+    let files = [("server", TAPS.server()), ("client", TAPS.client())]
         .map(|(name, text)| folder.write(&format!("{name}.conf"), text));
     let ended = Program::start_beside(&space, &folder, "both", &files, &[]).end(0);
     let said = ended.0.err.clone();

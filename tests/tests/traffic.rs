@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use dperf_core::plan::{Messages, Transport};
+use dperf_core::http::RESPONSE_HEADER_BYTES;
+use dperf_core::plan::{Messages, Role, Transport};
+use dperf_core::port::Offloads;
 use dperf_core::stats::Count;
 use dperf_tests::conditions::Conditions;
-use dperf_tests::scenario::{MICRO, MILLI, SECOND, Scenario, Travel};
+use dperf_tests::scenario::{MICRO, MILLI, SECOND, Scenario, Travel, mac};
 use dperf_tests::sim::{self, Report};
 use dperf_tests::storm::Storm;
 use dperf_tests::{laws, pcap, reference};
@@ -29,22 +31,28 @@ fn server(report: &Report, count: Count) -> u64 {
 /// The octets of an address, and a port.
 type End = (Vec<u8>, u16);
 
-/// A packet of load that the client sent.
+/// A packet of load.
 struct Seen {
     at: u64,
-    /// Client address and port.
+    /// Address and port of the sender.
     from: End,
-    /// Server address and port.
+    /// Address and port of its peer.
     to: End,
     payload: Vec<u8>,
+    /// It is a segment, the last of its sender.
+    fin: bool,
 }
 
 /// What the client sent, in order.
 fn sent(report: &Report) -> Vec<Seen> {
+    sent_by(Role::Client, report)
+}
+
+/// What one side sent, in order.
+fn sent_by(role: Role, report: &Report) -> Vec<Seen> {
     let mut seen = Vec::new();
     for (at, frame) in pcap::frames(report.capture.as_deref().expect("kept")) {
-        // The client's MAC address ends with 1 and the pair.
-        if frame[10] != 1 {
+        if frame[6..12] != mac(role, 0).0 {
             continue;
         }
         let Some((l4, end)) = reference::datagram_of(frame).or(reference::segment_of(frame)) else {
@@ -58,6 +66,7 @@ fn sent(report: &Report) -> Vec<Seen> {
             from: (frame[ips.0].to_vec(), port(l4)),
             to: (frame[ips.1].to_vec(), port(l4 + 2)),
             payload: frame[l4 + header..end].to_vec(),
+            fin: header == 20 && frame[l4 + 13] & 1 != 0,
         });
     }
     seen
@@ -254,6 +263,39 @@ fn requests_are_paced_exactly() {
         let least = cc * ((SECOND + 9 * MILLI) / (interval_us * MICRO));
         let most = cc * ((SECOND + 10 * MILLI) / (interval_us * MICRO) + 1);
         assert!((least..=most).contains(&requests), "{least} {requests} {most}");
+    }
+}
+
+/// An answer with a FIN is the last of its connection and says so, no other does; the sums of all
+/// are right. (RFC 9112, 9.6)
+#[test]
+fn who_closes_a_kept_connection_says_so() {
+    for offloads in [Offloads::empty(), Offloads::all()] {
+        let scenario = Scenario {
+            keepalive: Some((1_000, 0)),
+            cc: 100,
+            cps: 100_000,
+            offloads,
+            // Requests are under way when the run ends.
+            network: Conditions { delay: 100_000, ..Conditions::CABLE },
+            duration: 20 * MILLI,
+            ..Scenario::short(8)
+        };
+        let report = run(&scenario);
+        let answers: Vec<_> = sent_by(Role::Server, &report)
+            .into_iter()
+            .filter(|answer| answer.payload.starts_with(b"HTTP/1.1 200 OK\r\n"))
+            .collect();
+        let says = |answer: &Seen, word: &[u8]| {
+            answer.payload[..RESPONSE_HEADER_BYTES].trim_ascii().ends_with(word)
+        };
+        for answer in &answers {
+            assert_eq!(says(answer, b"\r\nConnection:close"), answer.fin);
+            assert_eq!(says(answer, b"\r\nConnection:keep-alive"), !answer.fin);
+        }
+        let last = answers.iter().filter(|answer| answer.fin).count();
+        assert!(last > 0 && answers.len() - last > 0, "{last} of {}", answers.len());
+        assert_eq!(client(&report, Count::BadRx), 0);
     }
 }
 

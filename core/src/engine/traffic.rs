@@ -3,9 +3,8 @@
 
 use core::net::IpAddr;
 
-use zerocopy::FromBytes;
-
-use super::{Engine, arm, count_sent, is_astray, place_in, queue, turned};
+use super::ends::{is_astray, turned, usual_ends};
+use super::{Engine, arm, count_sent, fill, place_in, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::Verdict;
@@ -15,10 +14,6 @@ use crate::stats::Count;
 use crate::template::{Endpoints, Pair};
 use crate::time::{Instant, Stamp};
 use crate::udp::Udp;
-use crate::wire::checksum::sum;
-use crate::wire::ethernet::ethertype;
-use crate::wire::headers::DatagramHeaders;
-use crate::wire::ipv4::VERSION_IHL;
 
 /// What the load is.
 #[derive(Clone, Copy, Debug)]
@@ -185,12 +180,7 @@ impl Engine<'_> {
         let (at, message) = (self.template.udp_header_bytes(), self.plan.payload);
         let end = at + message.total_bytes as usize;
         let Some(room) = frame.buffer_mut().get_mut(at..end) else { return false };
-        let Some((head, filler)) = room.split_at_mut_checked(message.head.len()) else {
-            return false;
-        };
-        head.copy_from_slice(message.head);
-        filler.fill(b'a');
-        let message_sum = if filler.is_empty() { self.message_sum } else { sum(room) };
+        let message_sum = fill(room, (&message, self.message_sum), 0);
         let written =
             self.template.stamp_udp(frame, &ends, message.total_bytes as u16, message_sum);
         self.tcp.stats.add(Count::UdpTx, u64::from(written));
@@ -217,17 +207,6 @@ impl Engine<'_> {
             (ends, _) => ends,
         }
     }
-}
-
-/// As [`turned`], for a datagram behind an IPv4 header without options. It was parsed before.
-#[inline(always)]
-fn usual_ends(frame: &Frame) -> Option<Endpoints> {
-    let (DatagramHeaders { ethernet, ip, udp }, _) =
-        DatagramHeaders::ref_from_prefix(frame.bytes()).ok()?;
-    let usual = ethernet.ethertype.get() == ethertype::IPV4 && ip.version_ihl == VERSION_IHL;
-    let local = (ip.destination, udp.destination_port.get());
-    let remote = (ip.source, udp.source_port.get());
-    usual.then(|| Endpoints::V4(Pair::new(local, remote)))
 }
 
 /// The slot's timer is due.

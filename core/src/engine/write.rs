@@ -1,33 +1,29 @@
-//! What is written behind the headers of a segment of ours, and how it is counted.
+//! What is written behind the headers of our segments and datagrams, and how a segment is counted.
 
-use crate::frame::Frame;
+use crate::http::{FILLER, say_close};
 use crate::plan::Payload;
 use crate::stats::{Count, Writer};
 use crate::tcp::Reply;
-use crate::template::Template;
 use crate::wire::checksum::sum;
 use crate::wire::tcp::TcpFlags;
 
-/// What a long message is filled up with.
-const FILLER: u8 = b'a';
-
-/// Puts the reply's part of the message, whose sum is known, behind the headers; returns the
-/// part's checksum addend.
+/// Writes a part of the message, whose sum is known, from its byte `from` on; returns the part's
+/// checksum addend.
 #[inline]
-pub(super) fn fill(
-    frame: &mut Frame,
-    (payload, message_sum): (&Payload<'_>, u64),
-    template: &Template,
-    reply: &Reply,
-) -> u64 {
-    let at = template.header_bytes();
-    let len = usize::from(reply.payload_bytes);
-    let Some(room) = frame.buffer_mut().get_mut(at..at + len) else { return 0 };
-    if len == payload.head.len() && reply.payload_at == 0 {
+pub(super) fn fill(room: &mut [u8], (payload, message_sum): (&Payload<'_>, u64), from: u32) -> u64 {
+    if room.len() == payload.head.len() && from == 0 {
         room.copy_from_slice(payload.head);
         return message_sum;
     }
-    fill_part(room, payload.head, reply.payload_at)
+    fill_part(room, payload.head, from)
+}
+
+/// As [`fill`], for a part of an answer that is the connection's last.
+#[cold]
+pub(super) fn fill_last(room: &mut [u8], head: &[u8], from: u32) -> u64 {
+    fill_part(room, head, from);
+    say_close(head, room, from as usize);
+    sum(room)
 }
 
 /// Writes a part of a message, from byte `from` on, and adds it up.
@@ -72,7 +68,7 @@ mod tests {
         for (from, len) in (0..13).flat_map(|from| (0..20).map(move |len| (from, len))) {
             let mut room = [0; 20];
             let part = fill_part(&mut room[..len], &head, from);
-            let text: [u8; 33] = core::array::from_fn(|at| head.get(at).copied().unwrap_or(b'a'));
+            let text: [u8; 33] = core::array::from_fn(|at| head.get(at).copied().unwrap_or(FILLER));
             assert_eq!(room[..len], text[from as usize..][..len]);
             assert_eq!(fold(part), fold(sum(&room[..len])), "{len} bytes from {from} on");
         }

@@ -16,6 +16,9 @@ pub const REQUEST_BYTES: usize = 85;
 /// The size of a response header, for every body below 10^11 bytes; a smaller payload is no HTTP.
 pub const RESPONSE_HEADER_BYTES: usize = 85;
 
+/// What padding and bodies are made of, unless they are asked for.
+pub const FILLER: u8 = b'a';
+
 /// How many bytes of padding the default GET carries.
 const DEFAULT_PAD: usize = 15;
 /// The columns a Content-Length takes in a request, at least.
@@ -91,6 +94,20 @@ pub fn write_response_header(buffer: &mut [u8], spec: &ResponseSpec) -> Option<u
     Some(out.len)
 }
 
+/// Makes `part` of a response whose whole header is `header`, from its byte `from` on, say that the
+/// connection closes, if it says that it is kept.
+pub fn say_close(header: &[u8], part: &mut [u8], from: usize) {
+    const AT: usize = RESPONSE_HEADER_BYTES - b"keep-alive\r\n\r\n".len();
+    if header.get(AT..RESPONSE_HEADER_BYTES) != Some(b"keep-alive\r\n\r\n") {
+        return;
+    }
+    for (at, byte) in (AT..).zip(b"close     ") {
+        if let Some(place) = at.checked_sub(from).and_then(|at| part.get_mut(at)) {
+            *place = *byte;
+        }
+    }
+}
+
 /// Writes a whole response of `payload_size` bytes: with [`DEFAULT_BODY`] when that is 0, and no
 /// HTTP when it is below [`RESPONSE_HEADER_BYTES`]. `None` when it does not fit into `buffer`.
 pub fn write_response(buffer: &mut [u8], payload_size: usize, close: bool) -> Option<usize> {
@@ -106,7 +123,7 @@ pub fn write_response(buffer: &mut [u8], payload_size: usize, close: bool) -> Op
     Some(out.len)
 }
 
-/// Writes `count` bytes that mean nothing: the letter `a`, and a newline last when there are two
+/// Writes `count` bytes that mean nothing: [`FILLER`], and a newline last when there are two
 /// or more. A payload too small for HTTP, or a body. `None` when they do not fit into `buffer`.
 pub fn write_filler(buffer: &mut [u8], count: usize) -> Option<usize> {
     let mut out = Out { buffer, len: 0 };
@@ -130,7 +147,7 @@ impl Out<'_> {
             0 => DEFAULT_PAD,
             size => size.saturating_sub(self.len + end.len()),
         };
-        self.run(pad)?.fill(b'a');
+        self.run(pad)?.fill(FILLER);
         self.bytes(end)
     }
 
@@ -153,7 +170,7 @@ impl Out<'_> {
 
     fn filler(&mut self, count: usize) -> Option<()> {
         let run = self.run(count)?;
-        run.fill(b'a');
+        run.fill(FILLER);
         if let [_, .., last] = run {
             *last = b'\n';
         }

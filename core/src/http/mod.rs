@@ -18,8 +18,9 @@ mod tests;
 
 pub use memo::Memo;
 pub use message::{
-    DEFAULT_BODY, DEFAULT_HOST, DEFAULT_PATH, REQUEST_BYTES, RESPONSE_HEADER_BYTES, RequestSpec,
-    ResponseSpec, write_filler, write_request, write_response, write_response_header,
+    DEFAULT_BODY, DEFAULT_HOST, DEFAULT_PATH, FILLER, REQUEST_BYTES, RESPONSE_HEADER_BYTES,
+    RequestSpec, ResponseSpec, say_close, write_filler, write_request, write_response,
+    write_response_header,
 };
 pub use scanner::Scanner;
 

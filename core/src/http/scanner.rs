@@ -75,6 +75,8 @@ pub(super) enum Phase {
     ChunkDataCr,
     /// The LF after a chunk.
     ChunkDataLf,
+    /// Nothing any more: the message before was the last.
+    Over,
     /// Nothing any more; `position` says why.
     Broken,
 }
@@ -172,7 +174,7 @@ impl Scanner {
     /// scanner then stands at a message start, ready for another connection.
     pub fn finish(&mut self, kind: Kind) -> Event {
         let event = match self.phase {
-            Phase::Start => Event::More,
+            Phase::Start | Phase::Over => Event::More,
             Phase::UntilClose => Event::Complete(self.message(kind)),
             Phase::Broken => Event::Broken(self.fault()),
             _ => Event::Broken(Fault::Truncated),
@@ -186,6 +188,19 @@ impl Scanner {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Start
+    }
+
+    /// No message follows, whatever comes: the peer said so, or was told.
+    #[inline]
+    pub fn end(&mut self) {
+        *self = Self { phase: Phase::Over, ..Self::default() };
+    }
+
+    /// Whether [`Scanner::end`] was called.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
     }
 
     /// The request whose client waits for a word before it sends the body, if nothing of that has
@@ -226,7 +241,7 @@ impl Scanner {
                 self.phase = if chunked { Phase::ChunkStart } else { Phase::Body };
                 Ok(())
             }
-            Phase::UntilClose => {
+            Phase::UntilClose | Phase::Over => {
                 *rest = &[];
                 Ok(())
             }

@@ -135,7 +135,7 @@ impl Tcp<'_> {
 
     /// The last message is a header without its body.
     #[inline]
-    fn ends_with_header(&self, slot: &Slot) -> bool {
+    pub(super) fn ends_with_header(&self, slot: &Slot) -> bool {
         self.settings.role == Role::Server && slot.flags.contains(SlotFlags::HEADER_LAST)
     }
 

@@ -6,7 +6,7 @@ use crate::plan::Messages;
 use crate::stats::Count;
 use crate::time::Stamp;
 
-use super::{LONGEST_QUEUE, Tcp};
+use super::{LONGEST_QUEUE, Reply, Tcp};
 
 impl Tcp<'_> {
     /// New bytes of requests; every complete one is answered, also several in one segment.
@@ -87,13 +87,30 @@ impl Tcp<'_> {
         }
         slot.snd_end = slot.snd_end.wrapping_add(bytes);
         slot.flags.insert(SlotFlags::SERVED);
-        if peer_closes || self.draining || self.settings.keepalive.is_none() {
+        if self.settings.keepalive.is_none() {
             slot.flags.insert(SlotFlags::FIN_QUEUED);
+        } else if peer_closes || self.draining {
+            slot.flags.insert(SlotFlags::FIN_QUEUED);
+            slot.http.end();
         }
         self.stats.inc(match self.settings.messages {
             Messages::Raw => Count::TcpRsp,
             _ => Count::Http2xx,
         });
+    }
+
+    /// The segment is part of a last answer that was known to be the last when it was queued: its
+    /// header must not promise another (RFC 9112, 9.6).
+    #[inline(always)]
+    pub(crate) fn says_close(&self, slot: &Slot, reply: &Reply) -> bool {
+        slot.http.is_over() && self.is_of_last(slot, reply)
+    }
+
+    #[cold]
+    fn is_of_last(&self, slot: &Slot, reply: &Reply) -> bool {
+        let whole = self.settings.message_bytes;
+        let last = if self.ends_with_header(slot) { header_bytes(whole) } else { whole };
+        slot.snd_end.wrapping_sub(reply.seq) <= last
     }
 
     /// The client has finished: so do we, behind what is still queued.

@@ -45,6 +45,13 @@ impl<Q: PacketQueue, X: ExceptionPath> Worker<'_, Q, X> {
         sent as u32
     }
 
+    /// Instead of a turn when the run is over: what waits leaves, as far as the device takes it.
+    /// True if nothing waits any more.
+    pub fn flush(&mut self, now: Instant) -> bool {
+        self.transmit(now);
+        self.trays.tx.is_empty()
+    }
+
     #[cold]
     #[inline(never)]
     fn stuck(&mut self, now: Instant) {

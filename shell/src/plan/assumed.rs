@@ -3,7 +3,7 @@
 use dperf_core::port::Offloads;
 use dperf_core::wire::ethernet::MacAddr;
 
-use super::ETHERNET_BYTES;
+use super::{ETHERNET_BYTES, buffers};
 use crate::config::{Config, PortName};
 use crate::port::{Delivery, Facts, KernelSees, rss};
 
@@ -28,6 +28,7 @@ impl Facts {
             offloads,
             kernel_sees,
             delivery: delivery(config, port),
+            buffer_bytes: buffers::assumed(config, port),
         }
     }
 }

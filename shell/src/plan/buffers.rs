@@ -1,33 +1,56 @@
-//! Memory for the frames of a port, by the arithmetic with which its back end allocates it.
+//! Memory for the frames of a port that is not open, by the arithmetic with which its back end
+//! allocates it; and for its way to the kernel, which is reckoned alike when it is open.
+
+use crate::config::{Config, ExceptionKind, PortName};
+use crate::port::dpdk_buffers::{Buffers, DESCRIPTORS, Memory, to_kernel_mb};
+use crate::port::{Facts, KernelSees, af_xdp, link, packet_socket};
 
 use super::ETHERNET_BYTES;
-use crate::config::{Config, ExceptionKind, PortName};
-use crate::port::dpdk_buffers::{Buffers, DESCRIPTORS, to_kernel_mb};
-use crate::port::{af_xdp, link, packet_socket};
 
-/// Bytes for the frames of the `port`-th port, its way to the kernel included.
-pub(super) fn buffer_bytes(config: &Config, port: usize) -> u64 {
+/// Bytes for the frames of the `port`-th port, if its interface has the MTU that is asked for and
+/// the other end of a link is like this one.
+pub(super) fn assumed(config: &Config, port: usize) -> u64 {
     let frame_bytes = config.mtu + ETHERNET_BYTES;
     let queues = config.queues() as u16;
-    let each = |bytes: u64| u64::from(queues) * bytes;
     let of_dpdk = |devices: &[String], bond_mode| {
         let buffers = Buffers { devices, bond_mode, queues, frame_bytes };
-        u64::from(buffers.memory_mb(DESCRIPTORS)) << 20
+        u64::from(buffers.memory_mb(DESCRIPTORS, memory(config))) << 20
     };
-    let own = match &config.ports[port].name {
-        PortName::Link(_) => link::memory_bytes(queues, queues > 1 && config.rss, frame_bytes),
-        PortName::AfPacket(_) => each(packet_socket::memory_bytes(frame_bytes)),
-        PortName::AfXdp(_) => each(af_xdp::memory_bytes(frame_bytes)),
+    match &config.ports[port].name {
+        PortName::Link(_) => {
+            let hashed = queues > 1 && config.rss;
+            link::memory_bytes([queues; 2], hashed, frame_bytes, link::FRAMES)
+        }
+        PortName::AfPacket(_) => packet_socket::memory_bytes(queues, frame_bytes),
+        PortName::AfXdp(_) => af_xdp::memory_bytes(queues, frame_bytes),
         PortName::Pci(device) | PortName::Vdev(device) => {
             of_dpdk(std::slice::from_ref(device), None)
         }
         PortName::Bond { mode, members, .. } => of_dpdk(members, Some(*mode)),
-    };
-    let to_kernel = match &config.exception {
-        Some(way) if way.kind == ExceptionKind::VhostNet => {
-            u64::from(to_kernel_mb(frame_bytes, config.queues())) << 20
+    }
+}
+
+/// Bytes for the frames of a port's way to the kernel.
+pub(super) fn to_kernel(config: &Config, facts: &Facts) -> u64 {
+    match (&config.exception, facts.kernel_sees) {
+        (Some(way), KernelSees::Nothing) if way.kind == ExceptionKind::VhostNet => {
+            let frame_bytes = config.mtu + ETHERNET_BYTES;
+            u64::from(to_kernel_mb(frame_bytes, config.queues(), memory(config))) << 20
         }
         _ => 0,
-    };
-    own + to_kernel
+    }
+}
+
+/// Where DPDK takes its memory from, if there are huge pages.
+fn memory(config: &Config) -> Memory {
+    let mut words = config.eal.iter().flat_map(|words| words.split_whitespace());
+    let refused = words.any(|word| word == "--no-huge");
+    if refused { Memory::Ordinary } else { Memory::Huge }
+}
+
+/// Whether it is assumed that there are huge pages.
+pub(super) fn assumes_huge_pages(config: &Config) -> bool {
+    let is_vhost = config.exception.as_ref().is_some_and(|way| way.kind == ExceptionKind::VhostNet);
+    let uses_dpdk = is_vhost || config.ports.iter().any(|port| port.name.is_dpdk());
+    uses_dpdk && memory(config) == Memory::Huge
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use super::Plan;
+use super::buffers::assumes_huge_pages;
 use super::exchange::FrameRecord;
 use super::load::LoadRecord;
 use super::record::{MessageRecord, PlanRecord, distinct_cores};
-use crate::config::{Config, Note};
+use crate::config::{Config, Note, Port, PortName};
 
 /// What `plan` means, for a person. It never looks at this machine.
 pub fn explain(config: &Config, plan: &Plan, notes: &[Note]) -> String {
@@ -14,6 +15,9 @@ pub fn explain(config: &Config, plan: &Plan, notes: &[Note]) -> String {
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = write_all(&mut text, &record);
+    if plan.assumed {
+        let _ = writeln!(text, "\nNo port was opened: {}.", assumptions(config));
+    }
     text
 }
 
@@ -36,10 +40,23 @@ fn write_all(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
             writeln!(text, "  {note}")?;
         }
     }
-    if record.facts == "assumed" {
-        writeln!(text, "\nNo port was opened: MAC addresses and MTU are assumed.")?;
-    }
     Ok(())
+}
+
+/// What this plan takes for granted that only an opened port knows.
+fn assumptions(config: &Config) -> String {
+    let mtu = config.mtu;
+    let of_port = |port: &Port| match &port.name {
+        PortName::AfPacket(interface) | PortName::AfXdp(interface) => {
+            Some(format!("the MTU of {interface}, {mtu}"))
+        }
+        PortName::Link(_) => Some(format!("the other end of {}, like this one", port.name)),
+        PortName::Pci(_) | PortName::Vdev(_) | PortName::Bond { .. } => None,
+    };
+    let mut all: Vec<String> = config.ports.iter().filter_map(of_port).collect();
+    all.extend(assumes_huge_pages(config).then(|| "huge pages".to_owned()));
+    all.push("MAC addresses".to_owned());
+    format!("assumed are {}", all.join("; "))
 }
 
 /// `HTTP response of 500 bytes`.

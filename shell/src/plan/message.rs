@@ -1,7 +1,7 @@
 //! The bytes of what we send, made once.
 
 use dperf_core::http::{
-    Method, REQUEST_BYTES, RESPONSE_HEADER_BYTES, RequestSpec, ResponseSpec, write_request,
+    FILLER, Method, REQUEST_BYTES, RESPONSE_HEADER_BYTES, RequestSpec, ResponseSpec, write_request,
     write_response, write_response_header,
 };
 use dperf_core::plan::Role;
@@ -9,10 +9,10 @@ use dperf_core::plan::Role;
 use super::share::scramble;
 use crate::config::{Config, ConfigError};
 
-/// Room for the longest message that is written out in full; longer ones end in letters `a`.
+/// Room for the longest message that is written out in full; longer ones end in filler.
 const WRITTEN_BYTES: usize = 64 << 10;
 
-/// A message: `head`, then letters `a` up to `total_bytes`.
+/// A message: `head`, then filler up to `total_bytes`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
     /// The bytes that are not filler.
@@ -49,7 +49,7 @@ fn of_size(config: &Config, size: usize) -> Result<Message, ConfigError> {
         Role::Server => response(config, size)?,
     };
     if config.payload_random {
-        message.head.resize(message.total_bytes as usize, b'a');
+        message.head.resize(message.total_bytes as usize, FILLER);
         randomise(&mut message.head, config.seed);
     }
     Ok(message)
@@ -57,7 +57,7 @@ fn of_size(config: &Config, size: usize) -> Result<Message, ConfigError> {
 
 /// Letters, and a newline at the end of more than one byte.
 fn filler_of(size: usize) -> Vec<u8> {
-    let mut bytes = vec![b'a'; size];
+    let mut bytes = vec![FILLER; size];
     if let [_, .., last] = &mut bytes[..] {
         *last = b'\n';
     }
@@ -99,7 +99,7 @@ fn response(config: &Config, size: usize) -> Result<Message, ConfigError> {
 fn randomise(message: &mut [u8], seed: u64) {
     let (start, end) = filler(message);
     let mut state = seed;
-    for letter in message[start..end].iter_mut().filter(|letter| **letter == b'a') {
+    for letter in message[start..end].iter_mut().filter(|letter| **letter == FILLER) {
         state = scramble(state, 0);
         *letter = b'a' + (state % 26) as u8;
     }

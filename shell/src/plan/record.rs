@@ -7,7 +7,6 @@ use dperf_core::conn::{Chunk, Slot};
 use dperf_core::plan::Role;
 use serde::{Serialize, Serializer};
 
-use super::buffers::buffer_bytes;
 use super::exchange::{FrameRecord, exchange};
 use super::load::{LoadRecord, load};
 use super::message::is_plain;
@@ -235,7 +234,7 @@ fn port(config: &Config, plan: &Plan, workers: &[WorkerRecord], index: usize) ->
             Split::ByClientPort => "by client port",
             Split::ByHash => "by hash",
         },
-        buffer_bytes: buffer_bytes(config, index),
+        buffer_bytes: plan.buffer_bytes[index],
         load: workers
             .iter()
             .filter(|worker| worker.port == index)

@@ -452,6 +452,24 @@ fn parts_of_the_load_add_up_to_it() {
 }
 
 #[test]
+fn what_is_assumed_of_ports_is_said() {
+    let said = |port: &str| {
+        let text = client("0", 1, "cps 1").replace("link:a", port);
+        let read = config(&text);
+        let text = super::explain(&read.config, &Plan::assumed(&read.config).unwrap(), &[]);
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    for (port, assumed) in [
+        ("af_packet:eth0", "the MTU of eth0, 1500; MAC addresses"),
+        ("af_xdp:eth0", "the MTU of eth0, 1500; MAC addresses"),
+        ("link:a", "the other end of link:a, like this one; MAC addresses"),
+        ("net_null0", "huge pages; MAC addresses"),
+    ] {
+        assert_eq!(said(port), format!("No port was opened: assumed are {assumed}."));
+    }
+}
+
+#[test]
 fn frames_are_told_with_every_header() {
     let frames = |text: String| {
         let read = config(&text);

@@ -90,6 +90,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         offloads: Offloads::empty(),
         kernel_sees: KernelSees::Rest,
         delivery: delivery(name, queues, traffic, (&probe, is_cable), &mut notes),
+        buffer_bytes: memory_bytes(queues, found.frame_bytes),
     };
     let queue = |(number, socket, chunks)| {
         let queue = XdpQueue::new(socket, chunks, &found, Arc::clone(&held), &probe)?;
@@ -101,9 +102,10 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
     Ok(Opened { facts, queues, notes })
 }
 
-/// Bytes of one queue's buffers.
-pub fn memory_bytes(frame_bytes: u16) -> u64 {
-    u64::from(CHUNKS) * chunk_bytes(frame_bytes) as u64
+/// Bytes of the buffers and rings of so many queues, on an interface whose longest frame, without a
+/// tag, is `frame_bytes`.
+pub fn memory_bytes(queues: u16, frame_bytes: u16) -> u64 {
+    u64::from(queues) * socket::bytes(chunk_bytes(frame_bytes)) as u64
 }
 
 /// What a frame may take of its chunk: a tag comes on top.

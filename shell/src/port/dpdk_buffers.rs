@@ -21,6 +21,28 @@ const LACP_PACKETS: u32 = 64;
 /// Packets of mode 6 that one member may hold beside the load's.
 const ADAPTIVE_PACKETS: u32 = 512;
 
+/// Where DPDK takes its memory from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Memory {
+    /// Huge pages.
+    Huge,
+    /// Ordinary pages: works everywhere, with more TLB misses.
+    Ordinary,
+}
+
+impl Memory {
+    /// Bytes that so many objects of `bytes` each take: none lies across the end of a page that it
+    /// would fit into, of which in huge pages next to nothing is left over.
+    fn of_objects(self, count: u64, bytes: u64) -> u64 {
+        const PAGE: u64 = 4096;
+        match (self, PAGE / bytes) {
+            (Memory::Huge, _) => count * bytes,
+            (Memory::Ordinary, 0) => count * bytes.next_multiple_of(PAGE),
+            (Memory::Ordinary, per_page) => count.div_ceil(per_page) * PAGE,
+        }
+    }
+}
+
 /// What a port's buffers depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffers<'d> {
@@ -44,11 +66,11 @@ impl Buffers<'_> {
     }
 
     /// MiB to be set aside for a port whose rings have so many descriptors each.
-    pub fn memory_mb(&self, descriptors: u16) -> u32 {
+    pub fn memory_mb(&self, descriptors: u16, memory: Memory) -> u32 {
         let queues = u32::from(self.queues);
         let frames = queues * self.of_queue(descriptors, descriptors);
         let more = self.of_bond(queues * u32::from(descriptors));
-        let bytes = u64::from(frames + more) * self.bytes_per_frame();
+        let bytes = memory.of_objects(u64::from(frames + more), self.bytes_per_frame());
         // A quarter more for the pools' own rings and caches and what pages leave over.
         ((bytes + bytes / 4) >> 20) as u32 + 8
     }
@@ -79,10 +101,12 @@ impl Buffers<'_> {
 }
 
 /// MiB to be set aside for one port's way to the kernel, if that is DPDK's (vhost-net).
-pub fn to_kernel_mb(frame_bytes: u16, workers: usize) -> u32 {
+pub fn to_kernel_mb(frame_bytes: u16, workers: usize, memory: Memory) -> u32 {
     let devices = &["virtio_user".to_owned()];
-    let queues = workers.min(TO_KERNEL_QUEUES) as u16;
-    Buffers { devices, bond_mode: None, queues, frame_bytes }.memory_mb(TO_KERNEL_DESCRIPTORS)
+    // More workers than there are queues share one.
+    let queues = if workers <= TO_KERNEL_QUEUES { workers as u16 } else { 1 };
+    let buffers = Buffers { devices, bond_mode: None, queues, frame_bytes };
+    buffers.memory_mb(TO_KERNEL_DESCRIPTORS, memory)
 }
 
 /// Buffers that a driver really holds with rings of so many descriptors (receive, transmit).
@@ -104,7 +128,15 @@ mod tests {
         let (one, both) = (of(&devices[..1], None), of(&devices, Some(4)));
         assert_eq!(both.of_queue(100, 50) - one.of_queue(100, 50), 150);
         assert_eq!((one.of_bond(200), both.of_bond(200)), (0, 2 * 264));
-        assert!(both.memory_mb(100) > one.memory_mb(100));
+        let mb = |of: Buffers<'_>| of.memory_mb(100, Memory::Huge);
+        assert!(mb(both) > mb(one));
+    }
+
+    #[test]
+    fn no_object_lies_across_an_ordinary_page() {
+        let of = |bytes| Memory::Ordinary.of_objects(10, bytes);
+        assert_eq!([1000, 2048, 2368, 4096, 5000].map(of), [3, 5, 10, 10, 20].map(|n| n * 4096));
+        assert_eq!(Memory::Huge.of_objects(10, 2368), 23_680);
     }
 
     #[test]

@@ -92,7 +92,8 @@ pub const FRAMES: u16 = 256;
 /// Two ends with `queues` queues each; queue i of one talks to queue i of the other. Every queue
 /// owns `frames` buffers that hold `frame_bytes`.
 pub fn open(queues: u16, frame_bytes: u16, frames: u16) -> (Opened, Opened) {
-    let mut ends = MACS.map(|mac| opened(mac, frame_bytes, Delivery::Paired));
+    let of_end = memory_bytes([queues; 2], false, frame_bytes, frames);
+    let mut ends = MACS.map(|mac| opened(mac, frame_bytes, Delivery::Paired, of_end));
     for _ in 0..queues {
         let (a, b) = pair(frame_bytes, frames);
         ends[0].queues.push(Box::new(a));
@@ -107,8 +108,9 @@ pub fn open(queues: u16, frame_bytes: u16, frames: u16) -> (Opened, Opened) {
 pub fn open_hashed(choices: [Rss<'static>; 2], frame_bytes: u16, frames: u16) -> (Opened, Opened) {
     let queues = choices.map(|rss| rss::queues(&rss));
     let cable = Cable::new(queues, frame_bytes, frames);
+    let of_end = memory_bytes(queues, true, frame_bytes, frames);
     let end = |side: usize| {
-        let mut end = opened(MACS[side], frame_bytes, Delivery::Hashed(choices[side]));
+        let mut end = opened(MACS[side], frame_bytes, Delivery::Hashed(choices[side]), of_end);
         // What one end sends, the other's choice divides.
         let mint = |queue| cable.mint(side, queue, Some(choices[1 - side]));
         end.queues.extend((0..queues[side]).map(|queue| Box::new(mint(queue)) as _));
@@ -117,13 +119,14 @@ pub fn open_hashed(choices: [Rss<'static>; 2], frame_bytes: u16, frames: u16) ->
     (end(0), end(1))
 }
 
-fn opened(mac: MacAddr, frame_bytes: u16, delivery: Delivery) -> Opened {
+fn opened(mac: MacAddr, frame_bytes: u16, delivery: Delivery, buffer_bytes: u64) -> Opened {
     let facts = Facts {
         mac,
         frame_bytes,
         offloads: Offloads::empty(),
         kernel_sees: KernelSees::Nothing,
         delivery,
+        buffer_bytes,
     };
     Opened { facts, queues: Vec::new(), notes: Vec::new() }
 }
@@ -135,11 +138,11 @@ pub fn pair(frame_bytes: u16, frames: u16) -> (LinkQueue, LinkQueue) {
 }
 
 /// Bytes of the buffers of a link with so many queues at each end, half of it: one end's part.
-/// `hashed`: every queue is joined with every one of the other end.
-pub fn memory_bytes(queues: u16, hashed: bool, frame_bytes: u16) -> u64 {
-    let (cables, of_cable) = if hashed { (1, queues) } else { (queues, 1) };
-    let count = count([of_cable; 2], FRAMES);
-    u64::from(cables) * buffers::bytes(frame_bytes + VLAN_BYTES as u16, count) / 2
+/// `hashed`: every queue is joined with every one of the other end, else with its pair.
+pub fn memory_bytes(queues: [u16; 2], hashed: bool, frame_bytes: u16, frames: u16) -> u64 {
+    let (cables, of_cable) = if hashed { (1, queues) } else { (queues[0], [1, 1]) };
+    let bytes = buffers::bytes(frame_bytes + VLAN_BYTES as u16, count(of_cable, frames));
+    u64::from(cables) * bytes as u64 / 2
 }
 
 /// Buffers of a cable with so many queues at each end: one in every place of its rings, and those

@@ -56,6 +56,8 @@ pub struct Facts {
     pub kernel_sees: KernelSees,
     /// How a frame finds its queue.
     pub delivery: Delivery,
+    /// Memory for its frames in bytes, the kernel's rings included.
+    pub buffer_bytes: u64,
 }
 
 /// An opened port: its facts and one queue per worker.

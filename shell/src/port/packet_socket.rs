@@ -28,7 +28,7 @@ use super::{Delivery, Facts, KernelSees, Opened, ethtool};
 mod ring;
 mod spread;
 #[cfg(test)]
-pub(in crate::port) mod tests;
+pub(crate) mod tests;
 
 /// Buffers of one queue: what a worker's trays can hold, twice.
 const FRAMES: u32 = 512;
@@ -77,6 +77,7 @@ pub fn open(interface: &str, queues: u16, flows: Flows) -> Result<Opened> {
             offloads: OFFLOADS,
             kernel_sees: KernelSees::Copy,
             delivery: Delivery::Hashed(spread::choice(flows.ipv6, queues)),
+            buffer_bytes: memory_bytes(queues, found.frame_bytes),
         });
         let queue = PacketSocket::new(socket, ring, found.frame_bytes);
         opened.push(Box::new(queue) as Box<dyn PacketQueue>);
@@ -89,10 +90,11 @@ pub fn open(interface: &str, queues: u16, flows: Flows) -> Result<Opened> {
     }
 }
 
-/// Bytes of one queue's buffers and of its receive ring.
-pub fn memory_bytes(frame_bytes: u16) -> u64 {
+/// Bytes of the buffers and receive rings of so many queues, on an interface whose longest frame,
+/// without a tag, is `frame_bytes`.
+pub fn memory_bytes(queues: u16, frame_bytes: u16) -> u64 {
     let tagged = frame_bytes + VLAN_BYTES as u16;
-    ring::bytes(tagged) + buffers::bytes(tagged, FRAMES)
+    u64::from(queues) * (ring::bytes(tagged) as u64 + buffers::bytes(tagged, FRAMES) as u64)
 }
 
 /// What should be changed on `interface` before a test, in one sentence; none if all is well.

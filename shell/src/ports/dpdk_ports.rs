@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Config, Opened, PortName, Result, rules};
-use crate::config::{Exception, ExceptionKind};
+use crate::config::{Exception, ExceptionKind, Port};
 use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
-use crate::port::dpdk_buffers::{self, DESCRIPTORS};
+use crate::port::dpdk_buffers::{self, DESCRIPTORS, Memory};
 use dperf_core::port::Offloads;
 
 /// How long a peer and then the link to it may take to come: it may be started by hand.
@@ -47,13 +47,16 @@ fn wish(config: &Config, name: &PortName) -> PortWish {
     }
 }
 
-/// MiB for the ways to the kernel that are DPDK's, whatever the ports are.
-fn to_kernel_mb(config: &Config) -> u32 {
+/// MiB for the ways to the kernel that are DPDK's.
+fn to_kernel_mb(config: &Config, memory: Memory) -> u32 {
     let is_vhost = |wanted: &Exception| wanted.kind == ExceptionKind::VhostNet;
     if !config.exception.as_ref().is_some_and(is_vhost) {
         return 0;
     }
-    config.ports.len() as u32 * dpdk_buffers::to_kernel_mb(config.mtu + 14, config.queues())
+    // What is open to the kernel already has no way to it.
+    let closed = |port: &&Port| !matches!(port.name, PortName::AfPacket(_) | PortName::AfXdp(_));
+    let ports = config.ports.iter().filter(closed).count() as u32;
+    ports * dpdk_buffers::to_kernel_mb(config.mtu + 14, config.queues(), memory)
 }
 
 /// What the configuration tells DPDK's EAL.
@@ -68,8 +71,13 @@ pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
     let ports =
         || roles.iter().flat_map(|config| config.ports.iter().map(move |port| (*config, port)));
     let of_dpdk = || ports().filter(|(_, port)| port.name.is_dpdk());
-    let to_kernel_mb: u32 = roles.iter().copied().map(to_kernel_mb).sum();
-    if of_dpdk().next().is_none() && to_kernel_mb == 0 {
+    let memory_mb = |memory| {
+        let of_ports = of_dpdk().map(|(config, port)| wish(config, &port.name).memory_mb(memory));
+        let to_kernel = roles.iter().map(|config| to_kernel_mb(config, memory));
+        of_ports.chain(to_kernel).sum()
+    };
+    let (huge_mb, ordinary_mb) = (memory_mb(Memory::Huge), memory_mb(Memory::Ordinary));
+    if huge_mb == 0 {
         return Ok(None);
     }
     let extra: Vec<String> = roles.iter().flat_map(|config| eal_words(config)).collect();
@@ -77,10 +85,8 @@ pub(super) fn start(roles: &[&Config]) -> Result<Option<Running>> {
     let devices = of_dpdk().flat_map(|(_, port)| port.name.devices());
     dpdk::start(&EalArgs {
         pci: devices.filter_map(pci_address).collect(),
-        memory_mb: of_dpdk()
-            .map(|(config, port)| wish(config, &port.name).memory_mb())
-            .sum::<u32>()
-            + to_kernel_mb,
+        huge_mb,
+        ordinary_mb,
         socket_mem: socket_mem.map(|config| config.socket_mem.clone()),
         worker_cpus: roles.iter().flat_map(|config| &config.cpus).map(|&cpu| cpu.into()).collect(),
         extra: extra.join(" "),

@@ -104,26 +104,51 @@ fn curl_posts_twenty_kilobytes() {
     }
 }
 
-/// A client that asks whether it may send its body gets the answer without, and waits for nothing.
+/// A client that asks whether it may send its body gets the answer without, and waits for nothing;
+/// the answer says that the connection ends, and curl asks again on another.
 #[test]
 fn curl_need_not_wait_with_a_large_body() {
     let Some(_alone) = alone("curl_need_not_wait_with_a_large_body", &["curl"]) else { return };
-    for keepalive in ["", "keepalive 1s"] {
+    for (keepalive, bytes) in
+        [("", 100_000), ("keepalive 1s", 100_000), ("", 3_000_000), ("keepalive 1s", 3_000_000)]
+    {
         let net = Net::new(Checksums::Made);
         let before = Counters::of(&net.there);
         let server = net.server(keepalive);
-        let data = net.folder.write("data", vec![b'p'; 3_000_000]);
-        let (data, file) = (data.display(), net.folder.file("body"));
+        net.folder.write("data", vec![b'p'; bytes]);
+        let files = ["data", "body", "header"].map(|name| net.folder.file(name));
+        let [data, body, header] = files.each_ref().map(|file| file.display());
         // Longer than anything else takes.
         let patient = format!("{ASK} --expect100-timeout 9 -m 8 -H Expect:100-continue");
-        let line = format!("{patient} --data-binary @{data} -o {} http://{LOAD}/", file.display());
-        assert_eq!(tool(&net.there, &line), "200,14,1,85\n");
+        let post = format!("{patient} --data-binary @{data} -D {header}");
+        let line = format!("{post} -o {body} http://{LOAD}/ -o {body} http://{LOAD}/again");
+        assert_eq!(tool(&net.there, &line), "200,14,1,85\n200,14,1,85\n");
+        let header = String::from_utf8(net.folder.read("header")).expect("text");
+        assert_eq!(header.matches("\r\nConnection:close").count(), 2, "{header}");
         let outcome = server.stop();
         net.assert_clean(&outcome, &[], &before, &[]);
-        for (name, count) in [("httpPost", 1), ("http2XX", 1), ("skOpen", 1), ("skClose", 1)] {
+        for (name, count) in [("httpPost", 2), ("http2XX", 2), ("skOpen", 2), ("skClose", 2)] {
             assert_eq!(outcome.count(name), count, "{name}");
         }
     }
+}
+
+/// A client of a kept connection that says it is the last time is told the same.
+#[test]
+fn curl_is_told_that_its_connection_ends() {
+    let Some(_alone) = alone("curl_is_told_that_its_connection_ends", &["curl"]) else { return };
+    let net = Net::new(Checksums::Made);
+    let before = Counters::of(&net.there);
+    let server = net.server("keepalive 1s\npayload_size 200k");
+    let files = ["body", "header"].map(|name| net.folder.file(name));
+    let [body, header] = files.each_ref().map(|file| file.display());
+    let line = format!("{ASK} -H Connection:close -D {header} -o {body} http://{LOAD}/");
+    assert_eq!(tool(&net.there, &line), format!("200,{},1,85\n", 200_000 - 85));
+    let header = String::from_utf8(net.folder.read("header")).expect("text");
+    assert!(header.contains("\r\nConnection:close"), "{header}");
+    let outcome = server.stop();
+    net.assert_clean(&outcome, &[], &before, RESETS);
+    assert_eq!((outcome.count("http2XX"), outcome.count("skClose")), (1, 1));
 }
 
 #[test]

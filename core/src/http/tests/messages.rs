@@ -94,6 +94,23 @@ fn every_response_size_is_met() {
     assert_eq!(write_response(&mut [0; 999], 1000, false), None);
 }
 
+/// Cut anywhere, the parts make the header that closes; what promises nothing stays as it is.
+#[test]
+fn a_kept_header_can_be_made_to_close() {
+    let kept = written(|buffer| write_response(buffer, 100, false));
+    let closing = written(|buffer| write_response(buffer, 100, true));
+    let raw = written(|buffer| write_filler(buffer, 100));
+    for (message, said) in [(&kept, &closing), (&closing, &closing), (&raw, &raw)] {
+        for cut in 0..=message.len() {
+            let mut parts = message.clone();
+            let (head, tail) = parts.split_at_mut(cut);
+            say_close(message, head, 0);
+            say_close(message, tail, cut);
+            assert_eq!(&parts, said, "cut at {cut}");
+        }
+    }
+}
+
 #[test]
 fn small_payloads_are_no_http() {
     for payload_size in 1..REQUEST_BYTES {

@@ -211,6 +211,7 @@ fn a_client_that_waits_with_its_body_is_answered_at_once() {
         let mut rig = server();
         let answer = rig.hear(DATA, &post("1.1", fields, "")).expect("an answer");
         assert!(answer.payload_bytes > 0 && answer.flags.contains(TcpFlags::FIN), "{answer:?}");
+        assert!(rig.tcp.says_close(&rig.slot, &answer));
         assert_eq!((rig.count(Count::HttpPost), rig.count(Count::Http2xx)), (1, 1));
         // It may send the body all the same.
         assert!(rig.hear(DATA, b"12345").is_none_or(|reply| reply.payload_bytes == 0));
@@ -228,6 +229,48 @@ fn a_client_that_waits_with_its_body_is_answered_at_once() {
         rig.hear(DATA, rest.as_bytes());
         assert_eq!(rig.count(Count::Http2xx), 1);
     }
+}
+
+const LAST_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+const LAST_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nConnection: close\r\n\r\n";
+
+/// RFC 9112, 9.6: the last answer says so, the first time and whenever it is sent again; those
+/// before it do not, nor does one that was sent before anybody knew.
+#[test]
+fn the_last_answer_of_a_kept_connection_is_known_as_such() {
+    let says_close = |rig: &Rig, replies: &[Reply]| {
+        replies.iter().map(|reply| rig.tcp.says_close(&rig.slot, reply)).collect::<Vec<_>>()
+    };
+    for (last, bytes) in [(LAST_REQUEST, 100), (LAST_HEAD, 85)] {
+        let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+        let mut all = vec![rig.hear(DATA, &[REQUEST, REQUEST, last].concat()).expect("an answer")];
+        all.extend(rig.drain_ready());
+        assert_eq!(all.last().map(|reply| u32::from(reply.payload_bytes)), Some(bytes));
+        assert_eq!(says_close(&rig, &all), [false, false, true]);
+        rig.ack = all[2].seq;
+        rig.hear(ACK, b"");
+        let again = rig.ring().expect("the last once more");
+        assert_eq!(says_close(&rig, &[again]), [true]);
+    }
+    // Each part of a long one is a part of the last.
+    let mut rig = Rig::new(Role::Server, |plan| {
+        plan.keepalive = Some(Keepalive { interval_us: 1_000_000, requests: 0 });
+        plan.mss = 60;
+    })
+    .connected();
+    let mut parts = vec![rig.hear(DATA, LAST_REQUEST).expect("an answer")];
+    parts.extend(rig.drain_ready());
+    assert_eq!(says_close(&rig, &parts), [true, true]);
+    // The run ends.
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    rig.tcp.draining = true;
+    let answer = rig.hear(DATA, REQUEST).expect("an answer");
+    assert_eq!(says_close(&rig, &[answer]), [true]);
+    // The client ends behind an answer that is under way already.
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    let answer = rig.hear(DATA, REQUEST).expect("an answer");
+    rig.hear(FIN_ACK, b"");
+    assert_eq!(says_close(&rig, &[answer]), [false]);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+const PAGE: usize = 4096;
+
 /// One ring of entries of type `T`, mapped; we are at one end of it, as its methods are used.
 pub(super) struct Ring<T> {
     base: NonNull<u8>,
@@ -15,6 +17,11 @@ pub(super) struct Ring<T> {
     offsets: libc::xdp_ring_offset,
     size: u32,
     entries: core::marker::PhantomData<T>,
+}
+
+/// Bytes of a ring of `size` entries, in whole pages; what the kernel puts before them takes one.
+pub(super) fn bytes<T>(size: u32) -> usize {
+    PAGE + (size as usize * size_of::<T>()).next_multiple_of(PAGE)
 }
 
 // SAFETY: the mapping belongs to this value alone and to no thread.
@@ -28,7 +35,10 @@ impl<T: Copy> Ring<T> {
         offsets: libc::xdp_ring_offset,
         size: u32,
     ) -> Result<Ring<T>> {
-        let bytes = offsets.desc as usize + size as usize * size_of::<T>();
+        let bytes = bytes::<T>(size);
+        if offsets.desc as usize + size as usize * size_of::<T>() > bytes {
+            return Err(Error::from_raw_os_error(libc::EOVERFLOW));
+        }
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
         // SAFETY: a new mapping at an address of the kernel's choice.

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-use super::ring::Ring;
+use super::ring::{self, Ring};
 use crate::port::socket_option::{get, set};
 
 /// Chunks of one socket's memory: what its rings hold and what a worker's trays hold.
@@ -17,6 +17,17 @@ const RX_ENTRIES: u32 = 2048;
 const TX_ENTRIES: u32 = 1024;
 /// What the kernel keeps free before a received frame (linux/bpf.h: XDP_PACKET_HEADROOM).
 pub(super) const HEADROOM: usize = 256;
+
+/// Bytes of one socket's memory with chunks of `chunk_bytes`, its rings included.
+pub(super) fn bytes(chunk_bytes: usize) -> usize {
+    let of_each = [ring::bytes::<u64>, ring::bytes::<libc::xdp_desc>];
+    let rings = of_each.map(|bytes| bytes(RX_ENTRIES) + bytes(TX_ENTRIES));
+    in_chunks(chunk_bytes) + rings.iter().sum::<usize>()
+}
+
+fn in_chunks(chunk_bytes: usize) -> usize {
+    CHUNKS as usize * chunk_bytes
+}
 
 /// How frames get between the device and our memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +51,7 @@ impl Chunks {
     fn map(chunk_bytes: usize) -> Result<Chunks> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
-        let bytes = CHUNKS as usize * chunk_bytes;
+        let bytes = in_chunks(chunk_bytes);
         // SAFETY: a new mapping at an address of the kernel's choice.
         let base = unsafe { libc::mmap(core::ptr::null_mut(), bytes, access, flags, -1, 0) };
         if base == libc::MAP_FAILED {
@@ -59,19 +70,19 @@ impl Chunks {
     pub(super) fn at(&self, offset: u64) -> Option<NonNull<u8>> {
         let offset = usize::try_from(offset).ok()?;
         // SAFETY: inside the mapping.
-        (offset < CHUNKS as usize * self.chunk_bytes).then(|| unsafe { self.base.add(offset) })
+        (offset < in_chunks(self.chunk_bytes)).then(|| unsafe { self.base.add(offset) })
     }
 
     /// The offset of a byte of this memory; none if it lies elsewhere.
     pub(super) fn offset(&self, at: *const u8) -> Option<u64> {
         let offset = (at as usize).checked_sub(self.base.as_ptr() as usize)?;
-        (offset < CHUNKS as usize * self.chunk_bytes).then_some(offset as u64)
+        (offset < in_chunks(self.chunk_bytes)).then_some(offset as u64)
     }
 }
 
 impl Drop for Chunks {
     fn drop(&mut self) {
-        let bytes = CHUNKS as usize * self.chunk_bytes;
+        let bytes = in_chunks(self.chunk_bytes);
         // SAFETY: mapped in `map` with this length; whoever drops it knows that no frame is out.
         unsafe { libc::munmap(self.base.as_ptr().cast(), bytes) };
     }
@@ -154,7 +165,7 @@ fn register(fd: &OwnedFd, chunks: &Chunks) -> Result<()> {
     // SAFETY: all-zero is valid: plain numbers.
     let mut memory: libc::xdp_umem_reg = unsafe { core::mem::zeroed() };
     memory.addr = chunks.base.as_ptr() as u64;
-    memory.len = (CHUNKS as usize * chunks.chunk_bytes) as u64;
+    memory.len = in_chunks(chunks.chunk_bytes) as u64;
     memory.chunk_size = chunks.chunk_bytes as u32;
     set(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, &memory)
 }

@@ -3,28 +3,23 @@
 
 use std::fs;
 
+use crate::port::dpdk_buffers::Memory;
+
 /// What the EAL is to be started with.
 #[derive(Clone, Debug, Default)]
 pub struct EalArgs {
     /// PCI addresses of the ports, in any form [`pci_address`] reads.
     pub pci: Vec<String>,
-    /// Memory the packet buffers need, in MiB: the sum of [`super::PortWish::memory_mb`].
-    pub memory_mb: u32,
+    /// MiB of huge pages that the packet buffers need: the sum of [`super::PortWish::memory_mb`].
+    pub huge_mb: u32,
+    /// The same of ordinary pages.
+    pub ordinary_mb: u32,
     /// Huge-page memory to set aside per NUMA node, as the EAL reads it ("1024,1024").
     pub socket_mem: Option<String>,
     /// CPUs the workers will own: the EAL's own threads keep off them where there are others.
     pub worker_cpus: Vec<usize>,
     /// More words for the EAL, split on blanks; where they name an option, ours is left out.
     pub extra: String,
-}
-
-/// Where the EAL takes its memory from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Memory {
-    /// Huge pages.
-    Huge,
-    /// Ordinary pages: works everywhere, with more TLB misses.
-    Ordinary,
 }
 
 /// Memory the EAL and the drivers want for themselves.
@@ -77,7 +72,7 @@ impl EalArgs {
 
     /// Huge pages where enough are free, unless the user has decided.
     pub(super) fn memory(&self, free_huge_bytes: u64) -> Memory {
-        let wanted = u64::from(self.memory_mb.max(self.socket_mb()).saturating_add(OWN_MB));
+        let wanted = u64::from(self.huge_mb.max(self.socket_mb()).saturating_add(OWN_MB));
         let huge = !self.says(&["--no-huge"])
             && (self.says(&HUGE_WORDS) || free_huge_bytes >= wanted << 20);
         if huge { Memory::Huge } else { Memory::Ordinary }
@@ -120,7 +115,7 @@ impl EalArgs {
                 }
             }
             Memory::Ordinary => {
-                let wanted = self.memory_mb.max(self.socket_mb()).saturating_add(OWN_MB);
+                let wanted = self.ordinary_mb.max(self.socket_mb()).saturating_add(OWN_MB);
                 unless(&["--no-huge"], "--no-huge".into());
                 unless(&["--no-shconf"], "--no-shconf".into());
                 unless(&["-m"], format!("-m{wanted}"));

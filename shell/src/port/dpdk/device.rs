@@ -18,6 +18,7 @@ use super::args::pci_address;
 use super::eal::{Overheard, check_running, error_text};
 use super::pool::{self, Pool};
 use super::{Bond, PortWish, bond, describe, steer};
+use crate::port::dpdk_buffers::Memory;
 use crate::port::{Delivery, Facts};
 
 /// How long a peer that was called may take to answer, and how often the link is looked at.
@@ -88,12 +89,12 @@ unsafe impl Sync for Port {}
 
 /// Opens, configures and starts the port.
 pub(super) fn open(wish: &PortWish) -> Result<(Facts, Port)> {
-    check_running()?;
+    let memory = check_running()?;
     let mut open = open_ports();
     let log = Overheard::listen();
     let mut found = Port::find(wish, &open);
     let facts = match &mut found {
-        Ok(port) => port.set_up(wish),
+        Ok(port) => port.set_up(wish, memory),
         Err(_) => Err(anyhow!("")),
     };
     let said = log.finish();
@@ -192,7 +193,7 @@ impl Port {
     }
 
     /// Everything up to the start.
-    fn set_up(&mut self, wish: &PortWish) -> Result<Facts> {
+    fn set_up(&mut self, wish: &PortWish, memory: Memory) -> Result<Facts> {
         self.gather()?;
         let info = info(self.id)?;
         let offloads = self.configure(wish, &info)?;
@@ -215,6 +216,7 @@ impl Port {
             frame_bytes: wish.frame_bytes,
             offloads,
             kernel_sees: describe::kernel_sees(&driver),
+            buffer_bytes: u64::from(wish.memory_mb(memory)) << 20,
             delivery: match describe::paired(&driver, &wish.device) {
                 true if !wish.steer.isolate => Delivery::Paired,
                 _ => steer::settle(self.id, wish, &info, &mut self.notes)?,

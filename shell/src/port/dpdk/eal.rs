@@ -14,12 +14,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::args::{EalArgs, Memory, free_huge_bytes};
+use super::args::{EalArgs, free_huge_bytes};
+use crate::port::dpdk_buffers::Memory;
 
 /// What the one EAL of this process is doing.
 enum State {
     Fresh,
-    Running,
+    Running(Memory),
     Over,
 }
 
@@ -37,7 +38,7 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
     let mut state = state();
     match *state {
         State::Fresh => {}
-        State::Running => bail!("DPDK runs already: it is started once per process"),
+        State::Running(_) => bail!("DPDK runs already: it is started once per process"),
         State::Over => bail!("DPDK was stopped: it cannot start twice in one process"),
     }
     let affinity = Affinity::of_this_thread()?;
@@ -71,7 +72,7 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
     if args.extra.contains("--log-level") && !said.is_empty() {
         eprintln!("{said}");
     }
-    *state = State::Running;
+    *state = State::Running(memory);
     Ok(memory)
 }
 
@@ -81,7 +82,7 @@ pub fn start(args: &EalArgs) -> Result<Memory> {
 /// DPDK said so.
 pub(super) fn stop() -> Result<()> {
     let mut state = state();
-    if !matches!(*state, State::Running) {
+    if !matches!(*state, State::Running(_)) {
         return Ok(());
     }
     // SAFETY: it was initialised, once; no port is open and no pool's memory is lent.
@@ -95,10 +96,12 @@ pub(super) fn stop() -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the EAL runs.
-pub(super) fn check_running() -> Result<()> {
-    ensure!(matches!(*state(), State::Running), "DPDK is not running: start the EAL first");
-    Ok(())
+/// Fails unless the EAL runs; says where its memory is.
+pub(super) fn check_running() -> Result<Memory> {
+    match *state() {
+        State::Running(memory) => Ok(memory),
+        State::Fresh | State::Over => bail!("DPDK is not running: start the EAL first"),
+    }
 }
 
 /// A file prefix no other process has, in whatever PID namespace it lives.

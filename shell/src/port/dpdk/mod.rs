@@ -11,7 +11,7 @@ use anyhow::{Result, bail, ensure};
 use dperf_core::port::{Offloads, PortState};
 
 use super::Opened;
-use super::dpdk_buffers::Buffers;
+use super::dpdk_buffers::{Buffers, Memory};
 
 mod args;
 mod bond;
@@ -26,7 +26,7 @@ mod thread;
 #[cfg(test)]
 mod tests;
 
-pub use args::{EalArgs, Memory, pci_address};
+pub use args::{EalArgs, pci_address};
 pub use bond::{Bond, agree};
 pub use eal::start;
 pub use queue::DpdkQueue;
@@ -72,9 +72,9 @@ impl PortWish {
         }
     }
 
-    /// MiB of buffers it needs: its share in [`EalArgs::memory_mb`].
-    pub fn memory_mb(&self) -> u32 {
-        self.buffers().memory_mb(self.descriptors)
+    /// MiB of buffers it needs: its share in [`EalArgs::huge_mb`] or [`EalArgs::ordinary_mb`].
+    pub fn memory_mb(&self, memory: Memory) -> u32 {
+        self.buffers().memory_mb(self.descriptors, memory)
     }
 }
 

@@ -44,6 +44,12 @@ fn known() -> MutexGuard<'static, Vec<Chunk>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Bytes of every pool that lives.
+#[cfg(test)]
+pub(super) fn bytes() -> u64 {
+    known().iter().map(|chunk| (chunk.to - chunk.from) as u64).sum()
+}
+
 /// The cookie is a buffer of some pool of this process (net_ring hands them from port to port).
 pub(super) fn is_known(cookie: usize) -> bool {
     known().iter().any(|chunk| lies_in(chunk, cookie))

@@ -41,7 +41,7 @@ fn allowed_cpus() -> String {
 
 #[test]
 fn dpdk_on_virtual_devices() {
-    let args = EalArgs { memory_mb: 128, extra: "--no-huge".into(), ..EalArgs::default() };
+    let args = EalArgs { ordinary_mb: 128, extra: "--no-huge".into(), ..EalArgs::default() };
     let cpus = allowed_cpus();
     assert!(format!("{:#}", register().err().unwrap()).contains("start the EAL first"));
     match start(&args) {
@@ -55,6 +55,7 @@ fn dpdk_on_virtual_devices() {
     assert!(start(&args).is_err(), "a second EAL");
 
     refusals_name_the_fix();
+    a_port_takes_the_memory_that_is_told();
     null_swallows_and_makes_frames();
     ring_keeps_bytes_and_order();
     frames_of_other_back_ends_are_refused();
@@ -110,6 +111,23 @@ fn refusals_name_the_fix() {
 fn memif(id: u32) -> String {
     let process = std::process::id();
     format!("net_memif{id},role=server,socket-abstract=yes,socket=dperf-{process}-{id}")
+}
+
+/// What DPDK's pools take, a quarter and 8 MiB to spare.
+fn a_port_takes_the_memory_that_is_told() {
+    const MIB: u64 = 1 << 20;
+    for (device, queues, frame_bytes) in
+        [("net_null50", 1, 1514), ("net_null51", 3, 1514), ("net_null52", 2, 9014)]
+    {
+        let before = pool::bytes();
+        let wish = PortWish { queues, frame_bytes, ..wish(device) };
+        let port = open(&wish, &|| false).unwrap_or_else(|error| panic!("{error:#}"));
+        let (told, taken) = (port.facts.buffer_bytes, pool::bytes() - before);
+        println!("{device}: told {told}, taken {taken}");
+        let set_aside = taken + taken / 4 + 8 * MIB;
+        let least = set_aside - MIB - taken / 100;
+        assert!((least..=set_aside).contains(&told), "{device}: {told} told, {taken} taken");
+    }
 }
 
 fn null_swallows_and_makes_frames() {
@@ -252,7 +270,12 @@ fn pci_addresses() {
 
 #[test]
 fn the_users_words_win() {
-    let args = |extra: &str| EalArgs { memory_mb: 100, extra: extra.into(), ..EalArgs::default() };
+    let args = |extra: &str| EalArgs {
+        huge_mb: 100,
+        ordinary_mb: 150,
+        extra: extra.into(),
+        ..EalArgs::default()
+    };
     let line = |args: &EalArgs, free: u64| {
         let memory = args.memory(free);
         args.words(memory, "p", &[0, 1]).join(" ")
@@ -260,7 +283,7 @@ fn the_users_words_win() {
     let base = "dperf-shell --no-telemetry --file-prefix=p --log-level=warning --iova-mode=va \
                 --lcores=0@(0,1)";
     assert_eq!(line(&args(""), 1 << 30), format!("{base} --in-memory --no-pci"));
-    assert_eq!(line(&args(""), 0), format!("{base} --no-huge --no-shconf -m164 --no-pci"));
+    assert_eq!(line(&args(""), 0), format!("{base} --no-huge --no-shconf -m214 --no-pci"));
     assert_eq!(
         line(&args("--no-huge -m 512"), 1 << 30),
         format!("{base} --no-shconf --no-pci --no-huge -m 512")

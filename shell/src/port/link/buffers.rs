@@ -33,8 +33,8 @@ fn shape(frame_bytes: u16) -> (usize, usize) {
 }
 
 /// Bytes that `count` buffers take.
-pub(in crate::port) fn bytes(frame_bytes: u16, count: u32) -> u64 {
-    u64::from(count) * shape(frame_bytes).1 as u64
+pub(in crate::port) fn bytes(frame_bytes: u16, count: u32) -> usize {
+    count as usize * shape(frame_bytes).1
 }
 
 impl Buffers {
@@ -43,7 +43,7 @@ impl Buffers {
         let (lines, stride) = shape(frame_bytes);
         let capacity = u16::try_from(lines * CACHE_LINE).unwrap_or(u16::MAX);
         let count = count.max(1);
-        let layout = Layout::from_size_align(stride * count as usize, PAGE)
+        let layout = Layout::from_size_align(bytes(frame_bytes, count), PAGE)
             .expect("a few thousand buffers of 64 KiB are far below isize::MAX");
         // SAFETY: the size is not zero.
         let memory = unsafe { alloc_zeroed(layout) };

@@ -394,10 +394,19 @@ fn ticks() -> u64 {
 }
 
 #[test]
-fn an_end_is_told_half_of_what_is_allocated() {
+fn an_end_tells_half_of_what_is_allocated() {
+    let size = |queue: &LinkQueue| queue.cable.buffers.size();
     for frame_bytes in [60, 1514, 9014] {
-        let of = |queues: [u16; 2]| Cable::new(queues, frame_bytes, FRAMES).buffers.size();
-        assert_eq!(2 * memory_bytes(3, false, frame_bytes), 3 * of([1, 1]));
-        assert_eq!(2 * memory_bytes(3, true, frame_bytes), of([3, 3]));
+        let (a, _b) = pair(frame_bytes, FRAMES);
+        assert_eq!(2 * memory_bytes([1, 1], false, frame_bytes, FRAMES), size(&a));
+        let told = open(3, frame_bytes, FRAMES).0.facts.buffer_bytes;
+        assert_eq!(2 * told, 3 * size(&a));
+        for queues in [[3, 3], [1, 4]] {
+            let cable = Cable::new(queues, frame_bytes, FRAMES);
+            let choices = queues.map(|queues| rss::even(false, queues));
+            let (a, b) = open_hashed(choices, frame_bytes, FRAMES);
+            let told = [a, b].map(|end| end.facts.buffer_bytes);
+            assert_eq!(told, [cable.buffers.size() / 2; 2], "{queues:?}");
+        }
     }
 }

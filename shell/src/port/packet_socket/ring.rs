@@ -49,8 +49,8 @@ fn slot_bytes(frame_bytes: u16) -> usize {
 }
 
 /// Bytes of a ring for frames of `frame_bytes`.
-pub(super) fn bytes(frame_bytes: u16) -> u64 {
-    u64::from(SLOTS) * slot_bytes(frame_bytes) as u64
+pub(super) fn bytes(frame_bytes: u16) -> usize {
+    SLOTS as usize * slot_bytes(frame_bytes)
 }
 
 impl RxRing {
@@ -61,7 +61,7 @@ impl RxRing {
         set_option(socket, libc::PACKET_VERSION, &version)?;
         let slot_bytes = slot_bytes(frame_bytes);
         let block_bytes = slot_bytes.max(BLOCK_BYTES);
-        let bytes = slot_bytes * SLOTS as usize;
+        let bytes = bytes(frame_bytes);
         let shape = libc::tpacket_req {
             tp_block_size: block_bytes as u32,
             tp_block_nr: (bytes / block_bytes) as u32,

@@ -7,7 +7,7 @@ use self::namespace::{alone, cable, sh};
 use super::*;
 use crate::port::rss;
 
-pub(in crate::port) mod namespace;
+pub(crate) mod namespace;
 
 /// The ethertype for local experiments: nothing else in the namespace sends it.
 const EXPERIMENT: [u8; 2] = [0x88, 0xb5];

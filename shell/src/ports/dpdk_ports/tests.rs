@@ -1,6 +1,6 @@
 //! What DPDK's EAL is told.
 
-use super::{eal_words, to_kernel_mb, wish};
+use super::{Memory, eal_words, to_kernel_mb, wish};
 use crate::config::{Source, read};
 use crate::plan::{Plan, PlanRecord};
 
@@ -28,6 +28,7 @@ fn a_plan_tells_the_memory_that_is_set_aside() {
     let bond = "bond4:2(net_null0,net_null1)";
     for (port, lines) in [
         ("net_null0", ""),
+        ("net_null0", "eal --no-huge"),
         ("net_af_xdp0,iface=a", "jumbo"),
         ("0000:03:00.0", "rss"),
         (bond, "rss\nkni"),
@@ -41,7 +42,9 @@ fn a_plan_tells_the_memory_that_is_set_aside() {
         let source = Source { name: "t.conf".to_owned(), bytes: text.into_bytes() };
         let config = read(&[source]).unwrap().config;
         let record = PlanRecord::new(&config, &Plan::assumed(&config).unwrap(), &[]);
-        let set_aside = wish(&config, &config.ports[0].name).memory_mb() + to_kernel_mb(&config);
+        let memory = if lines.contains("--no-huge") { Memory::Ordinary } else { Memory::Huge };
+        let set_aside =
+            wish(&config, &config.ports[0].name).memory_mb(memory) + to_kernel_mb(&config, memory);
         assert_eq!(record.buffer_bytes, u64::from(set_aside) << 20, "{port}");
     }
 }

@@ -21,7 +21,7 @@ fn bonds_of_virtual_devices() {
 #[test]
 #[ignore = "started by another test"]
 fn bonds_alone() {
-    let args = EalArgs { memory_mb: 128, extra: "--no-huge".into(), ..EalArgs::default() };
+    let args = EalArgs { ordinary_mb: 128, extra: "--no-huge".into(), ..EalArgs::default() };
     if let Err(error) = start(&args) {
         println!("skipped: bonds_of_virtual_devices needs a DPDK that starts: {error:#}");
         return;

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 /// Runs `test` in a thread with a network namespace of its own. Needs root: else says so and
 /// returns.
-pub(in crate::port) fn alone(name: &str, test: impl FnOnce() + Send) {
+pub(crate) fn alone(name: &str, test: impl FnOnce() + Send) {
     // SAFETY: asks for a number.
     if unsafe { libc::geteuid() } != 0 {
         println!("skipped: {name} needs root");
@@ -29,7 +29,7 @@ pub(in crate::port) fn alone(name: &str, test: impl FnOnce() + Send) {
 }
 
 /// Runs a command line in this thread's namespace; it must succeed.
-pub(in crate::port) fn sh(line: &str) {
+pub(crate) fn sh(line: &str) {
     assert!(succeeds(line), "failed: {line}");
 }
 
