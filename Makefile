@@ -20,8 +20,8 @@ shell = -p dperf-shell $(if $(dpdk),--features dpdk)
 # The shell as it is on a machine without DPDK.
 bare = -p dperf-shell --no-default-features
 
-.PHONY: help demo test lab judges packetdrill packages bench instructions release-pgo fmt lint doc no-std race tsan \
-	fuzz swarm soak coverage mutants clean
+.PHONY: help demo test lab judges packetdrill packages bench instructions release-pgo fmt lint doc \
+	no-std race tsan fuzz swarm soak coverage mutants clean
 
 help: # Lists what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*# /\1\t/p' Makefile | expand -t 14
@@ -59,7 +59,7 @@ bench: # Measures cycles and instructions per packet
 instructions: # Counts instructions per packet and fails if they grew by over 2 % (valgrind)
 	$(CARGO) bench -p dperf-tests --bench core -- --gate
 
-release-pgo: # Builds target/pgo/release/dperf-shell with a profile of itself (llvm-tools of the toolchain)
+release-pgo: # Builds the program with a profile of itself, in target/pgo; needs llvm-tools
 	scripts/release-pgo $(shell)
 
 fmt: # Formats every source file
