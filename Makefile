@@ -37,7 +37,8 @@ test: packages # Installs missing Debian packages (and says which), then runs ev
 
 lab: packages # Runs the program in a QEMU guest with Debian's kernel: vhost-net, PCI devices (root)
 	$(CARGO) build $(all) --bins
-	$(if $(filter rates,$(CASES)),$(CARGO) bench -p dperf-tests --features dpdk --bench exception --no-run)
+	$(if $(filter rates,$(CASES)),\
+		$(CARGO) bench -p dperf-tests --features dpdk --bench exception --no-run)
 	$(if $(dpdk),tests/lab/run $(CASES),@echo "skipped: lab needs libdpdk"; test "$$CI" != true)
 
 judges: packages # Asks every judge that we did not write, one table of what they say (root)
@@ -59,7 +60,7 @@ bench: # Measures cycles and instructions per packet
 instructions: # Counts instructions per packet and fails if they grew by over 2 % (valgrind)
 	$(CARGO) bench -p dperf-tests --bench core -- --gate
 
-release-pgo: # Builds the program with a profile of itself, in target/pgo; needs llvm-tools
+release-pgo: # Builds target/pgo/dperf-shell with a profile of itself; needs llvm-tools
 	scripts/release-pgo $(shell)
 
 fmt: # Formats every source file
@@ -85,11 +86,12 @@ tsan: # Runs the program under load with ThreadSanitizer; needs root, a nightly 
 fuzz: # Runs each fuzz target for SECONDS (30); needs a nightly toolchain
 	scripts/fuzz $(SECONDS)
 
-coverage: # Says which lines and branches of the core no test reaches; needs a nightly toolchain, LLVM
+coverage: # Says which lines and branches of the core no test reaches; needs nightly, LLVM
 	scripts/coverage
 
 mutants: # Says which small breaks of the core no unit test notices (SHARD=3/16: a part of them)
 	scripts/mutants $(SHARD)
+
 swarm: # Simulates random scenarios with fresh seeds for SECONDS (600)
 	DPERF_SWARM_SECONDS=$(SECONDS) $(CARGO) test -p dperf-tests --test swarm -- --nocapture
 

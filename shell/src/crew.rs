@@ -1,5 +1,5 @@
 //! Threads and their workers: each worker is built on the thread it stays on, from parts that may
-//! travel, and turned until the run says stop.
+//! travel, turned until the run says stop, and flushed.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -162,7 +162,7 @@ fn run(parts: Vec<Parts>, clock: &Clock) -> Result<Vec<Box<dyn PacketQueue>>> {
 type Rest =
     (CorePlan<'static>, Arena, Writer<'static>, &'static Gateway, &'static Control, Arc<Watch>);
 
-/// Builds the workers and turns them until every one's run says stop.
+/// Builds the workers, turns them until every one's run says stop, and lets leave what waits.
 fn turn<'q, X: ExceptionPath>(
     wired: impl Iterator<Item = (&'q mut Box<dyn PacketQueue>, X, Rest)>,
     clock: &Clock,
@@ -183,6 +183,9 @@ fn turn<'q, X: ExceptionPath>(
         for (worker, control, watch) in &mut crew {
             if control.phase() != Phase::Stop {
                 work += worker.run_once(now).work;
+            } else {
+                // Others of this core go on, and may wait for what lies here.
+                worker.flush(now);
             }
             watch.show(worker.port_state(), worker.exception_state());
         }

@@ -173,7 +173,7 @@ fn send(
             let (place, byte) = (offset as usize + index, seen.payload[index]);
             return Err(format!("byte {place} of a stream, at {now} ns: {byte:02x}"));
         }
-        stream.last = Some(number);
+        stream.last.get_or_insert(number);
     } else if (offset as usize).is_multiple_of(message.len())
         && seen.payload.len() >= RESPONSE_HEADER_BYTES
     {

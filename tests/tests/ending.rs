@@ -3,6 +3,7 @@
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
 use dperf_core::exception::Closed;
+use dperf_core::frame::TRAY_PLACES;
 use dperf_core::plan::Role;
 use dperf_core::stats::{Count, Page};
 use dperf_core::sync::{Control, Gateway};
@@ -34,7 +35,7 @@ fn a_worker_that_ends_sends_what_waits() {
         let mut worker = worker.expect("the memory fits the plan");
         worker.run_once(Instant(0));
         let mut calls = 0;
-        while flushes && !worker.flush(Instant(0)) {
+        while flushes && calls < TRAY_PLACES as u64 && !worker.flush(Instant(0)) {
             calls += 1;
         }
         drop(worker);

@@ -44,7 +44,8 @@ impl Tcp<'_> {
         }
         let left = slot.snd_end.wrapping_sub(slot.snd_nxt);
         let most = u32::from(slot.mss).min(slot.snd_wnd).min(self.settings.message_bytes);
-        if slot.in_flight() == 0 && left <= most && !self.settings.fast_close {
+        let is_rest = slot.in_flight() == 0 && left <= most && !self.holds_two(slot, left);
+        if is_rest && !self.settings.fast_close {
             return Some(self.rest(slot, left, now));
         }
         self.part(slot, left, now, place)
@@ -137,6 +138,13 @@ impl Tcp<'_> {
     #[inline]
     pub(super) fn ends_with_header(&self, slot: &Slot) -> bool {
         self.settings.role == Role::Server && slot.flags.contains(SlotFlags::HEADER_LAST)
+    }
+
+    /// The `left` bytes, though no more than a message has, are the end of one and a header without
+    /// its body.
+    #[inline]
+    fn holds_two(&self, slot: &Slot, left: u32) -> bool {
+        self.ends_with_header(slot) && self.before_header(left).is_some()
     }
 
     /// Of the `left` bytes, those before the header without body; none if they are part of it.

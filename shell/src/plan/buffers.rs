@@ -1,7 +1,7 @@
 //! Memory for the frames of a port that is not open, by the arithmetic with which its back end
 //! allocates it; and for its way to the kernel, which is reckoned alike when it is open.
 
-use crate::config::{Config, ExceptionKind, PortName};
+use crate::config::{Config, ExceptionKind, Port, PortName};
 use crate::port::dpdk_buffers::{Buffers, DESCRIPTORS, Memory, to_kernel_mb};
 use crate::port::{Facts, KernelSees, af_xdp, link, packet_socket};
 
@@ -50,7 +50,6 @@ fn memory(config: &Config) -> Memory {
 
 /// Whether it is assumed that there are huge pages.
 pub(super) fn assumes_huge_pages(config: &Config) -> bool {
-    let is_vhost = config.exception.as_ref().is_some_and(|way| way.kind == ExceptionKind::VhostNet);
-    let uses_dpdk = is_vhost || config.ports.iter().any(|port| port.name.is_dpdk());
-    uses_dpdk && memory(config) == Memory::Huge
+    let uses_dpdk = |port: &Port| port.name.is_dpdk() || config.reaches_kernel_by_dpdk(port);
+    config.ports.iter().any(uses_dpdk) && memory(config) == Memory::Huge
 }

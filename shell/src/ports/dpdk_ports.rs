@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Config, Opened, PortName, Result, rules};
-use crate::config::{Exception, ExceptionKind, Port};
 use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
 use crate::port::dpdk_buffers::{self, DESCRIPTORS, Memory};
 use dperf_core::port::Offloads;
@@ -49,13 +48,8 @@ fn wish(config: &Config, name: &PortName) -> PortWish {
 
 /// MiB for the ways to the kernel that are DPDK's.
 fn to_kernel_mb(config: &Config, memory: Memory) -> u32 {
-    let is_vhost = |wanted: &Exception| wanted.kind == ExceptionKind::VhostNet;
-    if !config.exception.as_ref().is_some_and(is_vhost) {
-        return 0;
-    }
-    // What is open to the kernel already has no way to it.
-    let closed = |port: &&Port| !matches!(port.name, PortName::AfPacket(_) | PortName::AfXdp(_));
-    let ports = config.ports.iter().filter(closed).count() as u32;
+    let ports =
+        config.ports.iter().filter(|port| config.reaches_kernel_by_dpdk(port)).count() as u32;
     ports * dpdk_buffers::to_kernel_mb(config.mtu + 14, config.queues(), memory)
 }
 

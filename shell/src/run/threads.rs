@@ -9,7 +9,8 @@ use anyhow::Result;
 use crate::clock::Clock;
 use crate::crew::{self, Parts, Thread};
 
-/// How long a thread may take to end once its workers were told to stop: a turn takes microseconds.
+/// How long a thread may take to end once its workers were told to stop: a turn takes
+/// microseconds, and what waits for a device is flushed for half a second at most.
 pub(super) const END_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(2);

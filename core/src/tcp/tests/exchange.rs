@@ -310,6 +310,25 @@ fn a_head_request_in_a_pipeline_is_the_last_that_is_answered() {
     assert_eq!(places, [(0, 60, ACK), (60, 25, DATA | FIN)]);
 }
 
+/// The end of an answer and the header behind it would fit into one segment, and are two messages.
+#[test]
+fn a_header_behind_the_end_of_an_answer_has_a_segment_of_its_own() {
+    let mut rig = Rig::new(Role::Server, |plan| {
+        plan.mss = 99;
+        plan.send_window = 1;
+        plan.keepalive = Some(Keepalive { interval_us: 1_000_000, requests: 0 });
+    })
+    .connected();
+    let first = rig.hear(DATA, &[REQUEST, HEAD].concat());
+    assert_eq!(first.map(|reply| (reply.payload_at, reply.payload_bytes)), Some((0, 99)));
+    assert_eq!(rig.drain_ready(), []);
+    for expected in [(99, 1), (0, 85)] {
+        rig.take_all();
+        let next = rig.hear(ACK, b"").or_else(|| rig.drain_ready().first().copied());
+        assert_eq!(next.map(|reply| (reply.payload_at, reply.payload_bytes)), Some(expected));
+    }
+}
+
 #[test]
 fn an_endless_pipeline_stays_within_the_sequence_space() {
     let mut rig = Rig::new(Role::Server, |plan| {

@@ -8,7 +8,8 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-const PAGE: usize = 4096;
+/// The kernel maps rings in pages, and lays their entries at the second.
+pub(super) const PAGE: usize = 4096;
 
 /// One ring of entries of type `T`, mapped; we are at one end of it, as its methods are used.
 pub(super) struct Ring<T> {

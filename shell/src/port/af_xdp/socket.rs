@@ -18,6 +18,9 @@ const TX_ENTRIES: u32 = 1024;
 /// What the kernel keeps free before a received frame (linux/bpf.h: XDP_PACKET_HEADROOM).
 pub(super) const HEADROOM: usize = 256;
 
+// The smallest entries fill whole pages, by which `ring::bytes` reckons.
+const _: () = assert!((TX_ENTRIES as usize * size_of::<u64>()).is_multiple_of(ring::PAGE));
+
 /// Bytes of one socket's memory with chunks of `chunk_bytes`, its rings included.
 pub(super) fn bytes(chunk_bytes: usize) -> usize {
     let of_each = [ring::bytes::<u64>, ring::bytes::<libc::xdp_desc>];
