@@ -271,8 +271,8 @@ impl Config {
         self.cpus.len() / self.ports.len().max(1)
     }
 
-    /// The kernel is reached by DPDK beside this port: it asks for that (vhost-net), and its back end
-    /// is not the kernel's own.
+    /// The kernel is reached by DPDK beside this port: it asks for that (vhost-net), and its back
+    /// end is not the kernel's own.
     pub fn reaches_kernel_by_dpdk(&self, port: &Port) -> bool {
         let is_vhost = |way: &Exception| way.kind == ExceptionKind::VhostNet;
         let is_kernels = matches!(port.name, PortName::AfPacket(_) | PortName::AfXdp(_));
