@@ -5,6 +5,7 @@
 //! ahead of everybody else, and sees how late it wakes. What failed while all woke in time has
 //! failed; what failed while one woke 10 ms late or more proves nothing and is run again.
 
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -46,7 +47,15 @@ pub fn run() -> bool {
 fn inside(test: &str) -> Output {
     let program = std::env::current_exe().expect("a test has a path");
     let words = [test, "--exact", "--nocapture", "--include-ignored"];
-    Command::new(program).args(words).env(INSIDE, "1").output().expect("a test starts")
+    with_default_signals(&program).args(words).env(INSIDE, "1").output().expect("a test starts")
+}
+
+/// `program`, which ignores no signal: a shell's background jobs ignore SIGINT, and what they start
+/// does until it says otherwise.
+fn with_default_signals(program: &Path) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(program);
+    command
 }
 
 /// Repeats `attempt`, which says if it succeeded and how late a watcher woke, at most `runs` times.
@@ -136,5 +145,18 @@ mod tests {
     #[should_panic(expected = "failed")]
     fn the_last_failure_counts() {
         attempts(&[(false, STOOD_STILL * 2), (false, STOOD_STILL * 2)]);
+    }
+
+    #[test]
+    fn a_test_hears_the_signals_that_its_starter_ignores() {
+        let look = with_default_signals(Path::new("grep"));
+        let mut deaf = Command::new("sh");
+        deaf.args(["-c", "trap '' INT; exec \"$@\"", "sh"]);
+        deaf.arg(look.get_program()).args(look.get_args());
+        let output = deaf.args(["SigIgn", "/proc/self/status"]).output().expect("it starts");
+        let said = String::from_utf8(output.stdout).expect("text");
+        let ignored = said.trim().rsplit('\t').next().expect("a number");
+        let ignored = u64::from_str_radix(ignored, 16).expect("in hexadecimal");
+        assert_eq!(ignored & 1 << (libc::SIGINT - 1), 0, "{said}");
     }
 }
