@@ -1,7 +1,10 @@
-//! The highest rate without a loss, to about a twentieth.
+//! The highest rate that is reached without a loss, to about a twentieth.
 
 use crate::load::{Ask, Load};
 use crate::run::{Bench, Tester};
+
+/// The part of the asked rate that counts as having been reached.
+const REACHED: f64 = 0.98;
 
 /// Up or down in big steps, then halving twice. A rate gets a second chance, since the machine may
 /// be busy elsewhere. Loads that name their rate have no knee.
@@ -9,7 +12,12 @@ pub(crate) fn rate(bench: &Bench, load: &Load, tester: &Tester) -> u64 {
     const STEP: f64 = 1.4;
     let Ask::Knee(from) = load.ask else { return 0 };
     let least = from as f64 / 8.0;
-    let clean = |rate: f64| (0..2).any(|_| bench.run(load, tester, rate as u64).clean);
+    let clean = |rate: f64| {
+        (0..2).any(|_| {
+            let run = bench.run(load, tester, rate as u64);
+            run.clean && run.client.per_second(load.counter) > REACHED * rate
+        })
+    };
     let mut good = from as f64;
     if clean(good) {
         while good * STEP < 16.0 * from as f64 && clean(good * STEP) {
