@@ -21,4 +21,6 @@ pub mod report;
 pub mod role;
 pub mod run;
 pub mod signals;
+#[cfg(test)]
+mod testing;
 pub mod verdict;

@@ -1,23 +1,15 @@
 //! What a plan tells of a port's memory is what this process then has, page for page: as the kernel
 //! counts it, in a process of its own, since another thread's memory would be counted too.
 
-use std::process::Command;
-
 use super::*;
 use crate::config::{Source, read};
 use crate::plan::{Plan, PlanRecord};
 use crate::port::packet_socket::tests::namespace::{alone, sh};
+use crate::testing::run_alone;
 
 #[test]
 fn ports_take_the_memory_that_is_told() {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--ignored", "--exact", "--nocapture"]);
-    child.arg(concat!(module_path!(), "::ports_alone").split_once("::").unwrap().1);
-    let output = child.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{said}");
+    run_alone(concat!(module_path!(), "::ports_alone"));
 }
 
 /// Not a test: what the other one starts.

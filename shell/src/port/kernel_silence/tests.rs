@@ -10,6 +10,7 @@ use dperf_core::frame::Tray;
 use super::*;
 use crate::port::packet_socket;
 use crate::port::packet_socket::tests::namespace::{Peer, alone, cable, sh};
+use crate::testing::ignored_test;
 
 fn range(first: &str, last: &str) -> IpRange {
     IpRange { first: first.parse().unwrap(), last: last.parse().unwrap() }
@@ -139,9 +140,7 @@ fn hold_the_silence() {
 fn a_killed_process_leaves_no_silence_behind() {
     alone("a_killed_process_leaves_no_silence_behind", || {
         let peer = two_kernels();
-        let mut holder = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture"])
-            .arg(concat!(module_path!(), "::hold_the_silence").split_once("::").unwrap().1)
+        let mut holder = ignored_test(concat!(module_path!(), "::hold_the_silence"))
             .env("DPERF_SHELL_TEST_SILENCE", "va")
             .stdout(Stdio::piped())
             .spawn()

@@ -1,20 +1,12 @@
 //! Bonds of virtual devices, in a process of their own: if any driver has used a timer, as bonds
 //! do, DPDK's clean-up goes through a list in which memif leaves an entry in memory that is gone.
 
-use std::process::Command;
-
 use super::*;
+use crate::testing::run_alone;
 
 #[test]
 fn bonds_of_virtual_devices() {
-    let mut alone = Command::new(std::env::current_exe().unwrap());
-    alone.args(["--ignored", "--exact", "--nocapture"]);
-    alone.arg(concat!(module_path!(), "::bonds_alone").split_once("::").unwrap().1);
-    let output = alone.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{said}");
+    run_alone(concat!(module_path!(), "::bonds_alone"));
 }
 
 /// Not a test: what the other one starts.
