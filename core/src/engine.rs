@@ -18,12 +18,11 @@ use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
 use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
-use crate::template::{Endpoints, Template};
+use crate::template::tuple_sum;
 use crate::time::{Instant, Stamp};
-use crate::wire::checksum::sum;
 use ends::{describe, turned};
 use traffic::{Event, Traffic};
-use write::{count_sent, fill, fill_last};
+use write::Pen;
 
 /// Segments that a connection with much to say sends before the next one has its turn: back to
 /// back, they cost their receiver one ACK.
@@ -40,21 +39,17 @@ pub(crate) struct Engine<'m> {
     /// The connection of the ready list that sends just now, and how many segments more it may.
     turn: Option<(SlotId, u8)>,
     pub(crate) tcp: Tcp<'m>,
-    template: Template,
+    pen: Pen<'m>,
     pub(crate) host: Host<'m>,
     gateway: &'m Gateway,
     pub(crate) gateway_known: bool,
     traffic: Traffic,
     /// Segments are followed: there is TCP, and somebody to answer to.
     follows_tcp: bool,
-    /// The next of a flood's destinations.
-    destination: usize,
     /// The kernel takes what is not load.
     pub(crate) kernel_listens: bool,
     /// The first pass has met ARP or neighbour discovery.
     pub(crate) neighbor_seen: bool,
-    /// Checksum addend of a whole message.
-    message_sum: u64,
     tick_shift: u32,
 }
 
@@ -98,16 +93,14 @@ impl<'m> Engine<'m> {
             ready: Ready::new(),
             turn: None,
             tcp: Tcp::new(&plan, stats),
-            template: Template::new(&plan, offloads),
+            pen: Pen::new(&plan, offloads),
             host: Host::new(&plan, gateway),
             gateway,
             gateway_known: false,
             traffic: Traffic::of(&plan),
             follows_tcp: false,
-            destination: 0,
             kernel_listens: false,
             neighbor_seen: false,
-            message_sum: sum(plan.payload.head),
             tick_shift,
             plan,
         })
@@ -121,7 +114,7 @@ impl<'m> Engine<'m> {
     /// The gateway is known, and our headers name it.
     pub(crate) fn learn_gateway(&mut self) -> bool {
         if let Some(mac) = self.gateway.load() {
-            self.template.set_gateway(self.plan.destination(mac));
+            self.pen.set_gateway(self.plan.destination(mac));
             self.gateway_known = true;
             self.follows_tcp = self.traffic.is_tcp();
         }
@@ -253,20 +246,8 @@ impl<'m> Engine<'m> {
             make_ready(id, slot, &self.tcp, &mut self.ready);
         }
         let Some(reply) = reply else { return false };
-        let at = self.template.header_bytes();
-        let room = frame.buffer_mut().get_mut(at..at + usize::from(reply.payload_bytes));
-        let payload_sum = match room {
-            None | Some([]) => 0,
-            Some(room) if self.tcp.says_close(slot, &reply) => {
-                fill_last(room, self.plan.payload.head, reply.payload_at)
-            }
-            Some(room) => fill(room, (&self.plan.payload, self.message_sum), reply.payload_at),
-        };
-        let written = self.template.stamp(frame, &self.plan, slot, &reply, payload_sum);
-        if written {
-            count_sent(&reply, &mut self.tcp.stats);
-        }
-        written
+        let closes = reply.payload_bytes > 0 && self.tcp.says_close(slot, &reply);
+        self.pen.segment(frame, (&self.plan, slot), (&reply, closes), &mut self.tcp.stats)
     }
 
     /// Everything that is not a segment of a known tuple.
@@ -291,9 +272,11 @@ impl<'m> Engine<'m> {
             return Verdict::Done;
         }
         match (Reply::reset_for(segment), turned(frame)) {
-            (Some(reset), Some(ends)) if self.template.stamp_between(&ends, frame, &reset) => {
-                count_sent(&reset, &mut self.tcp.stats);
-                Verdict::Send
+            (Some(reset), Some(ends)) => {
+                match self.pen.segment_between(frame, &ends, &reset, &mut self.tcp.stats) {
+                    true => Verdict::Send,
+                    false => Verdict::Done,
+                }
             }
             _ => Verdict::Done,
         }
@@ -378,13 +361,16 @@ impl<'m> Engine<'m> {
     /// Opens the next free connection. False if no tuple is free or nothing was written.
     #[inline]
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
+        if !self.plan.keeps_connections() {
+            return self.open_and_forget(frame, now);
+        }
         let Some(id) = self.table.open_next() else { return false };
         if !self.traffic.is_tcp() {
             return self.happen(id, Event::Open, frame, now);
         }
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
             if slot.tuple_sum == 0 {
-                slot.tuple_sum = Endpoints::of(plan, slot).computed().sum();
+                slot.tuple_sum = tuple_sum(plan, slot);
             }
             Some(tcp.open(slot, stamp))
         })

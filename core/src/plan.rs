@@ -346,6 +346,17 @@ impl<'m> CorePlan<'m> {
             * u64::from(self.servers.count())
     }
 
+    /// Something is remembered of a connection: not of a flood's that is over with its first packet.
+    #[inline]
+    pub fn keeps_connections(&self) -> bool {
+        !(self.flood && self.keepalive.is_none() && self.role == Role::Client)
+    }
+
+    /// Connections that must have a slot.
+    pub fn slots(&self) -> u64 {
+        if self.keeps_connections() { self.tuples() } else { 0 }
+    }
+
     /// Whom the load's frames are sent to, if the gateway's MAC address is `gateway`.
     pub fn destination(&self, gateway: MacAddr) -> MacAddr {
         match self.encap {

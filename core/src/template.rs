@@ -91,15 +91,6 @@ impl Endpoints {
         }
     }
 
-    /// The same ends, their sum computed anew.
-    #[inline]
-    pub fn computed(self) -> Endpoints {
-        match self {
-            Endpoints::V4(ends) => Endpoints::V4(Pair::new(ends.local, ends.remote)),
-            Endpoints::V6(ends) => Endpoints::V6(Pair::new(ends.local, ends.remote)),
-        }
-    }
-
     /// What addresses and ports add to a TCP checksum, folded, in memory order; the same for both
     /// directions.
     #[inline]
@@ -108,6 +99,19 @@ impl Endpoints {
             Endpoints::V4(pair) => pair.sum,
             Endpoints::V6(pair) => pair.sum,
         }
+    }
+}
+
+/// What the tuple of `slot` adds to a TCP checksum, computed from its addresses and ports; see
+/// [`Pair::sum`].
+#[inline]
+pub fn tuple_sum(plan: &CorePlan<'_>, slot: &Slot) -> u16 {
+    if plan.host.is_ipv4() {
+        let Pair { local, remote, .. } = Pair::ipv4(plan, slot);
+        Pair::new(local, remote).sum
+    } else {
+        let Pair { local, remote, .. } = Pair::ipv6(plan, slot);
+        Pair::new(local, remote).sum
     }
 }
 

@@ -104,10 +104,15 @@ uint16_t shim_take(struct rte_mempool *pool, struct shim_frame *into, uint16_t w
     if (want > SHIM_FRAMES)
         want = SHIM_FRAMES;
     /* All or nothing, says the pool; a nearly empty one shall still lend what it has. */
-    while (want > 0 && unlikely(rte_pktmbuf_alloc_bulk(pool, burst, want) != 0))
+    while (want > 0 && unlikely(rte_mempool_get_bulk(pool, (void **)burst, want) != 0))
         want /= 2;
-    for (uint16_t i = 0; i < want; i++)
+    for (uint16_t i = 0; i < want; i++) {
+        /* In a pool a buffer is whole and nobody's; what else was said of its last packet is said
+         * anew before it leaves. So its second cache line is not touched. */
+        rte_pktmbuf_reset_headroom(burst[i]);
+        burst[i]->data_len = 0;
         describe(&into[i], burst[i], SHIM_RX_UNKNOWN);
+    }
     return want;
 }
 

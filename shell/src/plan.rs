@@ -187,8 +187,13 @@ impl Plan {
 }
 
 impl Worker {
-    /// Connections its table can tell apart.
+    /// Connections that it must have a slot for.
     pub fn slots(&self) -> u64 {
+        if self.core.keeps_connections() { self.all_tuples() } else { 0 }
+    }
+
+    /// Tuples of its addresses and ports, be they its own or other workers'.
+    fn all_tuples(&self) -> u64 {
         let ports = u64::from(self.core.client_ports.count) * u64::from(self.core.listen.count);
         let addresses = u64::from(self.clients.count()) * u64::from(self.servers.count());
         ports.saturating_mul(addresses)
@@ -239,7 +244,7 @@ impl Draft<'_> {
             tuples: 0,
         };
         worker.tuples = match worker.core.steering {
-            Steering::Whole => worker.slots(),
+            Steering::Whole => worker.all_tuples(),
             Steering::Hashed { rss, queue } => own::Tuples {
                 clients: worker.clients.addresses(),
                 servers: worker.servers.addresses(),
@@ -443,9 +448,9 @@ fn ip_bytes(config: &Config) -> u16 {
 
 /// A worker's tuples can be numbered, and last for its share of the load.
 fn enough_tuples(config: &Config, worker: &Worker) -> Result<(), ConfigError> {
-    let slots = worker.slots();
-    if slots > MAX_SLOTS {
-        let why = format!("{} has {slots} tuples, more than {MAX_SLOTS}", worker.name);
+    let tuples = worker.all_tuples();
+    if tuples > MAX_SLOTS {
+        let why = format!("{} has {tuples} tuples, more than {MAX_SLOTS}", worker.name);
         let hint = "fewer client addresses, client ports or listen ports";
         return Err(config.refuse("listen", why, hint));
     }

@@ -86,6 +86,15 @@ impl<'m> Space<'m> {
         self.number(client, server, tuple.client_port, tuple.server_port)
     }
 
+    /// Writes into `slot` which tuple is at the cursor.
+    #[inline]
+    fn describe(&self, at: &Cursor, slot: &mut Slot) {
+        slot.client = at.client as u16;
+        slot.server = at.server as u16;
+        slot.client_port = self.client_ports.at(at.client_place);
+        slot.server_port = self.listen.at(at.server_place);
+    }
+
     #[inline]
     fn number(
         &self,
@@ -103,16 +112,16 @@ impl<'m> Space<'m> {
 }
 
 impl<'m> Table<'m> {
-    /// A table over lent, zeroed memory; `None` if it is smaller than the plan's tuple space or
-    /// that space is beyond 32 bits.
+    /// A table over lent, zeroed memory; `None` if it is smaller than the plan's connections need,
+    /// or its tuple space is beyond 32 bits.
     pub fn new(plan: &CorePlan<'m>, slots: &'m mut [Slot]) -> Option<Table<'m>> {
-        let fits = plan.tuples() <= slots.len() as u64 && plan.tuples() <= u64::from(u32::MAX);
+        let fits = plan.slots() <= slots.len() as u64 && plan.tuples() <= u64::from(u32::MAX);
         let hop = || {
             let servers = plan.listen.count * plan.servers.count();
             Hop::new(plan.clients.count(), plan.client_ports.count, servers)
         };
         fits.then(|| Table {
-            slots: &mut slots[..plan.tuples() as usize],
+            slots: &mut slots[..plan.slots() as usize],
             space: Space::new(plan),
             cursor: Cursor::default(),
             hop: plan.client_hop.then(hop),
@@ -120,7 +129,7 @@ impl<'m> Table<'m> {
         })
     }
 
-    /// How many connections can be told apart.
+    /// How many connections are kept.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -156,14 +165,23 @@ impl<'m> Table<'m> {
             self.step();
             let Some(slot) = self.slots.get_mut(at.id as usize) else { continue };
             if slot.is_closed() {
-                slot.client = at.client as u16;
-                slot.server = at.server as u16;
-                slot.client_port = self.space.client_ports.at(at.client_place);
-                slot.server_port = self.space.listen.at(at.server_place);
+                self.space.describe(&at, slot);
                 return Some(SlotId(at.id));
             }
         }
         None
+    }
+
+    /// Describes a slot that is none of the table's with the next tuple in walking order, whether
+    /// that was opened before or not. False, for now, if none of this core's is within reach.
+    #[inline]
+    pub fn describe_next(&mut self, slot: &mut Slot) -> bool {
+        if self.own.is_some() && !self.seek_own() {
+            return false;
+        }
+        self.space.describe(&self.cursor, slot);
+        self.step();
+        true
     }
 
     /// The cursor goes on to a tuple of this core's; false if there is none within reach.

@@ -66,11 +66,11 @@ pub(super) fn turned(frame: &Frame) -> Option<Endpoints> {
 
 /// As [`turned`], for a datagram behind an IPv4 header without options. It was parsed before.
 #[inline(always)]
-pub(super) fn usual_ends(frame: &Frame) -> Option<Endpoints> {
+pub(super) fn usual_ends(frame: &Frame) -> Option<Pair<[u8; 4]>> {
     let (DatagramHeaders { ethernet, ip, udp }, _) =
         DatagramHeaders::ref_from_prefix(frame.bytes()).ok()?;
     let usual = ethernet.ethertype.get() == ethertype::IPV4 && ip.version_ihl == VERSION_IHL;
     let local = (ip.destination, udp.destination_port.get());
     let remote = (ip.source, udp.source_port.get());
-    usual.then(|| Endpoints::V4(Pair::new(local, remote)))
+    usual.then(|| Pair::new(local, remote))
 }

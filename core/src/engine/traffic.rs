@@ -1,17 +1,15 @@
 //! What differs when the load is no TCP that is followed: UDP, and floods. Decided once, when the
 //! engine is built.
 
-use core::net::IpAddr;
-
-use super::ends::{is_astray, turned, usual_ends};
-use super::{Engine, arm, count_sent, fill, place_in, queue};
+use super::ends::is_astray;
+use super::{Engine, arm, place_in, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::Frame;
 use crate::host::Verdict;
 use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role, Transport};
 use crate::stats::Count;
-use crate::template::{Endpoints, Pair};
+use crate::template::tuple_sum;
 use crate::time::{Instant, Stamp};
 use crate::udp::Udp;
 
@@ -95,10 +93,7 @@ impl Engine<'_> {
                 false
             }
             Role::Client => self.step_slot(id, Event::Datagram, frame, now),
-            Role::Server => match usual_ends(frame).or_else(|| turned(frame)) {
-                Some(ends) => self.write_datagram(frame, &ends),
-                None => false,
-            },
+            Role::Server => self.pen.answer(frame, &mut self.tcp.stats),
         };
         if answered { Verdict::Send } else { Verdict::Done }
     }
@@ -107,6 +102,24 @@ impl Engine<'_> {
     #[inline]
     fn is_strange(&self, id: SlotId) -> bool {
         self.table.slots.get(id.0 as usize).is_some_and(|slot| slot.tuple_sum == 0)
+    }
+
+    /// Opens the next connection, which is over with its first packet: nothing of it is kept. True
+    /// if `frame` holds that packet now.
+    #[inline(never)]
+    pub(super) fn open_and_forget(&mut self, frame: &mut Frame, now: Instant) -> bool {
+        let mut slot = Slot::default();
+        if !self.table.describe_next(&mut slot) {
+            return false;
+        }
+        slot.tuple_sum = tuple_sum(&self.plan, &slot);
+        let stamp = self.stamp(now);
+        if let Traffic::Udp(udp) = &mut self.traffic {
+            let goes = udp.open(&mut slot, &mut self.tcp.stats, stamp);
+            return goes && self.pen.datagram(frame, (&self.plan, &slot), &mut self.tcp.stats);
+        }
+        let syn = self.tcp.flood_open(&mut slot, stamp);
+        self.pen.flood_syn(frame, (&self.plan, &slot), &syn, &mut self.tcp.stats)
     }
 
     /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.
@@ -127,7 +140,7 @@ impl Engine<'_> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         if event == Event::Open && slot.tuple_sum == 0 {
-            slot.tuple_sum = Endpoints::of(&self.plan, slot).computed().sum();
+            slot.tuple_sum = tuple_sum(&self.plan, slot);
         } else if event == Event::Ready {
             slot.flags.remove(SlotFlags::READY);
         } else if let Event::Wheel(wheel) = event {
@@ -148,8 +161,7 @@ impl Engine<'_> {
             if udp.wants_more(slot) {
                 queue(id, slot, &mut self.ready);
             }
-            let ends = Endpoints::of(&self.plan, slot);
-            return goes && self.write_datagram(frame, &ends);
+            return goes && self.pen.datagram(frame, (&self.plan, slot), stats);
         }
         let syn = match event {
             Event::Open => Some(self.tcp.flood_open(slot, stamp)),
@@ -164,48 +176,7 @@ impl Engine<'_> {
             queue(id, slot, &mut self.ready);
         }
         let Some(syn) = syn else { return false };
-        let ends = Endpoints::of(&self.plan, slot);
-        let ends = self.redirected(ends);
-        let written = self.template.stamp_between(&ends, frame, &syn);
-        if written {
-            count_sent(&syn, &mut self.tcp.stats);
-        }
-        written
-    }
-
-    /// Writes one datagram with our message into `frame` and counts it; false if it does not fit.
-    #[inline]
-    fn write_datagram(&mut self, frame: &mut Frame, ends: &Endpoints) -> bool {
-        let ends = self.redirected(*ends);
-        let (at, message) = (self.template.udp_header_bytes(), self.plan.payload);
-        let end = at + message.total_bytes as usize;
-        let Some(room) = frame.buffer_mut().get_mut(at..end) else { return false };
-        let message_sum = fill(room, (&message, self.message_sum), 0);
-        let written =
-            self.template.stamp_udp(frame, &ends, message.total_bytes as u16, message_sum);
-        self.tcp.stats.add(Count::UdpTx, u64::from(written));
-        written
-    }
-
-    /// The ends of a flood's packet: each goes to the next of the configured destinations, if there
-    /// are any.
-    #[inline]
-    fn redirected(&mut self, ends: Endpoints) -> Endpoints {
-        let Some(first) = self.plan.destinations.first() else { return ends };
-        let next = self.plan.destinations.get(self.destination).unwrap_or(first);
-        self.destination += 1;
-        if self.destination >= self.plan.destinations.len() {
-            self.destination = 0;
-        }
-        match (ends, next) {
-            (Endpoints::V4(ends), IpAddr::V4(to)) => {
-                Endpoints::V4(Pair::new(ends.local, (to.octets(), ends.remote.1)))
-            }
-            (Endpoints::V6(ends), IpAddr::V6(to)) => {
-                Endpoints::V6(Pair::new(ends.local, (to.octets(), ends.remote.1)))
-            }
-            (ends, _) => ends,
-        }
+        self.pen.flood_syn(frame, (&self.plan, slot), &syn, &mut self.tcp.stats)
     }
 }
 

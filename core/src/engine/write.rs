@@ -1,16 +1,197 @@
-//! What is written behind the headers of our segments and datagrams, and how a segment is counted.
+//! The pen of one core: it writes our segments and datagrams, headers and what lies behind them,
+//! and counts them.
 
+use core::net::IpAddr;
+
+use super::ends::{turned, usual_ends};
+use crate::conn::Slot;
+use crate::frame::Frame;
 use crate::http::{FILLER, say_close};
-use crate::plan::Payload;
+use crate::plan::{CorePlan, Payload};
+use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::tcp::Reply;
+use crate::template::{Endpoints, Pair, Template};
 use crate::wire::checksum::sum;
+use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::TcpFlags;
+
+/// Writes the packets of one core.
+#[derive(Debug)]
+pub(super) struct Pen<'m> {
+    template: Template,
+    /// The message of whoever sends one.
+    payload: Payload<'m>,
+    /// What the whole message adds to a checksum.
+    message_sum: u64,
+    destinations: Destinations<'m>,
+}
+
+impl<'m> Pen<'m> {
+    /// A pen for `plan`, whose packets leave through a device that can do `offloads`.
+    pub(super) fn new(plan: &CorePlan<'m>, offloads: Offloads) -> Pen<'m> {
+        Pen {
+            template: Template::new(plan, offloads),
+            payload: plan.payload,
+            message_sum: sum(plan.payload.head),
+            destinations: Destinations { all: plan.destinations, next: 0 },
+        }
+    }
+
+    /// The next hop, once it is known.
+    pub(super) fn set_gateway(&mut self, mac: MacAddr) {
+        self.template.set_gateway(mac);
+    }
+
+    /// Writes the segment of the connection in `slot`; its part of the message says that it is the
+    /// last, if it `closes`. False if it does not fit.
+    #[inline(always)]
+    pub(super) fn segment(
+        &mut self,
+        frame: &mut Frame,
+        (plan, slot): (&CorePlan<'_>, &Slot),
+        (reply, closes): (&Reply, bool),
+        stats: &mut Writer<'_>,
+    ) -> bool {
+        let at = self.template.header_bytes();
+        let room = frame.buffer_mut().get_mut(at..at + usize::from(reply.payload_bytes));
+        let payload_sum = match room {
+            None | Some([]) => 0,
+            Some(room) if closes => fill_last(room, self.payload.head, reply.payload_at),
+            Some(room) => fill(room, (&self.payload, self.message_sum), reply.payload_at),
+        };
+        let written = self.template.stamp(frame, plan, slot, reply, payload_sum);
+        if written {
+            count_sent(reply, stats);
+        }
+        written
+    }
+
+    /// Writes a segment without payload between any two ends. False if it does not fit.
+    pub(super) fn segment_between(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Endpoints,
+        reply: &Reply,
+        stats: &mut Writer<'_>,
+    ) -> bool {
+        let written = self.template.stamp_between(ends, frame, reply);
+        if written {
+            count_sent(reply, stats);
+        }
+        written
+    }
+
+    /// Writes a SYN of the flood's connection in `slot`. False if it does not fit.
+    #[inline(always)]
+    pub(super) fn flood_syn(
+        &mut self,
+        frame: &mut Frame,
+        (plan, slot): (&CorePlan<'_>, &Slot),
+        syn: &Reply,
+        stats: &mut Writer<'_>,
+    ) -> bool {
+        if self.destinations.all.is_empty() {
+            return self.segment(frame, (plan, slot), (syn, false), stats);
+        }
+        let ends = self.destinations.redirect(Endpoints::of(plan, slot));
+        self.segment_between(frame, &ends, syn, stats)
+    }
+
+    /// Writes a datagram of the connection in `slot`. False if it does not fit.
+    #[inline(always)]
+    pub(super) fn datagram(
+        &mut self,
+        frame: &mut Frame,
+        (plan, slot): (&CorePlan<'_>, &Slot),
+        stats: &mut Writer<'_>,
+    ) -> bool {
+        if self.destinations.all.is_empty() {
+            return self.datagram_with(frame, stats, |template, frame, bytes, sum| {
+                template.stamp_udp(frame, plan, slot, bytes, sum)
+            });
+        }
+        let ends = self.destinations.redirect(Endpoints::of(plan, slot));
+        self.datagram_between(frame, &ends, stats)
+    }
+
+    /// Writes the answer to the datagram in `frame` over it. False if it does not fit.
+    #[inline(always)]
+    pub(super) fn answer(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> bool {
+        match usual_ends(frame) {
+            Some(ends) => self.datagram_with(frame, stats, |template, frame, bytes, sum| {
+                template.stamp_udp_ipv4(frame, &ends, bytes, sum)
+            }),
+            None => {
+                turned(frame).is_some_and(|ends| self.datagram_between(frame, &ends, stats))
+            }
+        }
+    }
+
+    /// Writes a datagram between any two ends. False if it does not fit.
+    #[inline(never)]
+    fn datagram_between(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Endpoints,
+        stats: &mut Writer<'_>,
+    ) -> bool {
+        self.datagram_with(frame, stats, |template, frame, bytes, sum| match ends {
+            Endpoints::V4(ends) => template.stamp_udp_ipv4(frame, ends, bytes, sum),
+            Endpoints::V6(ends) => template.stamp_udp_ipv6(frame, ends, bytes, sum),
+        })
+    }
+
+    /// Lays the message where a datagram carries it, and lets `stamp` write the headers of its
+    /// bytes, which add up to a sum.
+    #[inline(always)]
+    fn datagram_with(
+        &mut self,
+        frame: &mut Frame,
+        stats: &mut Writer<'_>,
+        stamp: impl FnOnce(&mut Template, &mut Frame, u16, u64) -> bool,
+    ) -> bool {
+        let (at, bytes) = (self.template.udp_header_bytes(), self.payload.total_bytes);
+        let Some(room) = frame.buffer_mut().get_mut(at..at + bytes as usize) else { return false };
+        let message_sum = fill(room, (&self.payload, self.message_sum), 0);
+        let written = stamp(&mut self.template, frame, bytes as u16, message_sum);
+        stats.add(Count::UdpTx, u64::from(written));
+        written
+    }
+}
+
+/// Where a flood's packets go, one after the other; none: to their connections' servers.
+#[derive(Debug)]
+struct Destinations<'m> {
+    all: &'m [IpAddr],
+    next: usize,
+}
+
+impl Destinations<'_> {
+    /// The ends of the next packet, which would go between `ends`.
+    #[inline(never)]
+    fn redirect(&mut self, ends: Endpoints) -> Endpoints {
+        let to = self.all.get(self.next).copied();
+        self.next += 1;
+        if self.next >= self.all.len() {
+            self.next = 0;
+        }
+        match (ends, to) {
+            (Endpoints::V4(ends), Some(IpAddr::V4(to))) => {
+                Endpoints::V4(Pair::new(ends.local, (to.octets(), ends.remote.1)))
+            }
+            (Endpoints::V6(ends), Some(IpAddr::V6(to))) => {
+                Endpoints::V6(Pair::new(ends.local, (to.octets(), ends.remote.1)))
+            }
+            (ends, _) => ends,
+        }
+    }
+}
 
 /// Writes a part of the message, whose sum is known, from its byte `from` on; returns the part's
 /// checksum addend.
 #[inline]
-pub(super) fn fill(room: &mut [u8], (payload, message_sum): (&Payload<'_>, u64), from: u32) -> u64 {
+fn fill(room: &mut [u8], (payload, message_sum): (&Payload<'_>, u64), from: u32) -> u64 {
     if room.len() == payload.head.len() && from == 0 {
         room.copy_from_slice(payload.head);
         return message_sum;
@@ -20,7 +201,7 @@ pub(super) fn fill(room: &mut [u8], (payload, message_sum): (&Payload<'_>, u64),
 
 /// As [`fill`], for a part of an answer that is the connection's last.
 #[cold]
-pub(super) fn fill_last(room: &mut [u8], head: &[u8], from: u32) -> u64 {
+fn fill_last(room: &mut [u8], head: &[u8], from: u32) -> u64 {
     fill_part(room, head, from);
     say_close(head, room, from as usize);
     sum(room)
@@ -47,7 +228,7 @@ fn sum_of_filler(before: usize, len: usize) -> u64 {
 
 /// Counts a segment that was sent.
 #[inline]
-pub(super) fn count_sent(reply: &Reply, stats: &mut Writer<'_>) {
+fn count_sent(reply: &Reply, stats: &mut Writer<'_>) {
     stats.inc(Count::TcpTx);
     let marked = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
     if reply.flags.intersects(marked) {

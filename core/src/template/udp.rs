@@ -4,8 +4,10 @@
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Endpoints, Family, Pair, Template};
+use super::{Family, Pair, Template};
+use crate::conn::Slot;
 use crate::frame::{Frame, TxShape};
+use crate::plan::CorePlan;
 use crate::wire::checksum::{be16, finish};
 use crate::wire::ethernet::EthernetHeader;
 use crate::wire::headers::DatagramHeaders;
@@ -32,37 +34,44 @@ impl Template {
         }
     }
 
-    /// Writes a datagram's headers over the frame; the payload already lies behind them
-    /// ([`Template::udp_header_bytes`]) and adds up to `payload_sum`. False if the frame is too
-    /// small.
-    #[inline]
+    /// Writes the headers of a datagram of the connection in `slot` over the frame; the payload
+    /// already lies behind them ([`Template::udp_header_bytes`]) and adds up to `payload_sum`.
+    /// False if the frame is too small.
+    #[inline(always)]
     #[must_use]
     pub fn stamp_udp(
         &mut self,
         frame: &mut Frame,
-        ends: &Endpoints,
+        plan: &CorePlan<'_>,
+        slot: &Slot,
+        payload_bytes: u16,
+        payload_sum: u64,
+    ) -> bool {
+        match self.family {
+            Family::V4 => {
+                self.stamp_udp_ipv4(frame, &Pair::ipv4(plan, slot), payload_bytes, payload_sum)
+            }
+            Family::V6 => {
+                self.stamp_udp_ipv6(frame, &Pair::ipv6(plan, slot), payload_bytes, payload_sum)
+            }
+        }
+    }
+
+    /// As [`Template::stamp_udp`], between any two ends.
+    #[inline(always)]
+    #[must_use]
+    pub fn stamp_udp_ipv4(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Pair<[u8; 4]>,
         payload_bytes: u16,
         payload_sum: u64,
     ) -> bool {
         let udp_bytes = UDP_BYTES as u16 + payload_bytes;
-        if !frame.set_len(self.udp_header_bytes() + usize::from(payload_bytes)) {
+        if !frame.set_len(size_of::<DatagramHeaders>() + usize::from(payload_bytes)) {
             return false;
         }
         frame.set_tx_shape(TxShape::Complete);
-        match ends {
-            Endpoints::V4(ends) => self.stamp_udp_ipv4(frame, ends, udp_bytes, payload_sum),
-            Endpoints::V6(ends) => self.stamp_udp_ipv6(frame, ends, udp_bytes, payload_sum),
-        }
-    }
-
-    #[inline]
-    fn stamp_udp_ipv4(
-        &mut self,
-        frame: &mut Frame,
-        ends: &Pair<[u8; 4]>,
-        udp_bytes: u16,
-        payload_sum: u64,
-    ) -> bool {
         let Ok((out, _)) = DatagramHeaders::mut_from_prefix(frame.bytes_mut()) else {
             return false;
         };
@@ -85,14 +94,21 @@ impl Template {
         true
     }
 
+    /// As [`Template::stamp_udp`], between any two ends.
     #[inline(never)]
-    fn stamp_udp_ipv6(
+    #[must_use]
+    pub fn stamp_udp_ipv6(
         &mut self,
         frame: &mut Frame,
         ends: &Pair<[u8; 16]>,
-        udp_bytes: u16,
+        payload_bytes: u16,
         payload_sum: u64,
     ) -> bool {
+        let udp_bytes = UDP_BYTES as u16 + payload_bytes;
+        if !frame.set_len(size_of::<HeadersV6>() + usize::from(payload_bytes)) {
+            return false;
+        }
+        frame.set_tx_shape(TxShape::Complete);
         let Ok((out, _)) = HeadersV6::mut_from_prefix(frame.bytes_mut()) else { return false };
         out.ethernet = self.ipv6.ethernet;
         out.ip = Ipv6Header {
