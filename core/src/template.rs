@@ -104,7 +104,7 @@ impl Endpoints {
 
 /// What the tuple of `slot` adds to a TCP checksum, computed from its addresses and ports; see
 /// [`Pair::sum`].
-#[inline]
+#[inline(always)]
 pub fn tuple_sum(plan: &CorePlan<'_>, slot: &Slot) -> u16 {
     if plan.host.is_ipv4() {
         let Pair { local, remote, .. } = Pair::ipv4(plan, slot);
