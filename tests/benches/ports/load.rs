@@ -206,7 +206,7 @@ pub(crate) const LOADS: &[Load] = &[
         counter: "pktTx",
         unit: "datagrams",
         saturated: true,
-        both: "protocol udp\npayload_size 18\nflood\nclient 10.0.1.1 16\nkeepalive 1ms",
+        both: "protocol udp\npayload_size 18\nflood\nclient 10.0.1.1 16\nkeepalive 500us",
         client: "cc 20k\ncps 100k\ntx_burst 64",
         ..kept("udp-flood-null", Transport::Null)
     },
@@ -215,11 +215,11 @@ pub(crate) const LOADS: &[Load] = &[
         counter: "synTx",
         unit: "segments",
         saturated: true,
-        // Twice as many tuples as are opened in a second.
-        listens: 3,
-        memory_mb: 5000,
+        // As many tuples as are opened in the time of a retransmission.
+        listens: 5,
+        memory_mb: 8500,
         both: "protocol tcp\nflood\nclient 10.0.1.1 250",
-        client: "cps 20m",
+        client: "cps 40m",
         ..kept("syn-flood-null", Transport::Null)
     },
     short("short-af-xdp", Transport::AfXdp, 20_000),
