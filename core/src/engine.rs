@@ -393,10 +393,24 @@ impl<'m> Engine<'m> {
 
 /// Puts a slot's timer into its wheel.
 #[inline(always)]
-fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, (stamp, now): (Stamp, Instant)) {
-    let wheel = if slot.timer == Timer::Pace { Wheel::Fine } else { Wheel::Coarse };
+fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, at: (Stamp, Instant)) {
+    match slot.timer {
+        Timer::None => {}
+        Timer::Pace => arm_in(Wheel::Fine, timers, id, slot, at),
+        _ => arm_in(Wheel::Coarse, timers, id, slot, at),
+    }
+}
+
+#[inline(always)]
+fn arm_in(
+    wheel: Wheel,
+    timers: &mut Timers<'_>,
+    id: SlotId,
+    slot: &mut Slot,
+    (stamp, now): (Stamp, Instant),
+) {
     let place = place_in(wheel);
-    if slot.timer != Timer::None && !slot.flags.contains(place) {
+    if !slot.flags.contains(place) {
         slot.flags.insert(place);
         timers.arm(wheel, id, stamp.until(slot.due), now);
     }
