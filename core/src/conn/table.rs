@@ -246,7 +246,7 @@ impl<'m> Table<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{AddressBlock, Role, number};
+    use crate::plan::{AddressBlock, Keepalive, Role, number};
     use crate::steer::{Hash, Rss, Steering};
     use crate::tcp::tests::plan;
     use core::net::IpAddr;
@@ -336,6 +336,35 @@ mod tests {
         assert!(Table::new(&plan, &mut slots[..59]).is_none());
     }
 
+    /// A flood's connections that end with their first packet have no slots, and go round for ever.
+    #[test]
+    fn what_is_not_kept_is_described_in_the_same_order() {
+        let servers = [ip("10.0.1.1"), ip("10.0.1.2"), ip("10.0.1.3")];
+        let kept = CorePlan {
+            clients: AddressList::new(&[], &servers[..2]),
+            servers: AddressList::new(&[], &servers),
+            client_ports: PortRange { first: 1000, count: 5 },
+            listen: PortRange { first: 80, count: 2 },
+            flood: true,
+            keepalive: Some(Keepalive { interval_us: 1, requests: 0 }),
+            ..plan(Role::Client)
+        };
+        let plan = CorePlan { keepalive: None, ..kept };
+        let server = CorePlan { role: Role::Server, ..plan };
+        assert_eq!([kept, plan, server].map(|plan| plan.slots()), [60, 0, 60]);
+        let mut slots = vec![Slot::default(); 60];
+        let mut all = Table::new(&kept, &mut slots).unwrap();
+        let mut none = Table::new(&plan, &mut []).unwrap();
+        assert_eq!((none.len(), none.open_next()), (0, None));
+        let tuple = |slot: &Slot| (slot.client, slot.server, slot.client_port, slot.server_port);
+        for _ in 0..150 {
+            let id = all.open_next().unwrap();
+            let mut next = Slot::default();
+            assert!(none.describe_next(&mut next));
+            assert_eq!(tuple(&next), tuple(all.slot(id).unwrap()));
+        }
+    }
+
     #[test]
     fn the_cores_of_a_port_open_every_tuple_once_and_where_its_answer_comes() {
         let clients = [ip("10.0.0.1"), ip("10.0.0.2")];
@@ -370,6 +399,23 @@ mod tests {
             }
         }
         assert_eq!(opened, [1; 600]);
+        // And describes the same ones where it keeps none.
+        for queue in 0..3 {
+            let flood = CorePlan { flood: true, keepalive: None, ..of_core(queue) };
+            let mut table = Table::new(&flood, &mut []).unwrap();
+            let mut slot = Slot::default();
+            for _ in 0..100 {
+                assert!(table.describe_next(&mut slot));
+                let [server, client] =
+                    [servers[usize::from(slot.server)], clients[usize::from(slot.client)]]
+                        .map(|address| number(address) as u32);
+                let from = (&server.to_be_bytes()[..], slot.server_port);
+                assert_eq!(rss.queue_of(from, (&client.to_be_bytes(), slot.client_port)), queue);
+            }
+        }
+        let nobody = Steering::Hashed { rss, queue: 7 };
+        let flood = CorePlan { flood: true, keepalive: None, steering: nobody, ..of_core(0) };
+        assert!(!Table::new(&flood, &mut []).unwrap().describe_next(&mut Slot::default()));
         let mut slots = vec![Slot::default(); 600];
         let mut server = Table::new(&CorePlan { role: Role::Server, ..of_core(0) }, &mut slots);
         assert_eq!(server.as_mut().unwrap().open_next(), Some(SlotId(0)), "a server has all");

@@ -357,6 +357,26 @@ fn datagrams_and_floods_have_their_own_load() {
     assert_eq!(load("cps 10\ncc 2\nkeepalive 100us\nflood").0, 20_000.0);
 }
 
+/// Nothing is kept of a flood's connection that is over with its first packet.
+#[test]
+fn only_what_is_kept_needs_memory() {
+    let memory = |lines: &str| {
+        let read = config(&client("0", 1, lines));
+        let plan = Plan::assumed(&read.config).unwrap();
+        let json = serde_json::to_value(PlanRecord::new(&read.config, &plan, &read.notes)).unwrap();
+        let worker = &json["workers"][0];
+        let slots = plan.lend()[0].slots;
+        (worker["tuples"].as_u64().unwrap(), slots, worker["memory_bytes"].as_u64().unwrap())
+    };
+    let (tuples, slots, bytes) = memory("cps 10");
+    assert!(slots == tuples && bytes > 64 * tuples);
+    for lines in ["cps 10\nflood", "cps 10\nflood\nprotocol udp"] {
+        assert_eq!(memory(&format!("{lines}\ncc 2\nkeepalive 1ms")), (tuples, slots, bytes));
+        let (same, none, rest) = memory(lines);
+        assert!(same == tuples && none == 0 && rest < 300_000, "{lines}: {none} {rest}");
+    }
+}
+
 #[test]
 fn random_filler_depends_on_the_seed_alone() {
     let filler = |lines: &str| message(&server("0", 1, &format!("payload_random\n{lines}"))).2;
