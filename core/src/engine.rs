@@ -361,13 +361,10 @@ impl<'m> Engine<'m> {
     /// Opens the next free connection. False if no tuple is free or nothing was written.
     #[inline]
     pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
-        if !self.plan.keeps_connections() {
-            return self.open_and_forget(frame, now);
+        if !self.traffic.is_tcp() {
+            return self.open_other(frame, now);
         }
         let Some(id) = self.table.open_next() else { return false };
-        if !self.traffic.is_tcp() {
-            return self.happen(id, Event::Open, frame, now);
-        }
         self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
             if slot.tuple_sum == 0 {
                 slot.tuple_sum = tuple_sum(plan, slot);

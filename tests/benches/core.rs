@@ -456,9 +456,6 @@ fn say_memory() {
     );
 }
 
-/// The record of instructions per packet event.
-const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/record/instructions.csv");
-
 /// A scenario's instructions by room and its packet events, by callgrind: the difference of two
 /// runs, so that start-up and warming cancel out.
 fn instructions(scenario: Scenario, more: &[&str]) -> (Count, f64) {
@@ -494,8 +491,8 @@ fn budget(words: &[String]) -> bool {
     };
     let entries: Vec<Entry> = named.iter().map(entry).collect();
     if asked("--record") {
-        std::fs::write(RECORD, record::write(&entries)).expect("the record can be written");
-        println!("recorded in {RECORD}");
+        std::fs::write(record::PATH, record::write(&entries)).expect("the record can be written");
+        println!("recorded in {}", record::PATH);
     }
     if !asked("--gate") {
         for (scenario, entry) in scenarios().zip(&entries) {
@@ -506,8 +503,8 @@ fn budget(words: &[String]) -> bool {
         }
         return true;
     }
-    let before = record::read(&std::fs::read_to_string(RECORD).expect("there is a record"));
-    let before = before.unwrap_or_else(|complaint| panic!("{RECORD}: {complaint}"));
+    let before = record::read(&std::fs::read_to_string(record::PATH).expect("there is a record"));
+    let before = before.unwrap_or_else(|complaint| panic!("{}: {complaint}", record::PATH));
     let mut holds = true;
     for entry in &entries {
         match record::judge(&before, entry) {

@@ -20,7 +20,7 @@ use dperf_core::port::Offloads;
 use dperf_core::stats::Page;
 use dperf_core::steer::Steering;
 use dperf_core::tcp::{CHALLENGES_PER_SECOND, Reply, Segment, Tcp};
-use dperf_core::template::{Endpoints, Pair, Template};
+use dperf_core::template::{Endpoints, Pair, Template, tuple_sum};
 use dperf_core::time::{Stamp, TickRate};
 use dperf_core::wire::ethernet::{ETHERNET_BYTES, MacAddr};
 use dperf_core::wire::tcp::TcpFlags;
@@ -348,7 +348,7 @@ impl Side {
         let id = self.space.find(&tuple).expect("a tuple of the plan");
         let mut slot = Slot::default();
         (slot.client_port, slot.server_port) = (client.1, server.1);
-        slot.tuple_sum = Endpoints::of(&self.plan, &slot).computed().sum();
+        slot.tuple_sum = tuple_sum(&self.plan, &slot);
         self.connections.push(Connection {
             id,
             slot,

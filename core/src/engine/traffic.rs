@@ -104,10 +104,20 @@ impl Engine<'_> {
         self.table.slots.get(id.0 as usize).is_some_and(|slot| slot.tuple_sum == 0)
     }
 
+    /// Opens the next connection. True if `frame` holds its first packet now.
+    #[inline(never)]
+    pub(super) fn open_other(&mut self, frame: &mut Frame, now: Instant) -> bool {
+        if !self.plan.keeps_connections() {
+            return self.open_and_forget(frame, now);
+        }
+        let Some(id) = self.table.open_next() else { return false };
+        self.happen(id, Event::Open, frame, now)
+    }
+
     /// Opens the next connection, which is over with its first packet: nothing of it is kept. True
     /// if `frame` holds that packet now.
-    #[inline(never)]
-    pub(super) fn open_and_forget(&mut self, frame: &mut Frame, now: Instant) -> bool {
+    #[inline(always)]
+    fn open_and_forget(&mut self, frame: &mut Frame, now: Instant) -> bool {
         let mut slot = Slot::default();
         if !self.table.describe_next(&mut slot) {
             return false;

@@ -71,7 +71,8 @@ fn testpmd(place: &Place, transport: Transport, role: &str, mode: &str) -> Proce
     place.start(role, &command)
 }
 
-/// Packets sent and received in each second in which some were sent.
+/// Packets sent and received in each whole second in which some were sent: neither in the first,
+/// nor in the last one.
 fn seconds(ended: &Ended) -> Vec<(f64, f64)> {
     let after = |line: &str, name: &str| -> Option<f64> {
         line.split_once(name)?.1.split_whitespace().next()?.parse().ok()
@@ -83,7 +84,8 @@ fn seconds(ended: &Ended) -> Vec<(f64, f64)> {
         seconds.extend(after(line, "Tx-pps:").map(|sent| (sent, received)));
     }
     seconds.retain(|(sent, _)| *sent > 0.0);
-    seconds
+    let last = seconds.len().saturating_sub(1);
+    seconds.get(1..last).unwrap_or_default().to_vec()
 }
 
 fn ticks(bench: &Bench, seconds: &[(f64, f64)]) -> Vec<f64> {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use dperf_tests::record;
+
 use crate::driver::Floor;
 use crate::load::{Ask, Load};
 use crate::run::{Run, Side, Tester};
@@ -10,6 +12,8 @@ use crate::run::{Run, Side, Tester};
 #[derive(Debug)]
 pub(crate) struct Figures {
     head: String,
+    /// Instructions per packet of our core, as they are recorded.
+    instructions: Option<f64>,
     testers: Vec<Row>,
     floor: Option<Floor>,
 }
@@ -22,12 +26,13 @@ struct Row {
     waited: Vec<f64>,
     clean: Option<(usize, usize)>,
     bytes: Vec<f64>,
+    bytes_per_connection: Vec<f64>,
 }
 
 /// The names of the columns.
 pub(crate) fn headline() -> String {
     format!(
-        "{:<11}{:<27}{:<9}{:>26} {:<15}{:>6}{:>20}{:>20}{:>14}",
+        "{:<11}{:<27}{:<9}{:>26} {:<15}{:>6}{:>20}{:>20}{:>7}{:>13}{:>6}{:>14}",
         "port",
         "load",
         "",
@@ -36,7 +41,10 @@ pub(crate) fn headline() -> String {
         "ratio",
         "client ticks",
         "server ticks",
-        "waited, %"
+        "instr.",
+        "B/connection",
+        "MB",
+        "waited, %",
     )
 }
 
@@ -53,10 +61,15 @@ impl Figures {
             waited: runs.iter().map(|run| run.waited).collect(),
             clean: (load.ask != Ask::Fixed)
                 .then(|| (runs.iter().filter(|run| run.clean).count(), runs.len())),
-            bytes: runs.iter().map(|run| run.client_bytes).collect(),
+            bytes: runs.iter().map(|run| run.memory.bytes()).collect(),
+            bytes_per_connection: runs
+                .iter()
+                .filter_map(|run| run.memory.bytes_per_connection())
+                .collect(),
         };
         let head = format!("{:<11}{:<27}", load.transport.name(), load.what);
-        Figures { head, testers: runs.iter().map(row).collect(), floor }
+        let instructions = load.scenario.and_then(recorded);
+        Figures { head, instructions, testers: runs.iter().map(row).collect(), floor }
     }
 
     /// One row per tester and one for the driver.
@@ -71,17 +84,22 @@ impl Figures {
             let clean =
                 row.clean.map_or(String::new(), |(clean, all)| format!(", {clean}/{all} clean"));
             let [client, server] = &row.ticks;
+            let instructions = self.instructions.filter(|_| tester.ours);
+            // Who takes all memory when it starts takes none for a connection.
+            let bytes = if tester.ours { &row.bytes_per_connection[..] } else { &[] };
             let _ = writeln!(
                 text,
-                "{}{:<9}{:>26} {:<15}{ratio:>6}{:>20}{:>20}{:>14}{clean}, {:.0} MB",
+                "{}{:<9}{:>26} {:<15}{ratio:>6}{:>20}{:>20}{:>7}{:>13}{:>6.0}{:>14}{clean}",
                 self.head,
                 tester.name,
                 rate(&row.rate),
                 row.unit,
                 spread(client, 1.0, 0),
                 if median(server) > 0.0 { spread(server, 1.0, 0) } else { "-".into() },
-                spread(&row.waited, 0.01, 0),
+                instructions.map_or("-".into(), |count| format!("{count:.0}")),
+                if bytes.is_empty() { "-".into() } else { format!("{:.1}", median(bytes)) },
                 median(&row.bytes) / 1e6,
+                spread(&row.waited, 0.01, 0),
             );
         }
         if let Some(floor) = &self.floor {
@@ -99,6 +117,12 @@ impl Figures {
         }
         text
     }
+}
+
+/// What is recorded of the core's own benchmark `scenario`.
+fn recorded(scenario: &str) -> Option<f64> {
+    let entries = record::read(&std::fs::read_to_string(record::PATH).ok()?).ok()?;
+    Some(entries.iter().find(|entry| entry.scenario == scenario)?.instructions)
 }
 
 /// The middle of some figures.

@@ -3,6 +3,8 @@
 use crate::load::{Ask, Load};
 use crate::run::{Bench, Tester};
 
+/// The seconds of a run that tell whether a rate is clean.
+const SECONDS: std::ops::Range<u64> = 2..4;
 /// The part of the asked rate that counts as having been reached.
 const REACHED: f64 = 0.98;
 
@@ -14,7 +16,7 @@ pub(crate) fn rate(bench: &Bench, load: &Load, tester: &Tester) -> u64 {
     let least = from as f64 / 8.0;
     let clean = |rate: f64| {
         (0..2).any(|_| {
-            let run = bench.run(load, tester, rate as u64);
+            let run = bench.run(load, tester, rate as u64, SECONDS);
             run.clean && run.client.per_second(load.counter) > REACHED * rate
         })
     };

@@ -112,6 +112,8 @@ pub(crate) struct Load {
     pub(crate) unit: &'static str,
     /// The first second that is looked at: before it, connections open.
     pub(crate) from_second: u64,
+    /// The core's own benchmark of it, which counts instructions.
+    pub(crate) scenario: Option<&'static str>,
     /// A worker never rests: what it says about its time is not needed.
     pub(crate) saturated: bool,
     /// Huge pages that a tester needs which takes them all at once, in MiB.
@@ -161,6 +163,7 @@ const fn short(name: &'static str, transport: Transport, from: u64) -> Load {
         counter: "http2XX",
         unit: "connections",
         from_second: 3,
+        scenario: Some("short-1k"),
         saturated: false,
         memory_mb: 1300,
         listens: 1,
@@ -175,6 +178,7 @@ const fn kept(name: &'static str, transport: Transport) -> Load {
         what: "requests, 512 kept",
         ask: Ask::Fixed,
         unit: "requests",
+        scenario: Some("keepalive-1k"),
         both: KEPT,
         client: "cc 512\ncps 100k",
         ..short(name, transport, 0)
@@ -187,6 +191,7 @@ pub(crate) const LOADS: &[Load] = &[
         what: "ping-pong 18 B, 512 flows",
         counter: "udpRx",
         unit: "datagrams",
+        scenario: Some("udp-512"),
         both: DATAGRAMS,
         ..kept("udp-memif", Transport::Memif)
     },
@@ -196,6 +201,7 @@ pub(crate) const LOADS: &[Load] = &[
         what: "bulk, 300 x 1 MB",
         counter: "bitsRx",
         unit: "bits",
+        scenario: None,
         both: "protocol http\nclient 10.0.1.1 16\nkeepalive 0us\nmss 1460",
         client: "cc 300\ncps 10k",
         server: "payload_size 1000000",
@@ -205,6 +211,7 @@ pub(crate) const LOADS: &[Load] = &[
         what: "flood of datagrams 18 B",
         counter: "pktTx",
         unit: "datagrams",
+        scenario: None,
         saturated: true,
         both: "protocol udp\npayload_size 18\nflood\nclient 10.0.1.1 16\nkeepalive 500us",
         client: "cc 20k\ncps 100k\ntx_burst 64",
@@ -214,6 +221,7 @@ pub(crate) const LOADS: &[Load] = &[
         what: "flood of SYN",
         counter: "synTx",
         unit: "segments",
+        scenario: None,
         saturated: true,
         // As many tuples as are opened in the time of a retransmission.
         listens: 5,

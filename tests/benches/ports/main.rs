@@ -8,8 +8,10 @@
 //! Build the program first (`make bench` does). `PATH` is a tester that reads these configurations,
 //! prints dperf's blocks and takes DPDK's virtual devices for `port` (and `slow_start 1`); without
 //! it the program is measured alone. Runs of both take turns; a figure is a median with the least
-//! and the most. Cycles are ticks of the time-stamp counter: the part of its time that a worker
-//! says it was busy, over packets received and sent. Where workers waited for their processor, the
+//! and the most. Cycles are ticks of the time-stamp counter: the part of its time that a worker says
+//! it was busy, over packets received and sent. Instructions per packet are those of our core, both
+//! sides and the link together, as the core's own benchmark recorded them. Bytes per connection are
+//! those that came with the connections. Where workers waited for their processor, the
 //! machine was measured: run it again. What is missing is skipped by name.
 
 mod blocks;
@@ -29,6 +31,9 @@ use figures::{Figures, headline};
 use load::{LOADS, Load};
 use run::{Bench, Tester};
 
+/// Seconds of a run that are looked at.
+const SECONDS: u64 = 3;
+
 /// What the command line asks for.
 struct Asked {
     loads: Vec<String>,
@@ -38,7 +43,7 @@ struct Asked {
 
 impl Asked {
     fn read() -> Asked {
-        let mut asked = Asked { loads: Vec::new(), rounds: 3, peer: None };
+        let mut asked = Asked { loads: Vec::new(), rounds: 2, peer: None };
         let mut name = "peer".to_string();
         let mut path = None;
         let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
@@ -72,7 +77,8 @@ fn measure(bench: &Bench, load: &Load, testers: &[Tester], rounds: usize) -> Fig
     let mut runs: Vec<Vec<run::Run>> = testers.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (index, tester) in testers.iter().enumerate() {
-            runs[index].push(bench.run(load, tester, rates[index]));
+            let seconds = load.from_second..load.from_second + SECONDS;
+            runs[index].push(bench.run(load, tester, rates[index], seconds));
         }
     }
     Figures::of(load, &runs, driver::floor(bench, load.transport), bench.hz)

@@ -1,5 +1,6 @@
 //! Runs one load under one tester and tells what its blocks say of the seconds under load.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,12 +12,10 @@ use dperf_tests::program::FAULTS;
 use crate::blocks::{self, Block};
 use crate::load::{Load, Transport};
 
-/// Seconds of a run that are looked at.
-const SECONDS: u64 = 3;
 /// How often it is looked whether they are over.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a run may take besides.
-const LIMIT: Duration = Duration::from_secs(25);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A program that reads dperf's configurations and prints dperf's blocks.
 #[derive(Clone, Debug)]
@@ -142,13 +141,45 @@ pub(crate) struct Run {
     pub(crate) clean: bool,
     /// The part of its time that the worker that waited most waited for its processor.
     pub(crate) waited: f64,
-    /// Memory of the client while it was under load, in bytes.
-    pub(crate) client_bytes: f64,
+    /// The client's memory.
+    pub(crate) memory: Memory,
+}
+
+/// Memory of a process under load, and what a connection costs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    /// Open connections and bytes at the first look.
+    first: Option<(f64, f64)>,
+    /// The same at the last one.
+    last: (f64, f64),
+}
+
+impl Memory {
+    /// Fewer connections than that are lost among the pages.
+    const ENOUGH: f64 = 100_000.0;
+
+    fn look(&mut self, block: &Block, pid: u32) {
+        self.last = (block.count("skCon"), memory(pid));
+        self.first.get_or_insert(self.last);
+    }
+
+    /// All of it, in bytes.
+    pub(crate) fn bytes(&self) -> f64 {
+        self.last.1
+    }
+
+    /// Bytes for each connection that was opened between the first look and the last.
+    pub(crate) fn bytes_per_connection(&self) -> Option<f64> {
+        let (connections, bytes) = self.first?;
+        let opened = self.last.0 - connections;
+        (opened > Self::ENOUGH).then(|| (self.last.1 - bytes) / opened)
+    }
 }
 
 impl Bench {
-    /// Runs `load` under `tester`. A run that fails says so and counts as one without results.
-    pub(crate) fn run(&self, load: &Load, tester: &Tester, rate: u64) -> Run {
+    /// Runs `load` under `tester` until `seconds` are over, which are looked at. A run that fails
+    /// says so and counts as one without results.
+    pub(crate) fn run(&self, load: &Load, tester: &Tester, rate: u64, seconds: Range<u64>) -> Run {
         let place = Place::new(load.transport);
         let file = |role: &str| place.folder.write(role, load.text(role, tester, &place, rate));
         let mut processes = Vec::new();
@@ -168,18 +199,19 @@ impl Bench {
                 processes.push(server);
             }
         }
-        let until = load.from_second + SECONDS;
         let over = |process: &Process| {
             let blocks = blocks::read(&process.out());
-            blocks.iter().any(|block| block.second >= until)
+            blocks.iter().any(|block| block.second >= seconds.end)
         };
         let mut waited = 0.0f64;
-        let mut client_bytes = 0.0;
+        let mut memory = Memory::default();
         wait(LIMIT, || {
             for process in &processes {
                 waited = waited.max(waiting(process.pid()).unwrap_or(0.0));
             }
-            client_bytes = memory(processes[0].pid());
+            if let Some(block) = blocks::read(&processes[0].out()).last() {
+                memory.look(block, processes[0].pid());
+            }
             !over(&processes[0]) && processes.iter_mut().all(Process::runs)
         });
         let said: Vec<String> = processes.iter().map(Process::out).collect();
@@ -189,7 +221,7 @@ impl Bench {
         }
         // What they printed so far is all that is wanted. Dropping a process kills it.
         drop(processes);
-        result(load, &said, waited, client_bytes)
+        result(&seconds, &said, waited, memory)
     }
 }
 
@@ -208,7 +240,7 @@ fn wait(limit: Duration, mut goes_on: impl FnMut() -> bool) {
     }
 }
 
-fn result(load: &Load, said: &[String], waited: f64, client_bytes: f64) -> Run {
+fn result(seconds: &Range<u64>, said: &[String], waited: f64, memory: Memory) -> Run {
     let blocks: Vec<Block> = said.iter().flat_map(|out| blocks::read(out)).collect();
     let alone = |out: usize, role: &str| {
         let all = blocks::read(said.get(out).map_or("", String::as_str));
@@ -223,7 +255,7 @@ fn result(load: &Load, said: &[String], waited: f64, client_bytes: f64) -> Run {
         alone(0, "server").into_iter().filter(|block| block.role.is_some()).collect()
     };
     let under_load = |blocks: &[Block], shift: u64| {
-        let seconds = load.from_second + shift..load.from_second + shift + SECONDS;
+        let seconds = seconds.start + shift..seconds.end + shift;
         blocks.iter().filter(|block| seconds.contains(&block.second)).cloned().collect::<Vec<_>>()
     };
     // The server began before the client did.
@@ -239,7 +271,7 @@ fn result(load: &Load, said: &[String], waited: f64, client_bytes: f64) -> Run {
         server: Side { blocks: under_load(&server, shift) },
         clean,
         waited,
-        client_bytes,
+        memory,
     }
 }
 
