@@ -5,9 +5,9 @@
 //! of our own: timers, waiting data, new connections, host chores.
 
 mod ends;
+mod pen;
 pub(crate) mod rare;
 mod traffic;
-mod write;
 
 use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
 use crate::frame::{Frame, Tray};
@@ -21,8 +21,8 @@ use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
 use crate::template::tuple_sum;
 use crate::time::{Instant, Stamp};
 use ends::{describe, turned};
+use pen::Pen;
 use traffic::{Event, Traffic};
-use write::Pen;
 
 /// Segments that a connection with much to say sends before the next one has its turn: back to
 /// back, they cost their receiver one ACK.

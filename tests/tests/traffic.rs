@@ -387,6 +387,26 @@ fn a_flood_of_syn_counts_on() {
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
 }
 
+/// So are those of connections that one tuple has one after the other, though nothing is kept.
+#[test]
+fn a_flood_that_keeps_nothing_counts_on() {
+    let scenario = Scenario { flood: true, space: [1, 1, 7, 1], ..Scenario::short(9) };
+    let report = sim::run_kept(&scenario, true, |_| {});
+    let mut numbers: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
+    for (_, frame) in pcap::frames(report.capture.as_deref().expect("kept")) {
+        if let (1, Some((at, _))) = (frame[10], reference::segment_of(frame)) {
+            let number = frame[at + 4..at + 8].try_into().expect("4 bytes");
+            numbers.entry(frame[at..at + 4].to_vec()).or_default().push(u32::from_be_bytes(number));
+        }
+    }
+    assert_eq!(numbers.len(), 7, "every tuple");
+    for numbers in numbers.values() {
+        assert!(numbers.len() > 10);
+        let steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+        assert_eq!(steps.collect::<HashSet<_>>(), HashSet::from([7]));
+    }
+}
+
 /// Each packet of a flood goes to the next address; the simulated wire judges every checksum.
 #[test]
 fn destinations_take_turns() {

@@ -128,7 +128,9 @@ impl Engine<'_> {
             let goes = udp.open(&mut slot, &mut self.tcp.stats, stamp);
             return goes && self.pen.datagram(frame, (&self.plan, &slot), &mut self.tcp.stats);
         }
-        let syn = self.tcp.flood_open(&mut slot, stamp);
+        let mut syn = self.tcp.flood_open(&mut slot, stamp);
+        // The tuple comes again, and nobody remembers its last number: this one is beyond it.
+        syn.seq = syn.seq.wrapping_add(self.tcp.stats.get(Count::SkOpen) as u32);
         self.pen.flood_syn(frame, (&self.plan, &slot), &syn, &mut self.tcp.stats)
     }
 

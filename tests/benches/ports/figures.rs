@@ -64,6 +64,7 @@ impl Figures {
             bytes: runs.iter().map(|run| run.memory.bytes()).collect(),
             bytes_per_connection: runs
                 .iter()
+                .filter(|_| load.ask == Ask::Fixed)
                 .filter_map(|run| run.memory.bytes_per_connection())
                 .collect(),
         };
