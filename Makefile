@@ -52,10 +52,11 @@ packetdrill: # Fetches packetdrill, its scripts and FreeBSD's, and runs them aga
 packages: # Installs missing Debian packages, nothing else
 	@scripts/packages
 
-bench: # Measures cycles and instructions per packet
+bench: # Measures cycles and instructions per packet, in the core and over ports (10 minutes)
 	$(CARGO) build --release $(shell)
-	$(CARGO) bench -p dperf-tests
+	$(CARGO) bench -p dperf-tests --bench core
 	$(CARGO) bench -p dperf-tests --bench core -- --instructions
+	$(CARGO) bench -p dperf-tests --bench ports
 
 instructions: # Counts instructions per packet and fails if they grew by over 2 % (valgrind)
 	$(CARGO) bench -p dperf-tests --bench core -- --gate

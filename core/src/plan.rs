@@ -346,7 +346,8 @@ impl<'m> CorePlan<'m> {
             * u64::from(self.servers.count())
     }
 
-    /// Something is remembered of a connection: not of a flood's that is over with its first packet.
+    /// Something is remembered of a connection: not of a flood's that is over with its first
+    /// packet.
     #[inline]
     pub fn keeps_connections(&self) -> bool {
         !(self.flood && self.keepalive.is_none() && self.role == Role::Client)

@@ -151,7 +151,7 @@ counters! {
     RttCount = "rttCount",
     /// Sum of those times, in the finest stamp units of the clock.
     RttUnits = "rttUnits",
-    /// Turns in which due opens were put off, because no tuple was free.
+    /// Turns in which due opens were put off, because no tuple was free or the device was full.
     Deferred = "deferred",
     /// Challenge ACKs sent (RFC 5961).
     ChallengeAck = "challengeAck",

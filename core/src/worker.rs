@@ -61,6 +61,9 @@ use self::encap::Wrapping;
 const BUDGET: usize = 32;
 /// Segments that waiting connections send in one turn, at most.
 const READY_BUDGET: u32 = 64;
+/// Connections opened in one turn, at most, while more waits than was received: each brings three
+/// frames or more, so that fewer come than a burst takes.
+const OPENS_BEHIND: usize = BURST / 4;
 /// Bytes that the processor brings near at once.
 const CACHE_LINE: usize = 64;
 /// Slots looked at in one turn while the run ends.
@@ -126,6 +129,12 @@ pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     /// When a silent kernel is asked next.
     kernel_look: Instant,
     kernel_look_ticks: Ticks,
+    /// The device did not take all in the last turn: what is no answer waits, or its frames would
+    /// take the places that answers need, and two full devices would wait for each other.
+    congested: bool,
+    /// The last burst was full: more waits to be received, and few connections more are opened
+    /// until it was, or a queue that is once long never becomes short again.
+    behind: bool,
     /// Since when nothing could be transmitted.
     stuck_since: Option<Instant>,
     last_turn: Instant,
@@ -167,6 +176,8 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             swept: 0,
             second: now,
             state: PortState::Up,
+            congested: false,
+            behind: false,
             stuck_since: None,
             last_turn: now,
             last_worked: false,
@@ -302,6 +313,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         let outside = if self.wrapping.is_some() { self.strip() } else { 0 };
         let Trays { rx, tx, done, stock, kernel } = &mut self.trays;
         let count = rx.len();
+        self.behind = count == BURST;
         if count == 0 {
             return outside;
         }
@@ -361,7 +373,11 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     #[inline]
     fn serve_ready(&mut self, now: Instant) -> u32 {
         let mut served = 0;
-        while self.engine.ready_len() > 0 && self.room() > 0 && served < READY_BUDGET {
+        while !self.congested
+            && self.engine.ready_len() > 0
+            && self.room() > 0
+            && served < READY_BUDGET
+        {
             self.send_one(|engine, frame| engine.serve_ready(frame, now));
             served += 1;
         }
@@ -392,7 +408,13 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         if self.owed == 0 {
             return 0;
         }
-        let wanted = u64::from(self.owed).min(allowed).min(self.room() as u64) as u32;
+        let most = match (self.congested, self.behind) {
+            (true, _) => 0,
+            (false, true) => OPENS_BEHIND,
+            (false, false) => BURST,
+        };
+        let room = self.room().min(most) as u64;
+        let wanted = u64::from(self.owed).min(allowed).min(room) as u32;
         let mut opened = 0;
         while opened < wanted {
             if self.send_one(|engine, frame| engine.open(frame, now)) != Some(true) {
@@ -401,7 +423,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             opened += 1;
         }
         self.owed -= opened;
-        if opened < wanted {
+        if opened < wanted || self.congested {
             self.engine.tcp.stats.inc(Count::Deferred);
         }
         opened

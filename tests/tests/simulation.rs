@@ -373,7 +373,7 @@ fn what_the_network_loses_is_counted_where_it_was_lost() {
     let slow = Scenario { cps: 200_000, launch: 50, ..Scenario::short(23) };
     let on = |network| run(&Scenario { network, ..slow.clone() });
     let books = |report: &Report| [report.machines[0].ledger, report.machines[1].ledger];
-    let full = on(Conditions { ring: 40, ..Conditions::CABLE });
+    let full = on(Conditions { ring: 20, ..Conditions::CABLE });
     let hole = on(Conditions { longest: 150, ..Conditions::CABLE });
     let flaps = on(Conditions { flap: [5 * MILLI, MILLI], ..Conditions::CABLE });
     for (report, lost) in [(&full, 0), (&hole, 1), (&flaps, 2)] {

@@ -36,6 +36,7 @@ impl<Q: PacketQueue, X: ExceptionPath> Worker<'_, Q, X> {
                 self.stuck(now);
             }
         }
+        self.congested = !self.trays.tx.is_empty();
         if !self.trays.done.is_empty() {
             if self.wrapping.is_some() {
                 unwind(&mut self.trays.done);

@@ -196,7 +196,7 @@ pub(crate) const LOADS: &[Load] = &[
         ..kept("udp-memif", Transport::Memif)
     },
     kept("kept-memif", Transport::Memif),
-    short("short-memif", Transport::Memif, 300_000),
+    short("short-memif", Transport::Memif, 600_000),
     Load {
         what: "bulk, 300 x 1 MB",
         counter: "bitsRx",
@@ -230,8 +230,8 @@ pub(crate) const LOADS: &[Load] = &[
         client: "cps 40m",
         ..kept("syn-flood-null", Transport::Null)
     },
-    short("short-af-xdp", Transport::AfXdp, 20_000),
-    short("short-af-packet", Transport::AfPacket, 20_000),
+    short("short-af-xdp", Transport::AfXdp, 60_000),
+    short("short-af-packet", Transport::AfPacket, 40_000),
     Load {
         what: "1 M open, 250 k requests/s",
         from_second: 9,
@@ -240,5 +240,5 @@ pub(crate) const LOADS: &[Load] = &[
         ..kept("million-memif", Transport::Memif)
     },
     kept("kept-link", Transport::Link),
-    short("short-link", Transport::Link, 600_000),
+    short("short-link", Transport::Link, 800_000),
 ];

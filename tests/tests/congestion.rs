@@ -1,0 +1,74 @@
+//! What is not said yet waits where a device is full, or brings more than is received: answers go
+//! first, or two full devices would wait for each other.
+
+use dperf_core::conn::timers::chunks_for;
+use dperf_core::conn::{Chunk, Slot};
+use dperf_core::exception::Closed;
+use dperf_core::plan::Role;
+use dperf_core::port::BURST;
+use dperf_core::stats::{Count, Page};
+use dperf_core::sync::{Control, Gateway, Phase};
+use dperf_core::time::Instant;
+use dperf_core::worker::{Lent, Worker};
+use dperf_tests::alone;
+use dperf_tests::queue::SimQueue;
+use dperf_tests::scenario::{MILLI, Scenario, Side, mac, spread};
+use dperf_tests::wire::SharedWire;
+
+/// Far more than one turn per millisecond opens.
+fn hurried() -> Scenario {
+    Scenario { cps: 1_000_000, launch: 1, ring: 1, ..Scenario::short(1) }
+}
+
+/// A device that takes one frame in a turn: while some wait, no more are made.
+#[test]
+fn nothing_is_opened_while_the_device_is_full() {
+    let scenario = hurried();
+    let wire = SharedWire::new(scenario.seed, scenario.network, false);
+    let station = wire.get().attach(mac(Role::Client, 0).0, 1, spread(false, 1));
+    let side = Side::new(&scenario, Role::Client, 0);
+    let plan = side.plan(&scenario);
+    let tuples = plan.tuples();
+    let gateway = Gateway::new(Some(side.peer_mac()));
+    let (mut page, control) = (Page::new(), Control::new());
+    control.advance(Phase::Run);
+    let (stats, reader) = page.open();
+    let mut slots = vec![Slot::default(); tuples as usize];
+    let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples) as usize];
+    let (slots, chunks) = (&mut slots[..], &mut chunks[..]);
+    let lent = Lent { slots, chunks, stats, gateway: &gateway, control: &control };
+    let queue = SimQueue::new(wire, (station, 0), scenario.offloads, scenario.ring);
+    let worker = Worker::new(plan, queue, Closed, lent, Instant(0));
+    let mut worker = worker.expect("the memory fits the plan");
+    let turn = |now| {
+        worker.run_once(Instant(now * MILLI));
+        let counts = reader.snapshot();
+        [Count::SkOpen, Count::PktTx, Count::Deferred].map(|count| counts.get(count))
+    };
+    let turns: Vec<_> = (0..3 * BURST as u64).map(turn).collect();
+    let mut held = turns.iter().filter(|[opened, sent, _]| opened > sent);
+    assert!(held.clone().count() > BURST, "{turns:?}");
+    // What a turn opened is all gone before the next one opens again.
+    assert!(held.all(|[opened, sent, _]| opened - sent < BURST as u64), "{turns:?}");
+    let [opened, _, deferred] = turns[turns.len() - 1];
+    assert!(opened > BURST as u64 && deferred > BURST as u64, "{turns:?}");
+}
+
+/// Every burst is full: fewer are opened than answers fit into a burst, but some are.
+#[test]
+fn few_are_opened_while_more_waits_than_is_received() {
+    let scenario = hurried();
+    let side = Side::new(&scenario, Role::Client, 0);
+    let gateway = Gateway::new(Some(side.peer_mac()));
+    let opened = |frames: usize| {
+        let turns = (0..10).map(|turn| turn * MILLI);
+        let said = alone::serve(side.plan(&scenario), &gateway, Closed, turns, |_, cable| {
+            let mut cable = cable.lock().expect("no panic");
+            cable.extend((0..frames).map(|_| vec![0; 60]));
+        });
+        said.counts.get(Count::SkOpen) as usize
+    };
+    let (free, busy) = (opened(BURST - 1), opened(BURST));
+    assert!(free > 4 * BURST, "{free}");
+    assert!((BURST..=10 * BURST / 3).contains(&busy), "{busy}");
+}
