@@ -271,14 +271,12 @@ impl<'m> Engine<'m> {
         if !self.plan.tcp_rst || !self.gateway_known {
             return Verdict::Done;
         }
-        match (Reply::reset_for(segment), turned(frame)) {
-            (Some(reset), Some(ends)) => {
-                match self.pen.segment_between(frame, &ends, &reset, &mut self.tcp.stats) {
-                    true => Verdict::Send,
-                    false => Verdict::Done,
-                }
-            }
-            _ => Verdict::Done,
+        let (Some(reset), Some(ends)) = (Reply::reset_for(segment), turned(frame)) else {
+            return Verdict::Done;
+        };
+        match self.pen.segment_between(frame, &ends, &reset, &mut self.tcp.stats) {
+            true => Verdict::Send,
+            false => Verdict::Done,
         }
     }
 

@@ -152,6 +152,18 @@ impl Frame {
         fits
     }
 
+    /// The frame is to hold a packet of `len` bytes that leaves in this shape; false, and nothing
+    /// changed, if the buffer is smaller.
+    #[inline(always)]
+    #[must_use]
+    pub fn set_packet(&mut self, len: usize, shape: TxShape) -> bool {
+        let fits = self.set_len(len);
+        if fits {
+            self.tx_shape = shape;
+        }
+        fits
+    }
+
     /// Takes `bytes` bytes off the front of the packet; they stay before it until
     /// [`Frame::retreat`]. A shorter packet is empty afterwards. False, and nothing changed, if the
     /// buffer is shorter.

@@ -322,10 +322,9 @@ impl Template {
     ) -> Option<(&'f mut [u8; HEADERS], u16, u64)> {
         let syn = reply.flags.contains(TcpFlags::SYN);
         let behind_bytes = usize::from(reply.payload_bytes) + if syn { SYN_OPTIONS } else { 0 };
-        if !frame.set_len(HEADERS + behind_bytes) {
+        if !frame.set_packet(HEADERS + behind_bytes, self.shape) {
             return None;
         }
-        frame.set_tx_shape(self.shape);
         let (room, behind) = frame.bytes_mut().split_first_chunk_mut::<HEADERS>()?;
         let mut behind_sum = payload_sum;
         if syn {

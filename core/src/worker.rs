@@ -129,8 +129,8 @@ pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     /// When a silent kernel is asked next.
     kernel_look: Instant,
     kernel_look_ticks: Ticks,
-    /// The device did not take all in the last turn: what is no answer waits, or its frames would
-    /// take the places that answers need, and two full devices would wait for each other.
+    /// The device did not take all in the last turn: what can wait does, or its frames would take
+    /// the places that answers need, and two full devices would wait for each other.
     congested: bool,
     /// The last burst was full: more waits to be received, and few connections more are opened
     /// until it was, or a queue that is once long never becomes short again.

@@ -1,17 +1,19 @@
-//! One worker alone on a cable: what comes to it, turn by turn, is the test's, and so is what it
-//! says to that.
+//! One worker alone: what comes to it, turn by turn, is the test's, and so is what it says to that.
 
 use dperf_core::conn::timers::chunks_for;
 use dperf_core::conn::{Chunk, Slot};
-use dperf_core::exception::ExceptionPath;
-use dperf_core::plan::CorePlan;
-use dperf_core::stats::{Page, Snapshot};
+use dperf_core::exception::{Closed, ExceptionPath};
+use dperf_core::plan::{CorePlan, Role};
+use dperf_core::stats::{Page, Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::Instant;
 use dperf_core::worker::{Lent, Worker};
 
 use crate::cable::{End, Pipe};
 use crate::phy::PhyQueue;
+use crate::queue::SimQueue;
+use crate::scenario::{Scenario, Side, mac, spread};
+use crate::wire::SharedWire;
 
 /// What a worker came to.
 #[derive(Debug)]
@@ -42,26 +44,62 @@ pub fn serve<X: ExceptionPath>(
     times: impl IntoIterator<Item = u64>,
     mut before: impl FnMut(u64, &Pipe),
 ) -> Said {
+    let control = Control::new();
+    control.advance(Phase::Run);
+    let (incoming, outgoing) = (Pipe::default(), Pipe::default());
+    let end = End { incoming: incoming.clone(), outgoing: outgoing.clone() };
+    let queue = PhyQueue::new(end, || smoltcp::time::Instant::ZERO);
+    lend(&plan, gateway, &control, |lent, reader| {
+        let mut frames = Vec::new();
+        let mut worker = Worker::new(plan, queue, path, lent, Instant(0)).expect("the memory fits");
+        for now in times {
+            before(now, &incoming);
+            worker.run_once(Instant(now));
+            let sent = outgoing.lock().expect("no panic").drain(..).collect::<Vec<_>>();
+            frames.extend(sent.into_iter().map(|frame| (now, frame)));
+        }
+        drop(worker);
+        Said { counts: reader.snapshot(), frames }
+    })
+}
+
+/// Lets `work` have the only worker on a simulated wire, which has the role `role` in `scenario`
+/// and knows the gateway if that says so, and its counters.
+///
+/// # Panics
+/// The plan does not fit its memory.
+pub fn on_a_wire<R>(
+    scenario: &Scenario,
+    role: Role,
+    phase: Phase,
+    work: impl FnOnce(Worker<'_, SimQueue, Closed>, Reader<'_>) -> R,
+) -> R {
+    let wire = SharedWire::new(scenario.seed, scenario.network, false);
+    let station = wire.get().attach(mac(role, 0).0, 1, spread(scenario.ipv6, 1));
+    let side = Side::new(scenario, role, 0);
+    let plan = side.plan(scenario);
+    let gateway = Gateway::new(scenario.gateway_known.then(|| side.peer_mac()));
+    let control = Control::new();
+    control.advance(phase);
+    let queue = SimQueue::new(wire, (station, 0), scenario.offloads, scenario.ring);
+    lend(&plan, &gateway, &control, |lent, reader| {
+        let worker = Worker::new(plan, queue, Closed, lent, Instant(0));
+        work(worker.expect("the memory fits"), reader)
+    })
+}
+
+/// Lends a worker for `plan` all that it needs.
+fn lend<R>(
+    plan: &CorePlan<'_>,
+    gateway: &Gateway,
+    control: &Control,
+    work: impl FnOnce(Lent<'_>, Reader<'_>) -> R,
+) -> R {
     let tuples = plan.tuples();
     let mut slots = vec![Slot::default(); tuples as usize];
     let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples) as usize];
     let mut page = Page::new();
     let (stats, reader) = page.open();
-    let control = Control::new();
-    control.advance(Phase::Run);
-    let (slots, chunks, control) = (&mut slots[..], &mut chunks[..], &control);
-    let lent = Lent { slots, chunks, stats, gateway, control };
-    let (incoming, outgoing) = (Pipe::default(), Pipe::default());
-    let end = End { incoming: incoming.clone(), outgoing: outgoing.clone() };
-    let queue = PhyQueue::new(end, || smoltcp::time::Instant::ZERO);
-    let mut frames = Vec::new();
-    let mut worker = Worker::new(plan, queue, path, lent, Instant(0)).expect("the memory fits");
-    for now in times {
-        before(now, &incoming);
-        worker.run_once(Instant(now));
-        let sent = outgoing.lock().expect("no panic").drain(..).collect::<Vec<_>>();
-        frames.extend(sent.into_iter().map(|frame| (now, frame)));
-    }
-    drop(worker);
-    Said { counts: reader.snapshot(), frames }
+    let (slots, chunks) = (&mut slots[..], &mut chunks[..]);
+    work(Lent { slots, chunks, stats, gateway, control }, reader)
 }

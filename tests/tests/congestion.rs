@@ -1,19 +1,14 @@
 //! What is not said yet waits where a device is full, or brings more than is received: answers go
 //! first, or two full devices would wait for each other.
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
 use dperf_core::exception::Closed;
 use dperf_core::plan::Role;
 use dperf_core::port::BURST;
-use dperf_core::stats::{Count, Page};
-use dperf_core::sync::{Control, Gateway, Phase};
+use dperf_core::stats::Count;
+use dperf_core::sync::{Gateway, Phase};
 use dperf_core::time::Instant;
-use dperf_core::worker::{Lent, Worker};
 use dperf_tests::alone;
-use dperf_tests::queue::SimQueue;
-use dperf_tests::scenario::{MILLI, Scenario, Side, mac, spread};
-use dperf_tests::wire::SharedWire;
+use dperf_tests::scenario::{MILLI, Scenario, Side};
 
 /// Far more than one turn per millisecond opens.
 fn hurried() -> Scenario {
@@ -23,29 +18,15 @@ fn hurried() -> Scenario {
 /// A device that takes one frame in a turn: while some wait, no more are made.
 #[test]
 fn nothing_is_opened_while_the_device_is_full() {
-    let scenario = hurried();
-    let wire = SharedWire::new(scenario.seed, scenario.network, false);
-    let station = wire.get().attach(mac(Role::Client, 0).0, 1, spread(false, 1));
-    let side = Side::new(&scenario, Role::Client, 0);
-    let plan = side.plan(&scenario);
-    let tuples = plan.tuples();
-    let gateway = Gateway::new(Some(side.peer_mac()));
-    let (mut page, control) = (Page::new(), Control::new());
-    control.advance(Phase::Run);
-    let (stats, reader) = page.open();
-    let mut slots = vec![Slot::default(); tuples as usize];
-    let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples) as usize];
-    let (slots, chunks) = (&mut slots[..], &mut chunks[..]);
-    let lent = Lent { slots, chunks, stats, gateway: &gateway, control: &control };
-    let queue = SimQueue::new(wire, (station, 0), scenario.offloads, scenario.ring);
-    let worker = Worker::new(plan, queue, Closed, lent, Instant(0));
-    let mut worker = worker.expect("the memory fits the plan");
-    let turn = |now| {
-        worker.run_once(Instant(now * MILLI));
-        let counts = reader.snapshot();
-        [Count::SkOpen, Count::PktTx, Count::Deferred].map(|count| counts.get(count))
-    };
-    let turns: Vec<_> = (0..3 * BURST as u64).map(turn).collect();
+    let (role, phase) = (Role::Client, Phase::Run);
+    let turns = alone::on_a_wire(&hurried(), role, phase, |mut worker, reader| {
+        let turn = |now| {
+            worker.run_once(Instant(now * MILLI));
+            let counts = reader.snapshot();
+            [Count::SkOpen, Count::PktTx, Count::Deferred].map(|count| counts.get(count))
+        };
+        (0..3 * BURST as u64).map(turn).collect::<Vec<_>>()
+    });
     let mut held = turns.iter().filter(|[opened, sent, _]| opened > sent);
     assert!(held.clone().count() > BURST, "{turns:?}");
     // What a turn opened is all gone before the next one opens again.

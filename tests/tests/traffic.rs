@@ -365,6 +365,20 @@ fn a_flood_hears_nothing_and_completes_nothing() {
     }
 }
 
+/// Ports and sequence number of each segment that the client sends, all of them SYN.
+fn flooded_with(scenario: &Scenario) -> Vec<([u8; 4], u32)> {
+    let report = sim::run_kept(scenario, true, |_| {});
+    let mut seen = Vec::new();
+    for (_, frame) in pcap::frames(report.capture.as_deref().expect("kept")) {
+        if let (1, Some((at, _))) = (frame[10], reference::segment_of(frame)) {
+            assert_eq!(frame[at + 13], 2, "a SYN");
+            let word = |at: usize| frame[at..at + 4].try_into().expect("4 bytes");
+            seen.push((word(at), u32::from_be_bytes(word(at + 4))));
+        }
+    }
+    seen
+}
+
 /// The SYN of one socket are told apart by their sequence numbers.
 #[test]
 fn a_flood_of_syn_counts_on() {
@@ -375,14 +389,7 @@ fn a_flood_of_syn_counts_on() {
         duration: 5 * MILLI,
         ..Scenario::short(9)
     };
-    let report = sim::run_kept(&scenario, true, |_| {});
-    let mut numbers = Vec::new();
-    for (_, frame) in pcap::frames(report.capture.as_deref().expect("kept")) {
-        if let (1, Some((at, _))) = (frame[10], reference::segment_of(frame)) {
-            assert_eq!(frame[at + 13], 2, "a SYN");
-            numbers.push(u32::from_be_bytes(frame[at + 4..at + 8].try_into().expect("4 bytes")));
-        }
-    }
+    let numbers: Vec<u32> = flooded_with(&scenario).into_iter().map(|(_, number)| number).collect();
     assert!(numbers.len() >= 50);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
 }
@@ -391,13 +398,9 @@ fn a_flood_of_syn_counts_on() {
 #[test]
 fn a_flood_that_keeps_nothing_counts_on() {
     let scenario = Scenario { flood: true, space: [1, 1, 7, 1], ..Scenario::short(9) };
-    let report = sim::run_kept(&scenario, true, |_| {});
-    let mut numbers: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
-    for (_, frame) in pcap::frames(report.capture.as_deref().expect("kept")) {
-        if let (1, Some((at, _))) = (frame[10], reference::segment_of(frame)) {
-            let number = frame[at + 4..at + 8].try_into().expect("4 bytes");
-            numbers.entry(frame[at..at + 4].to_vec()).or_default().push(u32::from_be_bytes(number));
-        }
+    let mut numbers: BTreeMap<[u8; 4], Vec<u32>> = BTreeMap::new();
+    for (ports, number) in flooded_with(&scenario) {
+        numbers.entry(ports).or_default().push(number);
     }
     assert_eq!(numbers.len(), 7, "every tuple");
     for numbers in numbers.values() {

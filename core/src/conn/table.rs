@@ -158,7 +158,7 @@ impl<'m> Table<'m> {
     #[inline]
     pub fn open_next(&mut self) -> Option<SlotId> {
         for _ in 0..TRIES.min(self.slots.len() as u32) {
-            if self.own.is_some() && !self.seek_own() {
+            if !self.reach_own() {
                 return None;
             }
             let at = self.cursor;
@@ -176,7 +176,7 @@ impl<'m> Table<'m> {
     /// that was opened before or not. False, for now, if none of this core's is within reach.
     #[inline]
     pub fn describe_next(&mut self, slot: &mut Slot) -> bool {
-        if self.own.is_some() && !self.seek_own() {
+        if !self.reach_own() {
             return false;
         }
         self.space.describe(&self.cursor, slot);
@@ -185,6 +185,12 @@ impl<'m> Table<'m> {
     }
 
     /// The cursor goes on to a tuple of this core's; false if there is none within reach.
+    #[inline]
+    fn reach_own(&mut self) -> bool {
+        self.own.is_none() || self.seek_own()
+    }
+
+    /// As [`Table::reach_own`], if some tuples are other cores'.
     #[inline(never)]
     fn seek_own(&mut self) -> bool {
         for _ in 0..STRANGERS {
@@ -320,16 +326,21 @@ mod tests {
         assert_eq!(table.space.find(&stranger), None);
     }
 
-    #[test]
-    fn it_takes_as_much_of_the_memory_as_there_are_tuples() {
-        let servers = [ip("10.0.1.1"), ip("10.0.1.2"), ip("10.0.1.3")];
-        let plan = CorePlan {
-            clients: AddressList::new(&[], &servers[..2]),
-            servers: AddressList::new(&[], &servers),
+    /// A client of 60 tuples between two and three of these addresses.
+    fn sixty_tuples(addresses: &[IpAddr; 3]) -> CorePlan<'_> {
+        CorePlan {
+            clients: AddressList::new(&[], &addresses[..2]),
+            servers: AddressList::new(&[], addresses),
             client_ports: PortRange { first: 1000, count: 5 },
             listen: PortRange { first: 80, count: 2 },
             ..plan(Role::Client)
-        };
+        }
+    }
+
+    #[test]
+    fn it_takes_as_much_of_the_memory_as_there_are_tuples() {
+        let servers = [ip("10.0.1.1"), ip("10.0.1.2"), ip("10.0.1.3")];
+        let plan = sixty_tuples(&servers);
         let mut slots = vec![Slot::default(); 70];
         assert_eq!(Table::new(&plan, &mut slots).unwrap().len(), 60);
         assert_eq!(Table::new(&plan, &mut slots[..60]).unwrap().len(), 60);
@@ -341,13 +352,9 @@ mod tests {
     fn what_is_not_kept_is_described_in_the_same_order() {
         let servers = [ip("10.0.1.1"), ip("10.0.1.2"), ip("10.0.1.3")];
         let kept = CorePlan {
-            clients: AddressList::new(&[], &servers[..2]),
-            servers: AddressList::new(&[], &servers),
-            client_ports: PortRange { first: 1000, count: 5 },
-            listen: PortRange { first: 80, count: 2 },
             flood: true,
             keepalive: Some(Keepalive { interval_us: 1, requests: 0 }),
-            ..plan(Role::Client)
+            ..sixty_tuples(&servers)
         };
         let plan = CorePlan { keepalive: None, ..kept };
         let server = CorePlan { role: Role::Server, ..plan };
@@ -383,6 +390,13 @@ mod tests {
             steering: Steering::Hashed { rss, queue },
             ..plan(Role::Client)
         };
+        let answered_on = |slot: &Slot| {
+            let [server, client] =
+                [servers[usize::from(slot.server)], clients[usize::from(slot.client)]]
+                    .map(|address| number(address) as u32);
+            let from = (&server.to_be_bytes()[..], slot.server_port);
+            rss.queue_of(from, (&client.to_be_bytes(), slot.client_port))
+        };
         let mut opened = [0; 600];
         for queue in 0..3 {
             let mut slots = vec![Slot::default(); 600];
@@ -391,11 +405,7 @@ mod tests {
                 opened[id.0 as usize] += 1;
                 let slot = table.slot(id).unwrap();
                 slot.state = crate::conn::State::SynSent;
-                let [server, client] =
-                    [servers[usize::from(slot.server)], clients[usize::from(slot.client)]]
-                        .map(|address| number(address) as u32);
-                let from = (&server.to_be_bytes()[..], slot.server_port);
-                assert_eq!(rss.queue_of(from, (&client.to_be_bytes(), slot.client_port)), queue);
+                assert_eq!(answered_on(slot), queue);
             }
         }
         assert_eq!(opened, [1; 600]);
@@ -406,11 +416,7 @@ mod tests {
             let mut slot = Slot::default();
             for _ in 0..100 {
                 assert!(table.describe_next(&mut slot));
-                let [server, client] =
-                    [servers[usize::from(slot.server)], clients[usize::from(slot.client)]]
-                        .map(|address| number(address) as u32);
-                let from = (&server.to_be_bytes()[..], slot.server_port);
-                assert_eq!(rss.queue_of(from, (&client.to_be_bytes(), slot.client_port)), queue);
+                assert_eq!(answered_on(&slot), queue);
             }
         }
         let nobody = Steering::Hashed { rss, queue: 7 };

@@ -46,10 +46,9 @@ pub(super) fn answer(host: &mut Host<'_>, frame: &mut Frame, stats: &mut Writer<
 fn write(frame: &mut Frame, dst: MacAddr, src: MacAddr, packet: &ArpPacket) -> bool {
     let header = EthernetHeader { dst, src, ethertype: ethertype::ARP.into() };
     let len = ETHERNET_BYTES + packet.as_bytes().len();
-    if !frame.set_len(len) {
+    if !frame.set_packet(len, crate::frame::TxShape::Complete) {
         return false;
     }
-    frame.set_tx_shape(crate::frame::TxShape::Complete);
     let (head, body) = frame.bytes_mut().split_at_mut(ETHERNET_BYTES);
     head.copy_from_slice(header.as_bytes());
     body.copy_from_slice(packet.as_bytes());

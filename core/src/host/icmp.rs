@@ -37,10 +37,9 @@ pub(super) fn answer(frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
     }
     let icmp_at = ETHERNET_BYTES + usize::from(ip.header_bytes);
     let frame_bytes = icmp_at + ip.payload.len();
-    if !frame.set_len(frame_bytes) {
+    if !frame.set_packet(frame_bytes, TxShape::Complete) {
         return drop_frame(Count::DropTruncated, stats);
     }
-    frame.set_tx_shape(TxShape::Complete);
     turn_round(frame.bytes_mut(), icmp_at);
     stats.inc(Count::IcmpTx);
     Verdict::Send

@@ -33,10 +33,9 @@ pub(super) fn answer(frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
         Err(why) => return drop_bad(reason(why), stats),
     };
     frame.buffer_mut().copy_within(message_at..message_at + message_bytes, MESSAGE_AT);
-    if !frame.set_len(MESSAGE_AT + message_bytes) {
+    if !frame.set_packet(MESSAGE_AT + message_bytes, TxShape::Complete) {
         return drop_frame(Count::DropTruncated, stats);
     }
-    frame.set_tx_shape(TxShape::Complete);
     let (room, message) = frame.bytes_mut().split_at_mut(MESSAGE_AT);
     room.copy_from_slice(&head);
     if let [kind, code, sum0, sum1, ..] = message {

@@ -160,10 +160,9 @@ fn write(
     option: LinkLayerOption,
 ) -> bool {
     const MESSAGE_AT: usize = ETHERNET_BYTES + IPV6_BYTES;
-    if !frame.set_len(MESSAGE_AT + MESSAGE_BYTES) {
+    if !frame.set_packet(MESSAGE_AT + MESSAGE_BYTES, TxShape::Complete) {
         return false;
     }
-    frame.set_tx_shape(TxShape::Complete);
     let (head, body) = frame.bytes_mut().split_at_mut(MESSAGE_AT);
     let ethernet = EthernetHeader { dst, src, ethertype: ethertype::IPV6.into() };
     head[..ETHERNET_BYTES].copy_from_slice(ethernet.as_bytes());

@@ -68,10 +68,10 @@ impl Template {
         payload_sum: u64,
     ) -> bool {
         let udp_bytes = UDP_BYTES as u16 + payload_bytes;
-        if !frame.set_len(size_of::<DatagramHeaders>() + usize::from(payload_bytes)) {
+        let len = size_of::<DatagramHeaders>() + usize::from(payload_bytes);
+        if !frame.set_packet(len, TxShape::Complete) {
             return false;
         }
-        frame.set_tx_shape(TxShape::Complete);
         let Ok((out, _)) = DatagramHeaders::mut_from_prefix(frame.bytes_mut()) else {
             return false;
         };
@@ -105,10 +105,10 @@ impl Template {
         payload_sum: u64,
     ) -> bool {
         let udp_bytes = UDP_BYTES as u16 + payload_bytes;
-        if !frame.set_len(size_of::<HeadersV6>() + usize::from(payload_bytes)) {
+        let len = size_of::<HeadersV6>() + usize::from(payload_bytes);
+        if !frame.set_packet(len, TxShape::Complete) {
             return false;
         }
-        frame.set_tx_shape(TxShape::Complete);
         let Ok((out, _)) = HeadersV6::mut_from_prefix(frame.bytes_mut()) else { return false };
         out.ethernet = self.ipv6.ethernet;
         out.ip = Ipv6Header {

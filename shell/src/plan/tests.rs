@@ -335,14 +335,20 @@ fn destinations_are_dealt_to_the_workers() {
     assert_eq!(texts(&plan[1]), ["10.9.0.3", "10.9.0.7"]);
 }
 
+/// The plan of a client with one worker and these lines, and its record.
+fn of_client(lines: &str) -> (Plan, serde_json::Value) {
+    let read = config(&client("0", 1, lines));
+    let plan = Plan::assumed(&read.config).unwrap();
+    let record = PlanRecord::new(&read.config, &plan, &read.notes);
+    let json = serde_json::to_value(record).unwrap();
+    (plan, json)
+}
+
 /// What a load that is no connection comes to, a second.
 #[test]
 fn datagrams_and_floods_have_their_own_load() {
     let load = |lines: &str| {
-        let read = config(&client("0", 1, lines));
-        let plan = Plan::assumed(&read.config).unwrap();
-        let json = serde_json::to_value(PlanRecord::new(&read.config, &plan, &read.notes)).unwrap();
-        let load = &json["load"];
+        let load = &of_client(lines).1["load"];
         let of = |name: &str| load[name].as_f64().unwrap();
         (of("tx_packets_per_s"), of("rx_packets_per_s"), of("tx_wire_bits_per_s"))
     };
@@ -361,9 +367,7 @@ fn datagrams_and_floods_have_their_own_load() {
 #[test]
 fn only_what_is_kept_needs_memory() {
     let memory = |lines: &str| {
-        let read = config(&client("0", 1, lines));
-        let plan = Plan::assumed(&read.config).unwrap();
-        let json = serde_json::to_value(PlanRecord::new(&read.config, &plan, &read.notes)).unwrap();
+        let (plan, json) = of_client(lines);
         let worker = &json["workers"][0];
         let slots = plan.lend()[0].slots;
         (worker["tuples"].as_u64().unwrap(), slots, worker["memory_bytes"].as_u64().unwrap())
@@ -433,10 +437,7 @@ fn lists_find_what_they_hold() {
 
 #[test]
 fn the_record_says_when_and_how_much() {
-    let read = config(&client("0", 1, "cps 100\ncc 1000\nkeepalive 10ms\nslow_start 10\nwait 3"));
-    let plan = Plan::assumed(&read.config).unwrap();
-    let record = PlanRecord::new(&read.config, &plan, &read.notes);
-    let json = serde_json::to_value(&record).unwrap();
+    let json = of_client("cps 100\ncc 1000\nkeepalive 10ms\nslow_start 10\nwait 3").1;
     assert_eq!(json["type"], "plan");
     assert_eq!(json["facts"], "assumed");
     // 30 + 40 + .. + 90 in the ramp, the other 580 at 100 a second.

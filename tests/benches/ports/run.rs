@@ -199,23 +199,22 @@ impl Bench {
                 processes.push(server);
             }
         }
-        let over = |process: &Process| {
-            let blocks = blocks::read(&process.out());
-            blocks.iter().any(|block| block.second >= seconds.end)
-        };
+        let over = |blocks: &[Block]| blocks.iter().any(|block| block.second >= seconds.end);
+        let mut blocks = Vec::new();
         let mut waited = 0.0f64;
         let mut memory = Memory::default();
         wait(LIMIT, || {
             for process in &processes {
                 waited = waited.max(waiting(process.pid()).unwrap_or(0.0));
             }
-            if let Some(block) = blocks::read(&processes[0].out()).last() {
+            blocks = blocks::read(&processes[0].out());
+            if let Some(block) = blocks.last() {
                 memory.look(block, processes[0].pid());
             }
-            !over(&processes[0]) && processes.iter_mut().all(Process::runs)
+            !over(&blocks) && processes.iter_mut().all(Process::runs)
         });
         let said: Vec<String> = processes.iter().map(Process::out).collect();
-        if !over(&processes[0]) {
+        if !over(&blocks) {
             let complaints: Vec<String> = processes.iter().map(Process::err).collect();
             println!("{} gave no result:\n{}{}", tester.name, said.concat(), complaints.concat());
         }
