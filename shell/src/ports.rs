@@ -11,18 +11,22 @@ mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
 use dperf_core::wire::ethernet::VLAN_BYTES;
 
-use crate::config::{Config, PortName};
+use crate::config::{Config, Memif, PortName};
 use crate::exception;
 use crate::port::af_xdp::program::Traffic;
 use crate::port::bpf::IpRange;
 use crate::port::ifreq::addresses_of;
 use crate::port::kernel_silence::{Silence, silence};
-use crate::port::{Facts, KernelSees, Opened, af_xdp, link, packet_socket, rss};
+use crate::port::{Facts, KernelSees, Opened, af_xdp, link, memif, packet_socket, rss};
+
+/// How long a peer and then the link to it may take to come: it may be started by hand.
+const PEER_WAIT: Duration = Duration::from_secs(60);
 
 /// Opened ports, the roles in their order and each role's ports in theirs, and what must be kept
 /// for as long as they are used.
@@ -60,6 +64,8 @@ impl Ports {
                         packet_socket::open(interface, queues, flows(config))
                             .with_context(|| port.place.to_string())?
                     }
+                    PortName::Memif(name) => shared_memory(config, name, stopped)
+                        .with_context(|| port.place.to_string())?,
                     PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(feature = "dpdk")]
@@ -81,6 +87,15 @@ impl Ports {
                     );
                 }
                 opened.push(device);
+            }
+        }
+        for (config, opened) in roles.iter().zip(&mut of_role) {
+            for (port, device) in config.ports.iter().zip(opened) {
+                if matches!(port.name, PortName::Memif(_)) {
+                    device
+                        .wait_for_link(&port.name.to_string(), PEER_WAIT, stopped)
+                        .with_context(|| port.place.to_string())?;
+                }
             }
         }
         #[cfg(feature = "dpdk")]
@@ -177,6 +192,17 @@ fn flows(config: &Config) -> packet_socket::Flows {
         false => config.added_to_frames(),
     };
     packet_socket::Flows { ipv6: config.is_ipv6(), hidden_bytes }
+}
+
+/// Our end of a memif.
+fn shared_memory(config: &Config, name: &Memif, stopped: &dyn Fn() -> bool) -> Result<Opened> {
+    let interface = memif::Interface {
+        socket: name.socket().into(),
+        id: name.id,
+        listens: name.listens(config.role),
+    };
+    let (queues, frame_bytes) = (config.queues() as u16, config.mtu + 14);
+    memif::open(&interface, (queues, frame_bytes), PEER_WAIT, stopped)
 }
 
 /// XDP sockets on `interface` for the load of a port.

@@ -204,12 +204,38 @@ fn memif_loses_nothing_on_two_queues() {
     over_memif(&Load { addresses: 2, ..queues });
 }
 
+/// The same devices with one end that DPDK knows nothing of, either end.
+#[test]
+fn memif_of_dpdk_and_ours_lose_nothing() {
+    let Some(_alone) = alone_on_two_cpus("memif_of_dpdk_and_ours_lose_nothing") else { return };
+    for ours in [0, 1] {
+        for (cpus, words) in [(["0", "1"], MEMIF.words), (["0 0", "1 1"], "eal --no-huge\nrss")] {
+            let (folder, one, other) = (Folder::new(), Namespace::new(), Namespace::new());
+            let (mut devices, open) = memif(&folder);
+            devices[ours] = format!("memif:{}", folder.file("memif.sock").display());
+            let devices = [&*devices[0], &devices[1]];
+            let load = Load { devices, cpus, words, client: "cps 10k", rate: 10_000, ..MEMIF };
+            load.run([&one, &other], &folder, open);
+        }
+    }
+}
+
 /// A peer whose socket is there before its device is started hangs up on whoever calls.
 #[test]
 fn who_is_hung_up_on_calls_again() {
     let Some(_alone) = alone_on_two_cpus("who_is_hung_up_on_calls_again") else { return };
+    for ours in [false, true] {
+        hang_up_once(ours);
+    }
+}
+
+/// `ours`: the client's device is none of DPDK's.
+fn hang_up_once(ours: bool) {
     let (folder, one, other) = (Folder::new(), Namespace::new(), Namespace::new());
-    let (devices, _) = memif(&folder);
+    let (mut devices, _) = memif(&folder);
+    if ours {
+        devices[1] = format!("memif:{}", folder.file("memif.sock").display());
+    }
     let load = Load { devices: [&devices[0], &devices[1]], client: "cps 1k", ..MEMIF };
     let path = folder.file("memif.sock");
     let socket = net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");

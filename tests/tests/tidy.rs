@@ -20,7 +20,7 @@ const LONG: &[(&str, &str)] = &[
 
 /// Files that may `unwrap` or `expect` outside tests, and why it cannot fail or may end them.
 const SURE: &[(&str, &str)] = &[
-    ("shell/src/port/link/buffers.rs", "the layout of a few thousand buffers always exists"),
+    ("shell/src/port/buffers.rs", "the layout of a few thousand buffers always exists"),
     ("shell/dpdk-sys/build.rs", "a build that cannot go on says so and stops"),
 ];
 

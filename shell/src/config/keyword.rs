@@ -183,6 +183,9 @@ const ADDRESSES: &[Keyword] = &[
         default: "none: it must be given",
         brief: "a network device, our address on it and the next hop",
         help: "NAME is a PCI address (`0000:03:00.1`), `link:NAME` (a link within this process), \
+               `memif:SOCKET` (memory shared with another process: the same at the other end, \
+               or DPDK's net_memif, VPP or what else speaks memif; behind it may stand `,id=N`, \
+               and `,role=client` or `,role=server` if not the server shall make the socket), \
                `af_packet:INTERFACE` (a Linux interface, by packet sockets), \
                `af_xdp:INTERFACE` (the same, by XDP sockets: the kernel keeps all but the load, \
                the port's own address as well), a DPDK virtual device with its arguments \

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use dperf_core::plan::Role;
+
 use super::error::Complaint;
 
 /// A device for a port.
@@ -24,8 +26,33 @@ pub enum PortName {
     AfPacket(String),
     /// A Linux network interface, by XDP sockets: `af_xdp:IFNAME`.
     AfXdp(String),
+    /// Memory shared with another process: `memif:SOCKET`.
+    Memif(Memif),
     /// A DPDK virtual device with its arguments: `net_memif0,role=server`.
     Vdev(String),
+}
+
+/// One end of a memif: `memif:SOCKET[,id=NUMBER][,role=server|client]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Memif {
+    /// The socket and, if it is not 0, the number, as they are written.
+    interface: String,
+    /// Interfaces at one socket are told apart by it.
+    pub id: u32,
+    /// It makes the socket, or else the memory, if that is said.
+    listens: Option<bool>,
+}
+
+impl Memif {
+    /// Where the socket is: a file, or `@` and a name that is in no file system.
+    pub fn socket(&self) -> &str {
+        name(&self.interface)
+    }
+
+    /// The port of a program in this role makes the socket.
+    pub fn listens(&self, role: Role) -> bool {
+        self.listens.unwrap_or(role == Role::Server)
+    }
 }
 
 impl PortName {
@@ -42,6 +69,9 @@ impl PortName {
         if let Some(name) = text.strip_prefix("af_xdp:") {
             return named(text, name, 15, sound).map(PortName::AfXdp);
         }
+        if let Some(words) = text.strip_prefix("memif:") {
+            return memif(text, words).map(PortName::Memif);
+        }
         if text.starts_with("bond") {
             return bond(text);
         }
@@ -54,7 +84,7 @@ impl PortName {
     /// Queue i of such a port talks to queue i of its peer and to no other.
     pub fn pairs_queues(&self) -> bool {
         match self {
-            PortName::Link(_) => true,
+            PortName::Link(_) | PortName::Memif(_) => true,
             PortName::Vdev(device) => {
                 const PAIRED: [&str; 4] = ["net_memif", "net_ring", "net_null", "net_vhost"];
                 // A virtio_user device is a vhost-user socket, or else the kernel's vhost.
@@ -80,7 +110,7 @@ impl PortName {
 
     /// DPDK drives such a port.
     pub fn is_dpdk(&self) -> bool {
-        !matches!(self, PortName::Link(_) | PortName::AfPacket(_) | PortName::AfXdp(_))
+        matches!(self, PortName::Pci(_) | PortName::Bond { .. } | PortName::Vdev(_))
     }
 
     /// The devices it takes; none may be taken twice.
@@ -88,6 +118,7 @@ impl PortName {
         match self {
             PortName::Bond { members, .. } => members.iter().map(|member| name(member)).collect(),
             PortName::Vdev(device) => vec![name(device)],
+            PortName::Memif(memif) => vec![&memif.interface],
             PortName::Pci(name)
             | PortName::Link(name)
             | PortName::AfPacket(name)
@@ -103,6 +134,14 @@ impl fmt::Display for PortName {
             PortName::Link(name) => write!(f, "link:{name}"),
             PortName::AfPacket(name) => write!(f, "af_packet:{name}"),
             PortName::AfXdp(name) => write!(f, "af_xdp:{name}"),
+            PortName::Memif(Memif { interface, listens, .. }) => {
+                let role = match listens {
+                    None => "",
+                    Some(true) => ",role=server",
+                    Some(false) => ",role=client",
+                };
+                write!(f, "memif:{interface}{role}")
+            }
             PortName::Bond { mode, policy, members } => {
                 write!(f, "bond{mode}:{policy}({})", members.join(","))
             }
@@ -129,6 +168,36 @@ fn named(
         ));
     }
     Ok(name.to_owned())
+}
+
+/// The longest name of a Unix socket, in bytes.
+const SOCKET_BYTES: usize = 107;
+
+fn memif(text: &str, words: &str) -> Result<Memif, Complaint> {
+    let wrong = |why: &str| {
+        let hint =
+            "memif:SOCKET[,id=NUMBER][,role=server|client], for example memif:/run/demo.sock";
+        Complaint::new(format!("'{text}' is no memif: {why}"), hint)
+    };
+    let mut words = words.split(',');
+    let socket = words.next().filter(|socket| !matches!(*socket, "" | "@"));
+    let socket = socket.ok_or_else(|| wrong("it has no socket"))?;
+    if socket.len() > SOCKET_BYTES || !socket.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(wrong("a socket's name is 1 to 107 characters of printable ASCII"));
+    }
+    let (mut id, mut listens) = (0, None);
+    for word in words {
+        match word.split_once('=') {
+            Some(("id", number)) => {
+                id = number.parse().map_err(|_| wrong("an id is a number from 0 to 4294967295"))?;
+            }
+            Some(("role", "server")) => listens = Some(true),
+            Some(("role", "client")) => listens = Some(false),
+            _ => return Err(wrong(&format!("it has no '{word}'"))),
+        }
+    }
+    let number = if id == 0 { String::new() } else { format!(",id={id}") };
+    Ok(Memif { interface: format!("{socket}{number}"), id, listens })
 }
 
 fn vdev(text: &str) -> Result<PortName, Complaint> {
@@ -163,8 +232,9 @@ fn pci(text: &str) -> Result<String, Complaint> {
     if sound().is_none() {
         return Err(Complaint::new(
             format!("'{text}' is not the name of a port"),
-            "a PCI address (0000:03:00.1), bondM:P(PCI,..), link:NAME, af_packet:INTERFACE, \
-             af_xdp:INTERFACE or a DPDK virtual device (net_memif0,role=server)",
+            "a PCI address (0000:03:00.1), bondM:P(PCI,..), link:NAME, memif:SOCKET, \
+             af_packet:INTERFACE, af_xdp:INTERFACE or a DPDK virtual device \
+             (net_memif0,role=server)",
         ));
     }
     Ok(text.to_ascii_lowercase())

@@ -13,9 +13,11 @@ impl Facts {
         let name = &config.ports[port].name;
         let offloads = match name {
             PortName::Pci(_) | PortName::Bond { .. } => Offloads::all(),
-            PortName::Link(_) | PortName::AfPacket(_) | PortName::AfXdp(_) | PortName::Vdev(_) => {
-                Offloads::empty()
-            }
+            PortName::Link(_)
+            | PortName::Memif(_)
+            | PortName::AfPacket(_)
+            | PortName::AfXdp(_)
+            | PortName::Vdev(_) => Offloads::empty(),
         };
         let kernel_sees = match name {
             PortName::AfPacket(_) => KernelSees::Copy,

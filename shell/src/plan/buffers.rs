@@ -3,7 +3,7 @@
 
 use crate::config::{Config, ExceptionKind, Port, PortName};
 use crate::port::dpdk_buffers::{Buffers, DESCRIPTORS, Memory, to_kernel_mb};
-use crate::port::{Facts, KernelSees, af_xdp, link, packet_socket};
+use crate::port::{Facts, KernelSees, af_xdp, link, memif, packet_socket};
 
 use super::ETHERNET_BYTES;
 
@@ -22,6 +22,9 @@ pub(super) fn assumed(config: &Config, port: usize) -> u64 {
             link::memory_bytes([queues; 2], hashed, frame_bytes, link::FRAMES)
         }
         PortName::AfPacket(_) => packet_socket::memory_bytes(queues, frame_bytes),
+        PortName::Memif(memif) => {
+            memif::memory_bytes(queues, frame_bytes, memif.listens(config.role))
+        }
         PortName::AfXdp(_) => af_xdp::memory_bytes(queues, frame_bytes),
         PortName::Pci(device) | PortName::Vdev(device) => {
             of_dpdk(std::slice::from_ref(device), None)

@@ -51,7 +51,7 @@ fn assumptions(config: &Config) -> String {
             Some(format!("the MTU of {interface}, {mtu}"))
         }
         PortName::Link(_) => Some(format!("the other end of {}, like this one", port.name)),
-        PortName::Pci(_) | PortName::Vdev(_) | PortName::Bond { .. } => None,
+        PortName::Memif(_) | PortName::Pci(_) | PortName::Vdev(_) | PortName::Bond { .. } => None,
     };
     let mut all: Vec<String> = config.ports.iter().filter_map(of_port).collect();
     all.extend(assumes_huge_pages(config).then(|| "huge pages".to_owned()));

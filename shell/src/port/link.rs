@@ -71,12 +71,11 @@ use dperf_core::steer::Rss;
 use dperf_core::sync::atomic::{Acquire, AtomicU32, Release};
 use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
-use self::buffers::Buffers;
 use self::ring::{Consumer, Producer, Ring};
+use super::buffers::{self, Buffers};
 use super::rss;
 use super::{Delivery, Facts, KernelSees, Opened};
 
-pub(in crate::port) mod buffers;
 mod ring;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 pub mod af_xdp;
 pub mod bpf;
+mod buffers;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod dpdk_buffers;
@@ -10,12 +11,17 @@ pub mod ifreq;
 mod interface;
 pub mod kernel_silence;
 pub mod link;
+pub mod memif;
 pub mod packet_socket;
+mod pool;
 pub mod rss;
 mod socket_option;
 pub mod together;
 
-use dperf_core::port::{Offloads, PacketQueue};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use dperf_core::port::{Offloads, PacketQueue, PortState};
 use dperf_core::steer::Rss;
 use dperf_core::wire::ethernet::MacAddr;
 
@@ -68,4 +74,37 @@ pub struct Opened {
     pub queues: Vec<Box<dyn PacketQueue>>,
     /// What the user should know, one line each.
     pub notes: Vec<String>,
+}
+
+impl Opened {
+    /// Waits until the link of the port `name` is up. With several ports in one process: open all,
+    /// then wait.
+    ///
+    /// # Errors
+    /// The link stayed down for `limit`, the device is gone, or `stopped` said so.
+    pub fn wait_for_link(
+        &mut self,
+        name: &str,
+        limit: Duration,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        let begun = Instant::now();
+        for queue in &mut self.queues {
+            loop {
+                match queue.state() {
+                    PortState::Up => break,
+                    PortState::Gone => bail!("port {name}: the device is gone"),
+                    PortState::Down if stopped() => {
+                        bail!("port {name}: stopped while waiting for the link")
+                    }
+                    PortState::Down if begun.elapsed() >= limit => bail!(
+                        "port {name}: no link within {} s: look at the cable, or start the peer",
+                        limit.as_secs_f32()
+                    ),
+                    PortState::Down => std::thread::sleep(Duration::from_millis(10)),
+                }
+            }
+        }
+        Ok(())
+    }
 }

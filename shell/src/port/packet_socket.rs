@@ -11,7 +11,6 @@
 #![allow(unsafe_code)]
 
 use std::io::{Error, Result as IoResult};
-use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
@@ -20,8 +19,9 @@ use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortS
 use dperf_core::wire::ethernet::{VLAN_BYTES, ethertype};
 
 use self::ring::{Arrived, RxRing};
+use super::buffers;
 use super::interface::{self, Interface};
-use super::link::buffers::{self, Buffers};
+use super::pool::Pool;
 use super::socket_option::{get, set};
 use super::{Delivery, Facts, KernelSees, Opened, ethtool};
 
@@ -115,32 +115,19 @@ fn advice(interface: &str) -> Option<String> {
 struct PacketSocket {
     socket: OwnedFd,
     ring: RxRing,
-    buffers: ManuallyDrop<Buffers>,
-    /// Empty buffers, the hottest last.
-    free: Vec<u32>,
+    pool: Pool,
     frame_bytes: u16,
     faults: Faults,
 }
 
 impl PacketSocket {
     fn new(socket: OwnedFd, ring: RxRing, frame_bytes: u16) -> PacketSocket {
-        let buffers = ManuallyDrop::new(Buffers::new(frame_bytes + VLAN_BYTES as u16, FRAMES));
-        let free = (0..FRAMES).collect();
-        PacketSocket { socket, ring, buffers, free, frame_bytes, faults: Faults::default() }
-    }
-
-    fn lend(&mut self) -> Option<Frame> {
-        let index = self.free.pop()?;
-        // SAFETY: the number was on the free list only and is off it now; `drop` keeps the buffers
-        // if any frame is still out.
-        Some(unsafe { self.buffers.lend(index, 0) })
+        let pool = Pool::new(frame_bytes + VLAN_BYTES as u16, FRAMES);
+        PacketSocket { socket, ring, pool, frame_bytes, faults: Faults::default() }
     }
 
     fn reclaim(&mut self, frame: Frame) {
-        match self.buffers.number(&frame) {
-            Some(index) => self.free.push(index),
-            None => self.faults.tx_errors += 1,
-        }
+        self.faults.tx_errors += u64::from(!self.pool.reclaim(frame));
     }
 
     /// Sends from the front of `frames`; how many left, or why the first one did not.
@@ -166,18 +153,18 @@ impl PacketSocket {
     }
 }
 
-// SAFETY: every frame is made by `lend` from a buffer whose number was on the free list only; the
-// memory is initialised and outlives queue and frames; `reclaim` checks cookie and address.
+// SAFETY: every frame is lent by the pool, whose memory is initialised and outlives queue and
+// frames, and which knows its own by cookie and address.
 unsafe impl PacketQueue for PacketSocket {
     fn capabilities(&self) -> Capabilities {
         Capabilities { offloads: OFFLOADS, frame_bytes: self.frame_bytes }
     }
 
     fn receive(&mut self, into: &mut Tray) {
-        let want = BURST.min(into.room()).min(self.free.len());
+        let want = BURST.min(into.room()).min(self.pool.available());
         let mut got = 0;
         while got < want {
-            let Some(mut frame) = self.lend() else { return };
+            let Some(mut frame) = self.pool.lend() else { return };
             match self.ring.next(|arrived| fill(&mut frame, &arrived)) {
                 Some(Verdict::Whole) => {
                     got += 1;
@@ -194,13 +181,7 @@ unsafe impl PacketQueue for PacketSocket {
     }
 
     fn take(&mut self, want: usize, into: &mut Tray) -> usize {
-        let count = want.min(into.room()).min(self.free.len());
-        for _ in 0..count {
-            let Some(frame) = self.lend() else { break };
-            let pushed = into.push(frame);
-            debug_assert!(pushed.is_ok(), "the tray has room for `count`");
-        }
-        count
+        self.pool.take(want, into)
     }
 
     fn transmit(&mut self, from: &mut Tray) -> usize {
@@ -226,7 +207,7 @@ unsafe impl PacketQueue for PacketSocket {
     }
 
     fn give_back(&mut self, from: &mut Tray) {
-        from.drain(|_, frame| self.reclaim(frame));
+        self.faults.tx_errors += self.pool.give_back(from);
     }
 
     fn state(&mut self) -> PortState {
@@ -240,16 +221,6 @@ unsafe impl PacketQueue for PacketSocket {
             self.faults.rx_missed += u64::from(counts.tp_drops);
         }
         self.faults
-    }
-}
-
-impl Drop for PacketSocket {
-    fn drop(&mut self) {
-        // Somebody may still hold frames: their memory must stay then.
-        if self.free.len() == FRAMES as usize {
-            // SAFETY: dropped once, here, and not used after.
-            unsafe { ManuallyDrop::drop(&mut self.buffers) };
-        }
     }
 }
 

@@ -1,16 +1,11 @@
 //! The DPDK half: one EAL for all roles.
 
-use std::time::Duration;
-
 use anyhow::Context;
 
-use super::{Config, Opened, PortName, Result, rules};
+use super::{Config, Opened, PEER_WAIT, PortName, Result, rules};
 use crate::port::dpdk::{self, Bond, EalArgs, PortWish, SteerWish, pci_address};
 use crate::port::dpdk_buffers::{self, DESCRIPTORS, Memory};
 use dperf_core::port::Offloads;
-
-/// How long a peer and then the link to it may take to come: it may be started by hand.
-const PEER_WAIT: Duration = Duration::from_secs(60);
 
 /// DPDK runs until this is stopped.
 pub(super) struct Running(());
@@ -107,7 +102,8 @@ pub(super) fn wait_for_links(
             let (name, bond) = (device(&port.name), bond(&port.name));
             let missing = bond.as_ref().map(|bond| bond.wait(&name, stopped)).transpose()?;
             opened.notes.extend(missing.flatten());
-            dpdk::wait_for_link(opened, &name, PEER_WAIT, stopped)
+            opened
+                .wait_for_link(&name, PEER_WAIT, stopped)
                 .with_context(|| port.place.to_string())?;
             if bond.is_some_and(|bond| bond.is_lacp()) {
                 with_lacp.push((name, opened));

@@ -227,7 +227,7 @@ impl Bench {
 /// The server waits for its client.
 fn is_ready(load: &Load, tester: &Tester, place: &Place) -> bool {
     match load.transport {
-        Transport::Memif if tester.ours => place.socket().exists(),
+        Transport::Memif | Transport::NetMemif if tester.ours => place.socket().exists(),
         _ => false,
     }
 }

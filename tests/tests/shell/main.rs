@@ -7,6 +7,7 @@ mod demo;
 mod dperf_flags;
 mod examples;
 mod frames;
+mod memif;
 mod run;
 mod signals;
 mod status;

@@ -1,5 +1,7 @@
 //! Numbers, times, addresses and names are read exactly or refused.
 
+use dperf_core::plan::Role;
+
 use crate::config::PortName;
 use crate::config::error::Complaint;
 use crate::config::number::{interval_us, scaled, seconds, whole, whole_or_hex};
@@ -202,9 +204,59 @@ fn port_names_tell_the_device() {
 }
 
 #[test]
+fn memory_is_shared_at_a_socket_under_a_number() {
+    let memif = |text: &str| match PortName::parse(text) {
+        Ok(PortName::Memif(memif)) => memif,
+        other => panic!("{text}: {other:?}"),
+    };
+    let plain = memif("memif:/run/demo.sock");
+    assert_eq!((plain.socket(), plain.id), ("/run/demo.sock", 0));
+    assert!(plain.listens(Role::Server) && !plain.listens(Role::Client));
+    let told = memif("memif:@demo,role=client,id=7");
+    assert_eq!((told.socket(), told.id), ("@demo", 7));
+    assert!(!told.listens(Role::Server) && !told.listens(Role::Client));
+    assert!(memif("memif:demo,role=server").listens(Role::Client));
+    for (text, said) in [
+        ("memif:/run/demo.sock,id=0", "memif:/run/demo.sock"),
+        ("memif:@demo,role=client,id=7", "memif:@demo,id=7,role=client"),
+        ("memif:@demo,role=server", "memif:@demo,role=server"),
+    ] {
+        let name = PortName::parse(text).unwrap();
+        assert_eq!(name.to_string(), said);
+        assert_eq!(PortName::parse(said), Ok(name));
+    }
+    let devices = |text: &str| PortName::Memif(memif(text)).devices().concat();
+    assert_ne!(devices("memif:@demo,id=1"), devices("memif:@demo,id=2"));
+    assert_eq!(devices("memif:@demo,role=client"), devices("memif:@demo"));
+    let long = format!("memif:/{}", "x".repeat(107));
+    for wrong in [
+        "memif:",
+        "memif:@",
+        "memif:,id=1",
+        "memif:/run/demo,",
+        "memif:/run/demo,id=",
+        "memif:/run/demo,id=-1",
+        "memif:/run/demo,id=4294967296",
+        "memif:/run/demo,role=master",
+        "memif:/run/demo,secret=x",
+        "memif:/run/é",
+        &long,
+    ] {
+        let complaint = PortName::parse(wrong).unwrap_err();
+        assert!(complaint.why.contains("is no memif"), "{wrong}: {complaint:?}");
+    }
+}
+
+#[test]
 fn devices_that_pair_queues_are_known_by_name() {
     let pairs = |name: &str| PortName::parse(name).unwrap().pairs_queues();
-    for name in ["link:a", "net_memif0,role=client", "net_ring1", "virtio_user0,path=/tmp/sock"] {
+    for name in [
+        "link:a",
+        "memif:/run/a",
+        "net_memif0,role=client",
+        "net_ring1",
+        "virtio_user0,path=/tmp/sock",
+    ] {
         assert!(pairs(name), "{name}");
     }
     let others =

@@ -7,8 +7,8 @@
 use std::slice;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
-use dperf_core::port::{Offloads, PortState};
+use anyhow::{Result, ensure};
+use dperf_core::port::Offloads;
 
 use super::Opened;
 use super::dpdk_buffers::{Buffers, Memory};
@@ -111,34 +111,6 @@ pub fn open(wish: &PortWish, stopped: &dyn Fn() -> bool) -> Result<Opened> {
                 std::thread::sleep(PEER_LOOK);
             }
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Waits until the port's link is up. With several ports in one process: open all, then wait.
-///
-/// # Errors
-/// The link stayed down for `limit`, the device is gone, or `stopped` said so.
-pub fn wait_for_link(
-    port: &mut Opened,
-    name: &str,
-    limit: Duration,
-    stopped: &dyn Fn() -> bool,
-) -> Result<()> {
-    let begun = Instant::now();
-    let Some(first) = port.queues.first_mut() else { return Ok(()) };
-    loop {
-        match first.state() {
-            PortState::Up => return Ok(()),
-            PortState::Gone => bail!("port {name}: the device is gone"),
-            PortState::Down if stopped() => {
-                bail!("port {name}: stopped while waiting for the link")
-            }
-            PortState::Down if begun.elapsed() >= limit => bail!(
-                "port {name}: no link within {} s: look at the cable, or start the peer",
-                limit.as_secs_f32()
-            ),
-            PortState::Down => std::thread::sleep(Duration::from_millis(10)),
         }
     }
 }

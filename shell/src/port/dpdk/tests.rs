@@ -92,7 +92,7 @@ fn refusals_name_the_fix() {
     let mut lonely = opened(&memif(8));
     let mut waited = |limit, stopped| {
         let limit = Duration::from_millis(limit);
-        let result = wait_for_link(&mut lonely, "lonely", limit, &|| stopped);
+        let result = lonely.wait_for_link("lonely", limit, &|| stopped);
         format!("{:#}", result.expect_err("a link without a peer"))
     };
     assert!(waited(50, false).contains("start the peer"));

@@ -39,7 +39,7 @@ fn bonds_carry_frames_in_every_mode() {
         let missing = wish.bond.as_ref().unwrap().wait("bond", &|| false).unwrap();
         assert_eq!(missing, None, "mode {mode}");
         assert!(refused(&super::wish(&members[0])).contains("open already"));
-        wait_for_link(&mut port, "bond", Duration::from_secs(5), &|| false).unwrap();
+        port.wait_for_link("bond", Duration::from_secs(5), &|| false).unwrap();
         let queue = &mut port.queues[0];
         let mut tray = Tray::new();
         assert_eq!(queue.take(BURST, &mut tray), BURST);

@@ -11,7 +11,7 @@ const CACHE_LINE: usize = 64;
 const PAGE: usize = 4096;
 
 /// Equal buffers, numbered from 0.
-pub(in crate::port) struct Buffers {
+pub(super) struct Buffers {
     base: NonNull<u8>,
     layout: Layout,
     /// An odd number of cache lines, so that the buffers' heads spread over all sets of the cache.
@@ -33,13 +33,13 @@ fn shape(frame_bytes: u16) -> (usize, usize) {
 }
 
 /// Bytes that `count` buffers take.
-pub(in crate::port) fn bytes(frame_bytes: u16, count: u32) -> usize {
+pub(super) fn bytes(frame_bytes: u16, count: u32) -> usize {
     count as usize * shape(frame_bytes).1
 }
 
 impl Buffers {
     /// `count` buffers (at least one) with room for `frame_bytes` each.
-    pub(in crate::port) fn new(frame_bytes: u16, count: u32) -> Buffers {
+    pub(super) fn new(frame_bytes: u16, count: u32) -> Buffers {
         let (lines, stride) = shape(frame_bytes);
         let capacity = u16::try_from(lines * CACHE_LINE).unwrap_or(u16::MAX);
         let count = count.max(1);
@@ -58,13 +58,13 @@ impl Buffers {
 
     /// Bytes that they take.
     #[cfg(test)]
-    pub(in crate::port) fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.layout.size() as u64
     }
 
     /// How many buffers there are.
     #[cfg(test)]
-    pub(in crate::port) fn count(&self) -> u32 {
+    pub(super) fn count(&self) -> u32 {
         self.count
     }
 
@@ -74,7 +74,7 @@ impl Buffers {
     /// `index` is below the count, the caller is its only holder and gives it up until the frame
     /// comes back, and these buffers outlive the frame.
     #[inline]
-    pub(in crate::port) unsafe fn lend(&self, index: u32, len: u16) -> Frame {
+    pub(super) unsafe fn lend(&self, index: u32, len: u16) -> Frame {
         debug_assert!(index < self.count);
         // SAFETY: inside the arena, which is zeroed at birth; the rest is the caller's promise.
         unsafe {
@@ -86,7 +86,7 @@ impl Buffers {
     /// The number of the buffer behind `frame`; none if it is not one of ours. A frame cannot be
     /// copied, so whoever brings one with the address of our buffer brings the buffer.
     #[inline]
-    pub(in crate::port) fn number(&self, frame: &Frame) -> Option<u32> {
+    pub(super) fn number(&self, frame: &Frame) -> Option<u32> {
         let index = u32::try_from(frame.cookie().wrapping_sub(1)).ok()?;
         let address = self.base.as_ptr().wrapping_add(index as usize * self.stride);
         let ours = index < self.count && core::ptr::eq(frame.bytes().as_ptr(), address);

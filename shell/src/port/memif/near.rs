@@ -1,0 +1,79 @@
+//! Bytes that another processor wrote or will read: asked for early, and copied by cache lines.
+#![allow(unsafe_code)]
+
+use core::ptr::NonNull;
+
+const CACHE_LINE: usize = 64;
+
+/// Lines that are asked for early: of a longer packet the processor guesses the rest itself.
+const LINES: usize = 2;
+
+/// Brings the first lines of `bytes` bytes near, to be read.
+#[inline(always)]
+pub(super) fn to_read(data: NonNull<u8>, bytes: usize) {
+    for line in 0..bytes.div_ceil(CACHE_LINE).min(LINES) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing and faults on no address; SSE is part of every x86-64.
+        unsafe {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let line = data.as_ptr().wrapping_add(line * CACHE_LINE);
+            _mm_prefetch::<_MM_HINT_T0>(line.cast_const().cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (line, data);
+    }
+}
+
+/// Brings the first lines of `bytes` bytes near, to be written.
+#[inline(always)]
+pub(super) fn to_write(data: NonNull<u8>, bytes: usize) {
+    for line in 0..bytes.div_ceil(CACHE_LINE).min(LINES) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above. A processor without `prefetchw` takes it for nothing.
+        unsafe {
+            let line = data.as_ptr().wrapping_add(line * CACHE_LINE);
+            core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (line, data);
+    }
+}
+
+/// Copies `bytes` bytes, in whole lines where there is room for them on both sides; what is behind
+/// the bytes means nothing.
+///
+/// # Safety
+/// From `from` one may read, and to `to` write, as many bytes as each says, at least `bytes`; they
+/// do not overlap.
+#[inline(always)]
+pub(super) unsafe fn copy(from: (*const u8, usize), to: (*mut u8, usize), bytes: usize) {
+    let whole = bytes.next_multiple_of(CACHE_LINE);
+    if whole <= from.1.min(to.1) {
+        for at in (0..whole).step_by(CACHE_LINE) {
+            // SAFETY: a line within the `whole` bytes of both.
+            unsafe { core::ptr::copy_nonoverlapping(from.0.add(at), to.0.add(at), CACHE_LINE) };
+        }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { core::ptr::copy_nonoverlapping(from.0, to.0, bytes) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_copied_and_none_behind_the_room() {
+        let from: [u8; 200] = core::array::from_fn(|i| i as u8 + 1);
+        for bytes in 0..=128 {
+            for room in bytes..=192 {
+                let mut to = [0; 200];
+                // SAFETY: both have 200 bytes, of which no more than that are named.
+                unsafe { copy((from.as_ptr(), 192), (to.as_mut_ptr(), room), bytes) };
+                assert_eq!(to[..bytes], from[..bytes]);
+                assert!(to[room..].iter().all(|byte| *byte == 0), "{bytes} of {room}");
+            }
+        }
+    }
+}

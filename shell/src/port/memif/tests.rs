@@ -1,0 +1,319 @@
+//! Two ends in one process, over a real socket; and ends that behave badly.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::message::{Disconnect, Message};
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(5);
+const FRAME_BYTES: u16 = 1514;
+
+/// A socket's name that no other test has, in no file system.
+fn socket() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("@dperf-memif-{}-{number}", std::process::id()).into()
+}
+
+fn end(socket: &Path, listens: bool, queues: u16) -> Result<Opened> {
+    let interface = Interface { socket: socket.to_owned(), id: 0, listens };
+    open(&interface, (queues, FRAME_BYTES), LIMIT, &|| false)
+}
+
+/// Both ends, the listener first, up.
+fn pair(queues: u16) -> [Opened; 2] {
+    let socket = socket();
+    let mut ends = [true, false].map(|listens| end(&socket, listens, queues).unwrap());
+    for end in &mut ends {
+        end.wait_for_link("memif", LIMIT, &|| false).unwrap();
+    }
+    ends
+}
+
+/// Waits until the queue is in this state.
+fn await_state(queue: &mut dyn PacketQueue, wanted: PortState) {
+    let begun = Instant::now();
+    while queue.state() != wanted {
+        assert!(begun.elapsed() < LIMIT, "never {wanted:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A packet of `bytes` bytes, each told from its neighbours.
+fn packet(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| (at * 7 + bytes) as u8).collect()
+}
+
+/// Sends packets of these lengths; how many left.
+fn send(queue: &mut dyn PacketQueue, lengths: &[usize]) -> usize {
+    let mut tray = Tray::new();
+    assert_eq!(queue.take(lengths.len(), &mut tray), lengths.len());
+    for (frame, bytes) in tray.frames_mut().iter_mut().zip(lengths) {
+        assert!(frame.set_len(*bytes));
+        frame.bytes_mut().copy_from_slice(&packet(*bytes));
+    }
+    let left = queue.transmit(&mut tray);
+    queue.give_back(&mut tray);
+    left
+}
+
+/// The lengths of what has come, each packet as it was sent.
+fn received(queue: &mut dyn PacketQueue) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    loop {
+        let mut tray = Tray::new();
+        queue.receive(&mut tray);
+        if tray.is_empty() {
+            return lengths;
+        }
+        for frame in tray.frames() {
+            assert_eq!(frame.bytes(), packet(frame.len()));
+            lengths.push(frame.len());
+        }
+        queue.give_back(&mut tray);
+    }
+}
+
+#[test]
+fn frames_cross_both_ways_whole_and_in_order() {
+    let mut ends = pair(2);
+    // More than once around the ring.
+    for turn in 0..80 {
+        let lengths: Vec<usize> = (0..30).map(|n| 1 + (turn * 30 + n) * 7 % 1518).collect();
+        for (from, to) in [(0, 1), (1, 0)] {
+            for queue in 0..2 {
+                assert_eq!(send(&mut *ends[from].queues[queue], &lengths), 30);
+                assert_eq!(received(&mut *ends[to].queues[queue]), lengths);
+                assert_eq!(received(&mut *ends[to].queues[1 - queue]), [0; 0]);
+            }
+        }
+    }
+    let [listener, connector] = ends.each_mut().map(|end| end.queues[0].faults());
+    assert_eq!([listener, connector], [Faults::default(); 2]);
+    assert_ne!(ends[0].facts.mac, ends[1].facts.mac);
+}
+
+#[test]
+fn what_a_full_ring_has_no_room_for_stays_with_the_sender() {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let mut ends = pair(1);
+        let mut sent = 0;
+        while let left @ 1.. = send(&mut *ends[from].queues[0], &[60; 50]) {
+            sent += left;
+        }
+        assert_eq!(sent, 1 << LOG2_SIZE);
+        assert_eq!(received(&mut *ends[to].queues[0]).len(), sent);
+        assert_eq!(send(&mut *ends[from].queues[0], &[60; 50]), 50, "there is room again");
+        assert_eq!(ends[from].queues[0].faults(), Faults::default());
+    }
+}
+
+#[test]
+fn an_end_that_goes_leaves_what_it_sent_and_may_come_again() {
+    let socket = socket();
+    for gone in [true, false] {
+        let mut left = end(&socket, true, 1).unwrap();
+        let mut leaves = end(&socket, false, 1).unwrap();
+        if gone {
+            std::mem::swap(&mut left, &mut leaves);
+        }
+        for end in [&mut left, &mut leaves] {
+            end.wait_for_link("memif", LIMIT, &|| false).unwrap();
+        }
+        assert_eq!(send(&mut *leaves.queues[0], &[100, 200]), 2);
+        // It hangs up when what it sent was taken, or after a while.
+        drop(leaves);
+        await_state(&mut *left.queues[0], PortState::Down);
+        assert_eq!(send(&mut *left.queues[0], &[60]), 0, "nobody is there");
+        assert_eq!(received(&mut *left.queues[0]), [100, 200]);
+        let mut again = end(&socket, gone, 1).unwrap();
+        again.wait_for_link("memif", LIMIT, &|| false).unwrap();
+        await_state(&mut *left.queues[0], PortState::Up);
+        assert_eq!(send(&mut *left.queues[0], &[60]), 1);
+        assert_eq!(received(&mut *again.queues[0]), [60]);
+    }
+}
+
+#[test]
+fn who_cannot_agree_is_told_why() {
+    let socket = socket();
+    let _listener = end(&socket, true, 2).unwrap();
+    let why = |queues, id| {
+        let interface = Interface { socket: socket.clone(), id, listens: false };
+        let refused = open(&interface, (queues, FRAME_BYTES), Duration::ZERO, &|| false);
+        format!("{:#}", refused.err().expect("they do not fit"))
+    };
+    assert!(why(1, 0).contains("1 and 1 rings for 2 workers"), "{}", why(1, 0));
+    assert!(why(3, 0).contains("2 queues for 3 workers"), "{}", why(3, 0));
+    assert!(why(2, 5).contains("the interface here has id 0, not 5"), "{}", why(2, 5));
+    // Nobody else may listen there, and only one may be connected.
+    assert!(format!("{:#}", end(&socket, true, 2).err().unwrap()).contains("cannot listen"));
+    let _connected = end(&socket, false, 2).unwrap();
+    assert!(why(2, 0).contains("somebody is connected already"), "{}", why(2, 0));
+}
+
+#[test]
+fn nobody_to_connect_to_is_waited_for() {
+    let socket = socket();
+    let interface = Interface { socket: socket.clone(), id: 0, listens: false };
+    let soon = Duration::from_millis(150);
+    let alone = open(&interface, (1, FRAME_BYTES), soon, &|| false).err().unwrap();
+    assert!(format!("{alone:#}").contains("start the end that listens first"), "{alone:#}");
+    let stopped = open(&interface, (1, FRAME_BYTES), LIMIT, &|| true).err().unwrap();
+    assert!(format!("{stopped:#}").contains("stopped"), "{stopped:#}");
+    let late = socket.clone();
+    let listener = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        end(&late, true, 1).unwrap()
+    });
+    let connected = end(&socket, false, 1);
+    drop(listener.join().unwrap());
+    assert!(connected.is_ok());
+}
+
+#[test]
+fn a_socket_that_was_left_behind_is_replaced() {
+    let folder = std::env::temp_dir().join(format!("dperf-memif-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let left = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    rustix::net::bind(&left, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    drop(left);
+    let listener = end(&path, true, 1).unwrap();
+    let taken = format!("{:#}", end(&path, true, 1).err().unwrap());
+    assert!(taken.contains("somebody does already"), "{taken}");
+    drop(listener);
+    assert!(!path.exists(), "it is removed at the end");
+    std::fs::remove_dir(&folder).unwrap();
+}
+
+/// A socket that says to the listener whatever it likes.
+fn stranger(socket: &Path) -> rustix::fd::OwnedFd {
+    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+    let stranger = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+    let name = socket.to_str().unwrap().trim_start_matches('@');
+    let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
+    rustix::net::connect(&stranger, &address).unwrap();
+    stranger
+}
+
+/// What the listener says to one who sends this after its HELLO: the last word is a refusal.
+fn refusal(socket: &Path, said: &[Vec<u8>]) -> String {
+    let stranger = stranger(socket);
+    for bytes in said {
+        rustix::net::send(stranger.as_fd(), bytes, rustix::net::SendFlags::empty()).unwrap();
+    }
+    loop {
+        let mut bytes = [0; message::MESSAGE_BYTES];
+        let flags = rustix::net::RecvFlags::empty();
+        let (got, _) = rustix::net::recv(stranger.as_fd(), &mut bytes[..], flags).unwrap();
+        assert_eq!(got, bytes.len(), "it hangs up without a word");
+        match Message::decode(&bytes) {
+            Some(Message::Disconnect(Disconnect { reason, .. })) => return reason.printable(),
+            Some(Message::Hello(_) | Message::Ack) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_stranger_is_refused_and_the_next_one_is_heard() {
+    let socket = socket();
+    let _listener = end(&socket, true, 1).unwrap();
+    let init = |version: u16, mode| {
+        let body = message::Init {
+            version: version.into(),
+            id: 0.into(),
+            mode,
+            secret: message::Text::new(""),
+            name: message::Text::new("stranger"),
+        };
+        Message::Init(body).encode().to_vec()
+    };
+    let sound = init(message::VERSION, 0);
+    let connect = Message::Connect(message::Text::new("")).encode().to_vec();
+    let region = message::AddRegion { index: 0.into(), bytes: 4096.into() };
+    let refused = [
+        (vec![vec![1, 2, 3]], "a message of 3 bytes"),
+        (vec![vec![0xff; 128]], "a message of an unknown kind"),
+        (vec![connect.clone()], "an INIT comes first"),
+        (vec![init(0x0100, 0)], "version 0x100, not 0x200"),
+        (vec![init(message::VERSION, 1)], "only Ethernet frames"),
+        (vec![sound.clone(), sound.clone()], "is expected, each with its file"),
+        (vec![sound.clone(), Message::AddRegion(region).encode().to_vec()], "with its file"),
+        (vec![sound, connect], "0 and 0 rings for 1 workers"),
+    ];
+    for (said, why) in refused {
+        let told = refusal(&socket, &said);
+        assert!(told.contains(why), "'{told}' is not '{why}'");
+    }
+    assert!(end(&socket, false, 1).is_ok());
+}
+
+/// The queue's two rings, to be meddled with.
+fn rings(queues: u16) -> (Vec<ring::Ring>, layout::Layout) {
+    let layout = layout(queues, FRAME_BYTES);
+    (layout.create().unwrap().1, layout)
+}
+
+/// What a receiver makes of descriptors that make no sense.
+#[test]
+fn descriptors_that_make_no_sense_are_counted_and_no_more() {
+    let (mut both, layout) = rings(1);
+    let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
+    // We are the listener; the other end meddles through its own view of the same ring.
+    let wake = || rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();
+    let meddler = to.again();
+    let mut sender = ring::TxRing::new(to.again(), Some(layout.buffer_bytes()), wake());
+    let (changes, told) = std::sync::mpsc::channel();
+    let rings =
+        Rings { rx: ring::RxRing::new(to, None), tx: ring::TxRing::new(from, None, wake()) };
+    changes.send(Change::Up(Box::new(rings))).unwrap();
+    let mut queue = MemifQueue::new(told, FRAME_BYTES, Arc::new(Held::nothing()));
+    assert_eq!(queue.state(), PortState::Up);
+    assert_eq!(sender.free(9), 9);
+    for nth in 0..9 {
+        let place = sender.buffer(nth).unwrap();
+        // SAFETY: the buffer is the sender's, and has room for more than 60 bytes.
+        unsafe { place.data.as_ptr().copy_from(packet(60).as_ptr(), 60) };
+        sender.fill(nth, 60);
+    }
+    meddler.set_buffer(1, (0, u32::MAX), 60);
+    meddler.set_buffer(2, (7, 0), 60);
+    meddler.set_buffer(3, (0, 0), u32::MAX);
+    meddler.set_buffer(4, (0, 0), 4000);
+    meddler.chain(5);
+    meddler.chain(6);
+    sender.publish(9);
+    // Whole: the first and the last. 5, 6 and 7 are one packet in parts.
+    assert_eq!(received(&mut queue), [60, 60]);
+    assert_eq!(queue.faults(), Faults { rx_errors: 5, ..Faults::default() });
+    // An index that is out of its mind brings no more than a ring has.
+    meddler.set_filled(9u16.wrapping_add(40_000));
+    let mut tray = Tray::new();
+    queue.receive(&mut tray);
+    queue.give_back(&mut tray);
+}
+
+/// A receiver that sleeps is woken, one that polls is not.
+#[test]
+fn a_receiver_that_sleeps_is_woken() {
+    let (mut both, layout) = rings(1);
+    let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
+    let wake = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();
+    let heard = || rustix::io::read(&wake, &mut [0; 8]).is_ok();
+    let kept = wake.try_clone().unwrap();
+    let mut sender = ring::TxRing::new(to.again(), Some(layout.buffer_bytes()), kept);
+    assert_eq!(sender.free(1), 1);
+    sender.fill(0, 60);
+    sender.publish(1);
+    assert!(heard(), "nobody polls yet");
+    let _receiver = ring::RxRing::new(to, None);
+    sender.publish(1);
+    assert!(!heard());
+    drop(from);
+}
