@@ -99,7 +99,7 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
         Ok(Box::new(queue) as Box<dyn PacketQueue>)
     };
     let queues = sockets.into_iter().map(queue).collect::<Result<_>>()?;
-    Ok(Opened { facts, queues, notes })
+    Ok(Opened { facts, queues, notes, refusals: None })
 }
 
 /// Bytes of the buffers and rings of so many queues, on an interface whose longest frame, without a

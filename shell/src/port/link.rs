@@ -127,7 +127,7 @@ fn opened(mac: MacAddr, frame_bytes: u16, delivery: Delivery, buffer_bytes: u64)
         delivery,
         buffer_bytes,
     };
-    Opened { facts, queues: Vec::new(), notes: Vec::new() }
+    Opened { facts, queues: Vec::new(), notes: Vec::new(), refusals: None }
 }
 
 /// One queue of each end, joined.

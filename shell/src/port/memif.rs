@@ -23,7 +23,7 @@ use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
 use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
-use self::control::{Change, Held};
+use self::control::{Change, Held, Started};
 use self::conversation::Rings;
 use self::layout::Layout;
 use self::ring::{Arrived, Place};
@@ -45,6 +45,9 @@ const LOG2_SIZE: u8 = 10;
 
 /// Buffers of one queue: what a worker's trays can hold, twice.
 const FRAMES: u32 = 512;
+
+/// The longest frame that every other end takes.
+const COMMON_BYTES: u16 = 1518;
 
 /// How long the other end may take for what was sent, when a queue is dropped.
 const LINGER: Duration = Duration::from_millis(100);
@@ -74,7 +77,7 @@ pub fn open(
     stopped: &dyn Fn() -> bool,
 ) -> Result<Opened> {
     let layout = layout(queues, frame_bytes);
-    let (held, changes) = match interface.listens {
+    let Started { held, changes, refusals } = match interface.listens {
         true => control::listen_at(interface.clone(), layout)?,
         false => control::connect_to(interface.clone(), layout, limit, stopped)?,
     };
@@ -90,7 +93,14 @@ pub fn open(
         delivery: Delivery::Paired,
         buffer_bytes: memory_bytes(queues, frame_bytes, interface.listens),
     };
-    Ok(Opened { facts, queues: changes.into_iter().map(mint).collect(), notes: Vec::new() })
+    let queues = changes.into_iter().map(mint).collect();
+    let notes = (frame_bytes > COMMON_BYTES).then(|| {
+        format!(
+            "{}: DPDK's net_memif takes no frames of {frame_bytes} bytes, nor may others",
+            interface.socket.display()
+        )
+    });
+    Ok(Opened { facts, queues, notes: notes.into_iter().collect(), refusals: Some(refusals) })
 }
 
 fn layout(queues: u16, frame_bytes: u16) -> Layout {
@@ -198,20 +208,24 @@ unsafe impl PacketQueue for MemifQueue {
                 near::to_write(place.data, from.frames()[nth].len());
             }
         }
-        let (mut filled, mut lost) = (0, 0);
-        from.drain_front(count, |frame| {
-            match tx.buffer(filled) {
-                Some(place) if copy_out(&frame, &place) => {
-                    tx.fill(filled, frame.len());
-                    filled += 1;
-                }
-                _ => lost += 1,
+        let (mut used, mut lost) = (0, 0);
+        from.drain_front(count, |mut frame| {
+            let written = match tx.buffer(used) {
+                Some(place) => copy_out(&mut frame, &place).then_some(frame.len()),
+                // The other end offers what is none: an empty packet steps over it.
+                None => Some(0),
+            };
+            if let Some(bytes) = written {
+                tx.fill(used, bytes);
+                used += 1;
             }
-            lost += u64::from(!self.pool.reclaim(frame));
+            lost += u64::from(written.is_none_or(|bytes| bytes == 0));
+            let ours = self.pool.reclaim(frame);
+            lost += u64::from(!ours);
         });
         self.faults.tx_errors += lost;
-        tx.publish(filled);
-        filled
+        tx.publish(used);
+        used
     }
 
     fn give_back(&mut self, from: &mut Tray) {
@@ -266,15 +280,17 @@ fn copy_in(place: &Place, frame: &mut Frame) -> bool {
 
 /// Copies a frame into a buffer; false if it does not fit.
 #[inline]
-fn copy_out(frame: &Frame, place: &Place) -> bool {
-    if frame.len() > place.bytes {
+fn copy_out(frame: &mut Frame, place: &Place) -> bool {
+    let bytes = frame.len();
+    if bytes > place.bytes {
         return false;
     }
-    let from = frame.bytes().as_ptr();
-    // SAFETY: a frame's buffer has `capacity` bytes, all initialised; `place` has `bytes` bytes
-    // within a mapping that lasts as long as the ring, and they are ours to write.
+    let from = frame.buffer_mut();
+    // SAFETY: all of a frame's buffer is initialised; `place` has `bytes` bytes within a mapping
+    // that lasts as long as the ring. An other end that offers one place twice, or places where
+    // rings are, gets what it asked for: what is read from there is believed as little as ever.
     unsafe {
-        near::copy((from, frame.capacity()), (place.data.as_ptr(), place.bytes), frame.len());
+        near::copy((from.as_ptr(), from.len()), (place.data.as_ptr(), place.bytes), bytes);
     };
     true
 }

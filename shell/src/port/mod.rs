@@ -18,6 +18,7 @@ pub mod rss;
 mod socket_option;
 pub mod together;
 
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -74,6 +75,8 @@ pub struct Opened {
     pub queues: Vec<Box<dyn PacketQueue>>,
     /// What the user should know, one line each.
     pub notes: Vec<String>,
+    /// Why peers were refused, one after the other, where it is the back end that does so.
+    pub refusals: Option<Receiver<String>>,
 }
 
 impl Opened {
@@ -97,10 +100,14 @@ impl Opened {
                     PortState::Down if stopped() => {
                         bail!("port {name}: stopped while waiting for the link")
                     }
-                    PortState::Down if begun.elapsed() >= limit => bail!(
-                        "port {name}: no link within {} s: look at the cable, or start the peer",
-                        limit.as_secs_f32()
-                    ),
+                    PortState::Down if begun.elapsed() >= limit => {
+                        let refusal = self.refusals.as_ref().and_then(|all| all.try_iter().last());
+                        let why = refusal.map_or_else(
+                            || "look at the cable, or start the peer".to_owned(),
+                            |why| format!("the last peer was refused: {why}"),
+                        );
+                        bail!("port {name}: no link within {} s: {why}", limit.as_secs_f32());
+                    }
                     PortState::Down => std::thread::sleep(Duration::from_millis(10)),
                 }
             }

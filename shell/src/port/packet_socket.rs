@@ -84,7 +84,8 @@ pub fn open(interface: &str, queues: u16, flows: Flows) -> Result<Opened> {
     }
     match facts {
         Some(facts) => {
-            Ok(Opened { facts, queues: opened, notes: advice(interface).into_iter().collect() })
+            let notes = advice(interface).into_iter().collect();
+            Ok(Opened { facts, queues: opened, notes, refusals: None })
         }
         None => bail!("interface '{interface}': no queue was asked for"),
     }

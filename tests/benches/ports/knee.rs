@@ -4,8 +4,8 @@ use crate::load::{Ask, Load};
 use crate::run::{Bench, Tester};
 
 /// The seconds of a run that tell whether a rate is clean: a tester may take two to begin, and
-/// another two until every tuple was used.
-const SECONDS: std::ops::Range<u64> = 5..7;
+/// another three until every tuple was used.
+const SECONDS: std::ops::Range<u64> = 6..8;
 /// The part of the asked rate that counts as having been reached.
 const REACHED: f64 = 0.98;
 

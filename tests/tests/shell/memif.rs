@@ -64,18 +64,43 @@ fn two_processes_share_memory_and_lose_nothing() {
     }
 }
 
-/// Both ends in one process.
+/// Both ends in one process, whichever of them listens.
 #[test]
 fn both_ends_may_be_in_one_process() {
     let _turn = in_turn();
+    for roles in [["", ""], [",role=client", ",role=server"]] {
+        run_together(roles);
+    }
+}
+
+fn run_together(roles: [&str; 2]) {
     let folder = Folder::new();
+    let socket = "memif:@dperf-shell-both-ends";
     let [server, client] = shared(&folder, Path::new("@dperf-shell-both-ends"), 1);
+    for (file, role) in [&server, &client].into_iter().zip(roles) {
+        let text = std::fs::read_to_string(file).expect("just written");
+        std::fs::write(file, text.replace(socket, &format!("{socket}{role}"))).expect("a file");
+    }
     let ended = run(&["run", &server, &client, "--json", "--target", "90"]);
     assert_eq!(code(&ended), Some(0), "{}", ended.err);
     let all = records(&ended);
     let both = ["server", "client"].map(|role| count(of(&all, "final", role)[0], "skOpen"));
     assert_eq!(both[0], both[1]);
     assert!(both[0] >= SECONDS * 900, "{both:?}");
+}
+
+/// Whoever waits for the other end ends when it is told to.
+#[test]
+fn who_waits_for_the_other_end_can_be_stopped() {
+    let _turn = in_turn();
+    for waits in [0, 1] {
+        let folder = Folder::new();
+        let files = shared(&folder, &folder.file("memif.sock"), 1);
+        let waiting = start(command(&["run", &files[waits]]), &folder);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let ended = waiting.end_by(Signal::INT, END);
+        assert!(ended.err.contains("stopped"), "{}\n{}", ended.out, ended.err);
+    }
 }
 
 /// A client whose workers have no queue at the other end is told what to do.

@@ -55,7 +55,8 @@ pub(super) fn open(wish: &PortWish) -> Result<Opened> {
     let notes = std::mem::take(&mut port.notes);
     let port = Arc::new(port);
     let mint = |queue| DpdkQueue::mint(&port, queue, &facts).map(|queue| Box::new(queue) as _);
-    Ok(Opened { facts, queues: (0..wish.queues).map(mint).collect::<Result<_>>()?, notes })
+    let queues = (0..wish.queues).map(mint).collect::<Result<_>>()?;
+    Ok(Opened { facts, queues, notes, refusals: None })
 }
 
 /// Frames of closed queues that are still somewhere.

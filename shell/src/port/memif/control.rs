@@ -4,13 +4,14 @@
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, bail, ensure};
 use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::net::{
@@ -19,7 +20,7 @@ use rustix::net::{
 };
 
 use super::Interface;
-use super::conversation::{Conversation, Refused, Rings, wait};
+use super::conversation::{Conversation, NotNow, Rings, wait};
 use super::layout::Layout;
 
 /// How often an end that nobody answers asks again.
@@ -59,18 +60,50 @@ impl Drop for Held {
     }
 }
 
-/// What a port's queues hear from its thread, and what keeps that.
-pub(super) type Started = (Held, Vec<Receiver<Change>>);
+/// What a port has of its thread.
+pub(super) struct Started {
+    pub(super) held: Held,
+    /// One for each queue.
+    pub(super) changes: Vec<Receiver<Change>>,
+    /// Why others were refused, one after the other.
+    pub(super) refusals: Receiver<String>,
+}
+
+/// Whom the thread tells what.
+struct Told {
+    queues: Vec<Sender<Change>>,
+    refusals: Sender<String>,
+}
+
+// Who is gone needs to know nothing.
+impl Told {
+    fn up(&self, rings: Vec<Rings>) {
+        for (queue, rings) in self.queues.iter().zip(rings) {
+            let _ = queue.send(Change::Up(Box::new(rings)));
+        }
+    }
+
+    fn down(&self) {
+        for queue in &self.queues {
+            let _ = queue.send(Change::Down);
+        }
+    }
+
+    fn refused(&self, why: &Error) {
+        let _ = self.refusals.send(format!("{why:#}"));
+    }
+}
 
 /// Listens, for as long as the port is held.
 pub(super) fn listen_at(interface: Interface, layout: Layout) -> Result<Started> {
     let place = format!("cannot listen at {}", interface.socket.display());
     let end = Seeker { address: address(&interface)?, interface, layout };
     let listener = end.listener().context(place)?;
-    start(layout.queues, move |bye, queues| {
+    let made = file(&end.interface).and_then(identity);
+    start(layout.queues, move |bye, told| {
         // It ends when the queues do, with an error that says so.
-        let _ = end.serve(&listener, &bye, &queues);
-        if let Some(path) = file(&end.interface) {
+        let _ = end.serve(&listener, &bye, &told);
+        if let Some(path) = file(&end.interface).filter(|path| made == identity(path)) {
             let _ = fs::remove_file(path);
         }
     })
@@ -85,52 +118,55 @@ pub(super) fn connect_to(
 ) -> Result<Started> {
     let place = format!("cannot connect to {}", interface.socket.display());
     let end = Seeker { address: address(&interface)?, interface, layout };
-    let begun = Instant::now();
     // Nobody hangs up yet.
     let (_hold, bye) = UnixStream::pair().context("no more sockets: see ulimit -n")?;
+    let begun = Instant::now();
+    let mut refused_since = None;
     let first = loop {
         let refused = match end.call(&bye) {
             Ok(called) => break called,
             Err(why) => why,
         };
         if stopped() {
-            bail!("{place}: stopped before anybody listened");
+            bail!("{place}: stopped before anybody answered");
         }
-        let (patience, hint) = if nobody_listens(&refused) {
-            (limit, ": start the end that listens first")
-        } else if refused.is::<Refused>() {
-            (limit.min(GRACE), "")
+        if nobody_listens(&refused) {
+            refused_since = None;
+            let hint = ": start the end that listens first";
+            ensure!(begun.elapsed() < limit, refused.context(format!("{place}{hint}")));
         } else {
-            (Duration::ZERO, "")
-        };
-        if begun.elapsed() >= patience {
-            return Err(refused.context(format!("{place}{hint}")));
+            let since: &mut Instant = refused_since.get_or_insert_with(Instant::now);
+            let patience = if refused.is::<NotNow>() { GRACE.min(limit) } else { Duration::ZERO };
+            ensure!(since.elapsed() < patience, refused.context(place));
         }
         wait(&[], &bye, Some(&AGAIN))?;
     };
-    start(layout.queues, move |bye, queues| {
-        let _ = end.keep(first, &bye, &queues);
+    start(layout.queues, move |bye, told| {
+        let _ = end.keep(first, &bye, &told);
     })
 }
 
 /// Starts the thread.
-fn start(
-    queues: u16,
-    run: impl FnOnce(UnixStream, Vec<Sender<Change>>) + Send + 'static,
-) -> Result<Started> {
-    let (senders, receivers) = (0..queues).map(|_| channel()).unzip();
+fn start(queues: u16, run: impl FnOnce(UnixStream, Told) + Send + 'static) -> Result<Started> {
+    let (queues, changes) = (0..queues).map(|_| channel()).unzip();
+    let (senders, refusals) = channel();
     let (held, bye) = UnixStream::pair().context("no more sockets: see ulimit -n")?;
     let thread = std::thread::Builder::new()
         .name("memif".to_owned())
-        .spawn(move || run(bye, senders))
+        .spawn(move || run(bye, Told { queues, refusals: senders }))
         .context("the system refuses another thread: see ulimit -u")?;
-    Ok((Held { bye: Some(held), thread: Some(thread) }, receivers))
+    Ok(Started { held: Held { bye: Some(held), thread: Some(thread) }, changes, refusals })
 }
 
 /// The file of a socket that has one.
 fn file(interface: &Interface) -> Option<&Path> {
     let is_file = !interface.socket.as_os_str().as_bytes().starts_with(b"@");
     is_file.then_some(&interface.socket)
+}
+
+/// What tells a file from another that takes its place.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn address(interface: &Interface) -> Result<SocketAddrUnix> {
@@ -142,29 +178,17 @@ fn address(interface: &Interface) -> Result<SocketAddrUnix> {
     address.with_context(|| format!("{} is no name of a socket", interface.socket.display()))
 }
 
+/// A socket on which nothing blocks: an end that was stopped answers nobody.
 fn socket() -> Result<OwnedFd> {
-    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
-    socket_with(AddressFamily::UNIX, kind, flags, None).context("no socket")
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).context("no socket")
 }
 
-/// Nobody is there, or only a socket whose device is not started yet: it hangs up.
+/// Nobody is there, or one who is busy, or only a socket whose device is not started yet: that one
+/// hangs up.
 fn nobody_listens(why: &Error) -> bool {
-    matches!(why.downcast_ref(), Some(&(Errno::CONNREFUSED | Errno::NOENT | Errno::CONNRESET)))
-}
-
-fn tell(queues: &[Sender<Change>], changes: impl Iterator<Item = Change>) {
-    for (queue, change) in queues.iter().zip(changes) {
-        // A queue that is gone needs to know nothing.
-        let _ = queue.send(change);
-    }
-}
-
-fn tell_up(queues: &[Sender<Change>], rings: Vec<Rings>) {
-    tell(queues, rings.into_iter().map(|rings| Change::Up(Box::new(rings))));
-}
-
-fn tell_down(queues: &[Sender<Change>]) {
-    tell(queues, std::iter::repeat_with(|| Change::Down));
+    let reasons = [Errno::CONNREFUSED, Errno::NOENT, Errno::CONNRESET, Errno::AGAIN];
+    why.downcast_ref().is_some_and(|error| reasons.contains(error))
 }
 
 /// One end that looks for the other.
@@ -176,11 +200,14 @@ struct Seeker {
 
 impl Seeker {
     fn listener(&self) -> Result<OwnedFd> {
-        if let Some(path) = file(&self.interface).filter(|path| path.exists()) {
+        if let Some(path) = file(&self.interface)
+            && let Ok(found) = fs::symlink_metadata(path)
+        {
+            ensure!(found.file_type().is_socket(), "there is a file that is no socket");
             match connect(socket()?, &self.address) {
                 // A program that was killed left it behind.
                 Err(Errno::CONNREFUSED) => fs::remove_file(path)?,
-                _ => bail!("somebody does already: end that program, or use another socket"),
+                _ => bail!("somebody does already, and each port needs a socket of its own"),
             }
         }
         let socket = socket()?;
@@ -190,46 +217,48 @@ impl Seeker {
     }
 
     /// One after the other, each until it hangs up.
-    fn serve(&self, listener: &OwnedFd, bye: &UnixStream, queues: &[Sender<Change>]) -> Result<()> {
+    fn serve(&self, listener: &OwnedFd, bye: &UnixStream, told: &Told) -> Result<()> {
         loop {
             wait(&[listener.as_fd()], bye, None)?;
-            let Some(talk) = accepted(listener, bye) else { continue };
-            let Ok(rings) = talk.answer(self.interface.id, self.layout.queues) else { continue };
-            tell_up(queues, rings);
+            let Some(talk) = accepted(listener, bye)? else { continue };
+            let rings = match talk.answer(self.interface.id, self.layout.queues) {
+                Ok(rings) => rings,
+                Err(why) => {
+                    told.refused(&why);
+                    continue;
+                }
+            };
+            told.up(rings);
             while talk.outlast(Some(listener.as_fd()))? {
-                if let Some(other) = accepted(listener, bye) {
+                if let Some(other) = accepted(listener, bye)? {
                     other.refuse("somebody is connected already");
                 }
             }
-            tell_down(queues);
+            told.down();
         }
     }
 
     /// Connects once.
     fn call(&self, bye: &UnixStream) -> Result<(OwnedFd, Vec<Rings>)> {
-        let talk = Conversation { socket: socket()?, bye };
+        let talk = Conversation::new(socket()?, bye);
         connect(&talk.socket, &self.address)?;
         let rings = talk.ask(self.interface.id, &self.layout)?;
         Ok((talk.socket, rings))
     }
 
-    fn keep(
-        &self,
-        mut called: (OwnedFd, Vec<Rings>),
-        bye: &UnixStream,
-        queues: &[Sender<Change>],
-    ) -> Result<()> {
+    fn keep(&self, mut called: (OwnedFd, Vec<Rings>), bye: &UnixStream, told: &Told) -> Result<()> {
         loop {
             let (socket, rings) = called;
-            tell_up(queues, rings);
-            let talk = Conversation { socket, bye };
+            told.up(rings);
+            let talk = Conversation::new(socket, bye);
             talk.outlast(None)?;
             drop(talk);
-            tell_down(queues);
+            told.down();
             called = loop {
                 wait(&[], bye, Some(&AGAIN))?;
-                if let Ok(called) = self.call(bye) {
-                    break called;
+                match self.call(bye) {
+                    Ok(called) => break called,
+                    Err(why) => told.refused(&why),
                 }
             };
         }
@@ -237,7 +266,13 @@ impl Seeker {
 }
 
 /// Who calls, if it has not gone again.
-fn accepted<'a>(listener: &OwnedFd, bye: &'a UnixStream) -> Option<Conversation<'a>> {
-    let socket = accept_with(listener, SocketFlags::CLOEXEC).ok()?;
-    Some(Conversation { socket, bye })
+fn accepted<'a>(listener: &OwnedFd, bye: &'a UnixStream) -> Result<Option<Conversation<'a>>> {
+    match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        Ok(socket) => Ok(Some(Conversation::new(socket, bye))),
+        Err(_) => {
+            // It may be that there are no more files: it still calls then.
+            wait(&[], bye, Some(&AGAIN))?;
+            Ok(None)
+        }
+    }
 }

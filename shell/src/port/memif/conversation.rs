@@ -5,13 +5,16 @@
 //!                  <-- INIT, ADD REGION, ADD RING.., CONNECT
 //!                      ACK.., CONNECTED -->
 //! ```
-//! Whoever is not content says DISCONNECT with the reason, and hangs up.
+//! Every word of the connecting end is answered before the next one: some listeners send no more
+//! than one word at a time. Whoever is not content says DISCONNECT with the reason, and hangs up.
 
+use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -22,12 +25,14 @@ use rustix::net::{
 };
 
 use super::layout::Layout;
-use super::message::{AddRegion, Disconnect, Hello, Init, MESSAGE_BYTES, Message, Text, VERSION};
+use super::message::{
+    AddRegion, AddRing, Disconnect, Hello, Init, MESSAGE_BYTES, Message, Text, VERSION,
+};
 use super::region::Region;
 use super::ring::{Direction, MAX_LOG2_SIZE, Ring, RxRing, TxRing};
 
-/// How long the other end may take for its next word.
-const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+/// How long the two ends may take to agree.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// More regions are refused.
 const MAX_REGIONS: usize = 64;
@@ -61,25 +66,31 @@ pub(super) fn wait(
     }
 }
 
-/// The other end said no, and why.
+/// The other end says no, or nothing, and may say something else if it is asked again.
 #[derive(Debug)]
-pub(super) struct Refused(String);
+pub(super) struct NotNow(String);
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the other end refuses: {}", self.0)
+impl fmt::Display for NotNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for NotNow {}
 
 /// A connected socket.
 pub(super) struct Conversation<'a> {
     pub(super) socket: OwnedFd,
-    pub(super) bye: &'a UnixStream,
+    bye: &'a UnixStream,
+    until: Instant,
 }
 
-impl Conversation<'_> {
+impl<'a> Conversation<'a> {
+    /// It has to come to an agreement soon.
+    pub(super) fn new(socket: OwnedFd, bye: &'a UnixStream) -> Conversation<'a> {
+        Conversation { socket, bye, until: Instant::now() + PATIENCE }
+    }
+
     fn send(&self, message: &Message, file: Option<BorrowedFd<'_>>) -> Result<()> {
         let bytes = message.encode();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -106,8 +117,11 @@ impl Conversation<'_> {
 
     /// The other end's next word, and the file that came with it.
     fn receive(&self) -> Result<(Message, Option<OwnedFd>)> {
-        let said = wait(&[self.socket.as_fd()], self.bye, Some(&PATIENCE))?;
-        said.context("the other end says nothing")?;
+        let left = self.until.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        if wait(&[self.socket.as_fd()], self.bye, Some(&left))?.is_none() {
+            return Err(NotNow("the other end says nothing".to_owned()).into());
+        }
         let mut bytes = [0; MESSAGE_BYTES];
         let mut space =
             [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1), ScmCredentials(1))];
@@ -133,7 +147,7 @@ impl Conversation<'_> {
         ensure!(got == MESSAGE_BYTES, "a message of {got} bytes");
         let message = Message::decode(&bytes).context("a message of an unknown kind")?;
         if let Message::Disconnect(Disconnect { reason, .. }) = message {
-            return Err(Refused(reason.printable()).into());
+            return Err(NotNow(format!("the other end refuses: {}", reason.printable())).into());
         }
         Ok((message, file))
     }
@@ -177,7 +191,7 @@ impl Conversation<'_> {
         loop {
             match self.receive()? {
                 (Message::AddRegion(region), Some(file)) => offer.add_region(&region, &file)?,
-                (Message::AddRing(ring), Some(wake)) => offer.rings.push((ring, wake)),
+                (Message::AddRing(ring), Some(wake)) => offer.add_ring(ring, wake)?,
                 (Message::Connect(_), _) => break,
                 _ => bail!("a region, a ring or CONNECT is expected, each with its file"),
             }
@@ -218,24 +232,25 @@ impl Conversation<'_> {
             secret: Text::new(""),
             name: Text::new(NAME),
         };
-        self.send(&Message::Init(init), None)?;
+        self.tell(&Message::Init(init), None)?;
         let region = AddRegion { index: 0.into(), bytes: (layout.bytes() as u64).into() };
-        self.send(&Message::AddRegion(region), Some(file.as_fd()))?;
+        self.tell(&Message::AddRegion(region), Some(file.as_fd()))?;
         let mut wakes = Vec::new();
         for told in layout.rings() {
             let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            self.send(&Message::AddRing(told), Some(wake.as_fd()))?;
+            self.tell(&Message::AddRing(told), Some(wake.as_fd()))?;
             wakes.push(wake);
         }
         self.send(&Message::Connect(Text::new(NAME)), None)?;
-        loop {
-            match self.receive()?.0 {
-                Message::Ack => {}
-                Message::Connected(_) => break,
-                _ => bail!("ACK or CONNECTED is expected"),
-            }
-        }
+        let Message::Connected(_) = self.receive()?.0 else { bail!("CONNECTED is expected") };
         Ok(own_rings(&layout, rings, wakes))
+    }
+
+    /// Says something that is acknowledged.
+    fn tell(&self, message: &Message, file: Option<BorrowedFd<'_>>) -> Result<()> {
+        self.send(message, file)?;
+        let Message::Ack = self.receive()?.0 else { bail!("an ACK is expected") };
+        Ok(())
     }
 }
 
@@ -273,7 +288,7 @@ fn own_rings(layout: &Layout, rings: Vec<Ring>, wakes: Vec<OwnedFd>) -> Vec<Ring
 struct Offer {
     queues: u16,
     regions: Vec<Region>,
-    rings: Vec<(super::message::AddRing, OwnedFd)>,
+    rings: Vec<(AddRing, OwnedFd)>,
 }
 
 impl Offer {
@@ -285,6 +300,24 @@ impl Offer {
         let region = Region::map(file.as_fd(), bytes);
         self.regions.push(region.with_context(|| format!("region {expected}"))?);
         Ok(())
+    }
+
+    fn add_ring(&mut self, told: AddRing, wake: OwnedFd) -> Result<()> {
+        ensure!(self.rings.len() < 2 * usize::from(self.queues), "{}", self.too_many());
+        // Who wakes the other end must not wait for it.
+        let is = std::fs::read_link(format!("/proc/self/fd/{}", wake.as_raw_fd()));
+        let is = is.context("a ring's counter of unknown kind")?;
+        ensure!(is.as_os_str() == "anon_inode:[eventfd]", "a ring's counter is no eventfd");
+        rustix::io::ioctl_fionbio(&wake, true).context("a ring's counter blocks")?;
+        self.rings.push((told, wake));
+        Ok(())
+    }
+
+    fn too_many(&self) -> String {
+        let queues = self.queues;
+        format!(
+            "the other end has more than {queues} queues: give it {queues}, one per worker here"
+        )
     }
 
     /// The queues, if every one has its two rings.
@@ -305,7 +338,7 @@ impl Offer {
         let queues = usize::from(self.queues);
         ensure!(
             to.len() == queues && from.len() == queues,
-            "{} and {} rings for {queues} workers: set as many queues as the other end has workers",
+            "{} and {} rings for {queues} workers: give the other end as many queues",
             to.len(),
             from.len()
         );

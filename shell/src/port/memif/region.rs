@@ -10,6 +10,10 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
+/// A file of huge pages (linux/magic.h): one may be taken out of it, and none be there to fill the
+/// hole.
+const HUGETLBFS: rustix::fs::FsWord = 0x9584_58f6;
+
 /// A mapped piece of memory.
 pub(super) struct Region {
     base: NonNull<u8>,
@@ -40,13 +44,14 @@ impl Region {
     /// The memory of `bytes` bytes behind `file`, which can never become shorter: a look at what is
     /// no longer there would end this process.
     pub(super) fn map(file: BorrowedFd<'_>, bytes: usize) -> Result<Region> {
-        let seals = rustix::fs::fcntl_get_seals(file).context("memory that cannot be sealed")?;
-        ensure!(seals.contains(SealFlags::SHRINK), "memory that may shrink (no F_SEAL_SHRINK)");
+        const ZERO_COPY: &str = "turn zero-copy off at the other end";
+        let kind = rustix::fs::fstatfs(file).context("memory of unknown kind")?.f_type;
+        ensure!(kind != HUGETLBFS, "memory in huge pages: {ZERO_COPY}");
+        let seals = rustix::fs::fcntl_get_seals(file).unwrap_or(SealFlags::empty());
+        ensure!(seals.contains(SealFlags::SHRINK), "memory that may shrink: {ZERO_COPY}");
         let has = rustix::fs::fstat(file).context("memory of unknown size")?.st_size;
-        ensure!(
-            bytes > 0 && usize::try_from(has).is_ok_and(|has| has >= bytes),
-            "too little memory"
-        );
+        let enough = usize::try_from(has).is_ok_and(|has| has >= bytes);
+        ensure!(bytes > 0 && enough, "too little memory");
         // SAFETY: a new mapping at an address of the kernel's choice.
         let base = unsafe {
             let access = ProtFlags::READ | ProtFlags::WRITE;
@@ -102,8 +107,8 @@ mod tests {
         assert_eq!(refused(&file, 0).to_string(), "too little memory");
         let loose = rustix::fs::memfd_create("loose", MemfdFlags::ALLOW_SEALING).unwrap();
         rustix::fs::ftruncate(&loose, 4096).unwrap();
-        assert!(refused(&loose, 4096).to_string().contains("F_SEAL_SHRINK"));
+        assert!(refused(&loose, 4096).to_string().contains("may shrink: turn zero-copy off"));
         let plain = OwnedFd::from(std::fs::File::open("/proc/self/exe").unwrap());
-        assert!(refused(&plain, 1).to_string().contains("sealed"));
+        assert!(refused(&plain, 1).to_string().contains("may shrink"));
     }
 }

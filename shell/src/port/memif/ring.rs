@@ -13,8 +13,8 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, fence};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -197,6 +197,16 @@ impl Ring {
         self.descriptor(index).0.fetch_or(GOES_ON, Relaxed);
     }
 
+    /// Writes over eight bytes of the ring, wherever `at` falls.
+    #[cfg(test)]
+    pub(super) fn scribble(&self, at: usize, word: u64) {
+        let words = (DESCRIPTORS_AT + DESCRIPTOR_BYTES * usize::from(self.size)) / 8;
+        // SAFETY: as in `half_word`.
+        let place = unsafe { self.base.add(at % words * 8) };
+        // SAFETY: aligned to 8 bytes, and all ends use it atomically.
+        unsafe { AtomicU64::from_ptr(place.as_ptr().cast()) }.store(word, Relaxed);
+    }
+
     /// Moves the sender's index.
     #[cfg(test)]
     pub(super) fn set_filled(&self, index: u16) {
@@ -353,6 +363,8 @@ impl TxRing {
         self.next = self.next.wrapping_add(count as u16);
         // Release: what was written is there before it is said to be.
         self.ring.filled().store(self.next, Release);
+        // A receiver that is about to sleep says so, and looks once more: one of us sees the other.
+        fence(SeqCst);
         if self.ring.flags().load(Relaxed) & POLLS == 0 {
             // A counter that is full wakes as well.
             let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());

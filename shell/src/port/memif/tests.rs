@@ -97,6 +97,34 @@ fn frames_cross_both_ways_whole_and_in_order() {
     assert_ne!(ends[0].facts.mac, ends[1].facts.mac);
 }
 
+/// Indices have 16 bits and go round, over rings of any size.
+#[test]
+fn indices_go_round() {
+    let mut ends = pair(1);
+    let (mut both, layout) = rings(2);
+    let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
+    let own = Some(layout.buffer_bytes());
+    let mut near = ring::TxRing::new(to.again(), own, wake());
+    let mut small = queue_over(from, to);
+    for turn in 0..70_000 / 28 {
+        for (from, to) in [(0, 1), (1, 0)] {
+            assert_eq!(send(&mut *ends[from].queues[0], &[60; 28]), 28, "turn {turn}");
+            assert_eq!(received(&mut *ends[to].queues[0]), [60; 28]);
+        }
+    }
+    for turn in 0..70_000 / 4 {
+        assert_eq!(near.free(9), 4, "turn {turn}");
+        for nth in 0..4 {
+            write(&near.buffer(nth).unwrap(), &packet(61));
+            near.fill(nth, 61);
+        }
+        near.publish(4);
+        assert_eq!(received(&mut small), [61; 4]);
+        assert!(near.is_empty());
+    }
+    assert_eq!(small.faults(), Faults::default());
+}
+
 #[test]
 fn what_a_full_ring_has_no_room_for_stays_with_the_sender() {
     for (from, to) in [(0, 1), (1, 0)] {
@@ -156,6 +184,38 @@ fn who_cannot_agree_is_told_why() {
     assert!(why(2, 0).contains("somebody is connected already"), "{}", why(2, 0));
 }
 
+/// Whoever waits at the listening end learns why nobody comes.
+#[test]
+fn who_listens_is_told_whom_it_refused() {
+    let socket = socket();
+    let mut listener = end(&socket, true, 2).unwrap();
+    let interface = Interface { socket, id: 0, listens: false };
+    assert!(open(&interface, (1, FRAME_BYTES), Duration::ZERO, &|| false).is_err());
+    let why = listener.wait_for_link("memif", Duration::ZERO, &|| false).unwrap_err().to_string();
+    assert!(why.contains("the last peer was refused: 1 and 1 rings for 2 workers"), "{why}");
+}
+
+/// A listener that was stopped, and one that says nothing, are given up in time.
+#[test]
+fn who_says_nothing_is_not_waited_for_without_end() {
+    let socket = socket();
+    let name = socket.to_str().unwrap().trim_start_matches('@').to_owned();
+    let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
+    let mute = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    rustix::net::bind(&mute, &address).unwrap();
+    rustix::net::listen(&mute, 0).unwrap();
+    let interface = Interface { socket, id: 0, listens: false };
+    let begun = Instant::now();
+    let why = || {
+        let refused = open(&interface, (1, FRAME_BYTES), Duration::ZERO, &|| false);
+        format!("{:#}", refused.err().expect("nobody answers"))
+    };
+    assert!(why().contains("says nothing"));
+    // It has one place for who waits.
+    assert!(why().contains("start the end that listens"));
+    assert!(begun.elapsed() < LIMIT);
+}
+
 #[test]
 fn nobody_to_connect_to_is_waited_for() {
     let socket = socket();
@@ -176,7 +236,7 @@ fn nobody_to_connect_to_is_waited_for() {
 }
 
 #[test]
-fn a_socket_that_was_left_behind_is_replaced() {
+fn a_socket_that_was_left_behind_is_replaced_and_no_other_file() {
     let folder = std::env::temp_dir().join(format!("dperf-memif-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("socket");
@@ -188,6 +248,17 @@ fn a_socket_that_was_left_behind_is_replaced() {
     assert!(taken.contains("somebody does already"), "{taken}");
     drop(listener);
     assert!(!path.exists(), "it is removed at the end");
+    std::fs::write(&path, "results").unwrap();
+    let refused = format!("{:#}", end(&path, true, 1).err().unwrap());
+    assert!(refused.contains("a file that is no socket"), "{refused}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"results");
+    std::fs::remove_file(&path).unwrap();
+    // Who took its place meanwhile stays.
+    let listener = end(&path, true, 1).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "results").unwrap();
+    drop(listener);
+    std::fs::remove_file(&path).unwrap();
     std::fs::remove_dir(&folder).unwrap();
 }
 
@@ -254,32 +325,49 @@ fn a_stranger_is_refused_and_the_next_one_is_heard() {
     assert!(end(&socket, false, 1).is_ok());
 }
 
-/// The queue's two rings, to be meddled with.
-fn rings(queues: u16) -> (Vec<ring::Ring>, layout::Layout) {
-    let layout = layout(queues, FRAME_BYTES);
+/// One queue's two rings of so many descriptors, to be meddled with: to the listener and from it.
+fn rings(log2_size: u8) -> (Vec<ring::Ring>, layout::Layout) {
+    let layout = layout::Layout { log2_size, ..layout(1, FRAME_BYTES) };
     (layout.create().unwrap().1, layout)
 }
 
-/// What a receiver makes of descriptors that make no sense.
-#[test]
-fn descriptors_that_make_no_sense_are_counted_and_no_more() {
-    let (mut both, layout) = rings(1);
-    let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
-    // We are the listener; the other end meddles through its own view of the same ring.
-    let wake = || rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();
-    let meddler = to.again();
-    let mut sender = ring::TxRing::new(to.again(), Some(layout.buffer_bytes()), wake());
+/// A counter that wakes.
+fn wake() -> rustix::fd::OwnedFd {
+    rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap()
+}
+
+/// Writes a packet into a buffer.
+fn write(place: &Place, packet: &[u8]) {
+    assert!(packet.len() <= place.bytes);
+    // SAFETY: so many bytes are the sender's to write.
+    unsafe { place.data.as_ptr().copy_from(packet.as_ptr(), packet.len()) };
+}
+
+/// A listener's queue over the rings from and to it, its port being up.
+fn queue_over(from: ring::Ring, to: ring::Ring) -> MemifQueue {
     let (changes, told) = std::sync::mpsc::channel();
     let rings =
         Rings { rx: ring::RxRing::new(to, None), tx: ring::TxRing::new(from, None, wake()) };
     changes.send(Change::Up(Box::new(rings))).unwrap();
     let mut queue = MemifQueue::new(told, FRAME_BYTES, Arc::new(Held::nothing()));
+    // It would be gone when nobody can tell it anything any more.
+    std::mem::forget(changes);
     assert_eq!(queue.state(), PortState::Up);
+    queue
+}
+
+/// What a receiver makes of descriptors that make no sense.
+#[test]
+fn descriptors_that_make_no_sense_are_counted_and_no_more() {
+    let (mut both, layout) = rings(LOG2_SIZE);
+    let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
+    // The other end meddles through its own view of the same ring.
+    let meddler = to.again();
+    let mut sender = ring::TxRing::new(to.again(), Some(layout.buffer_bytes()), wake());
+    let mut queue = queue_over(from, to);
     assert_eq!(sender.free(9), 9);
     for nth in 0..9 {
-        let place = sender.buffer(nth).unwrap();
-        // SAFETY: the buffer is the sender's, and has room for more than 60 bytes.
-        unsafe { place.data.as_ptr().copy_from(packet(60).as_ptr(), 60) };
+        write(&sender.buffer(nth).unwrap(), &packet(60));
         sender.fill(nth, 60);
     }
     meddler.set_buffer(1, (0, u32::MAX), 60);
@@ -299,12 +387,47 @@ fn descriptors_that_make_no_sense_are_counted_and_no_more() {
     queue.give_back(&mut tray);
 }
 
+/// Another end that writes anything anywhere, all the time.
+#[test]
+fn whatever_stands_in_the_shared_memory_nothing_breaks() {
+    let (mut both, _) = rings(4);
+    let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
+    let meddlers = [from.again(), to.again()];
+    let mut queue = queue_over(from, to);
+    let mut seed = 1u64;
+    let mut random = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        seed >> 20
+    };
+    let (mut came, mut before) = (0, Faults::default());
+    for _ in 0..200_000 {
+        let meddler = &meddlers[random() as usize % 2];
+        // Small numbers are lengths, offsets and regions that may be right.
+        let word = random() << 44 & random() << (random() % 44) | random() >> (random() % 44);
+        meddler.scribble(random() as usize, word);
+        meddler.set_filled(random() as u16 % 64);
+        let mut tray = Tray::new();
+        queue.receive(&mut tray);
+        came += tray.len();
+        for frame in tray.frames() {
+            assert!(frame.len() <= frame.capacity());
+        }
+        queue.transmit(&mut tray);
+        queue.give_back(&mut tray);
+        assert_eq!(queue.pool.available(), FRAMES as usize, "every frame came back");
+        let now = queue.faults();
+        assert!(now.rx_errors >= before.rx_errors && now.tx_errors >= before.tx_errors);
+        before = now;
+    }
+    assert!(came > 1000 && before.rx_errors > 1000 && before.tx_errors > 1000, "{before:?}");
+}
+
 /// A receiver that sleeps is woken, one that polls is not.
 #[test]
 fn a_receiver_that_sleeps_is_woken() {
-    let (mut both, layout) = rings(1);
+    let (mut both, layout) = rings(LOG2_SIZE);
     let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
-    let wake = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();
+    let wake = wake();
     let heard = || rustix::io::read(&wake, &mut [0; 8]).is_ok();
     let kept = wake.try_clone().unwrap();
     let mut sender = ring::TxRing::new(to.again(), Some(layout.buffer_bytes()), kept);
