@@ -3,9 +3,8 @@
 use crate::load::{Ask, Load};
 use crate::run::{Bench, Tester};
 
-/// The seconds of a run that tell whether a rate is clean: a tester may take two to begin, and
-/// another three until every tuple was used.
-const SECONDS: std::ops::Range<u64> = 6..8;
+/// So many seconds of a run tell whether a rate is clean.
+const SECONDS: u64 = 2;
 /// The part of the asked rate that counts as having been reached.
 const REACHED: f64 = 0.98;
 
@@ -17,7 +16,8 @@ pub(crate) fn rate(bench: &Bench, load: &Load, tester: &Tester) -> u64 {
     let least = from as f64 / 8.0;
     let clean = |rate: f64| {
         (0..2).any(|_| {
-            let run = bench.run(load, tester, rate as u64, SECONDS);
+            let from = load.from_second(rate as u64);
+            let run = bench.run(load, tester, rate as u64, from..from + SECONDS);
             run.clean && run.client.per_second(load.counter) > REACHED * rate
         })
     };

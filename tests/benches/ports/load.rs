@@ -114,8 +114,9 @@ pub(crate) struct Load {
     pub(crate) counter: &'static str,
     /// Its unit per second.
     pub(crate) unit: &'static str,
-    /// The first second that is looked at: before it, connections open.
-    pub(crate) from_second: u64,
+    /// The first second that is looked at, if every tuple was used by then: before it, connections
+    /// open.
+    from_second: u64,
     /// The core's own benchmark of it, which counts instructions.
     pub(crate) scenario: Option<&'static str>,
     /// A worker never rests: what it says about its time is not needed.
@@ -138,11 +139,7 @@ impl Load {
             self.listens, self.both
         );
         if self.ask != Ask::Fixed {
-            // As few tuples as may be, so that all were used before the seconds that count: the
-            // first touch of their memory costs what a virtual machine's host takes for it.
-            let clients = RETRANSMIT_TIMEOUT_S * rate / PORTS + 1;
-            text +=
-                &format!("client 10.0.1.1 {clients}\nretransmit_timeout {RETRANSMIT_TIMEOUT_S}\n");
+            text += &format!("client 10.0.1.1 {}\n", tuples(rate) / PORTS + 1);
         }
         if role == "client" {
             text += &format!("cpu 0\nslow_start 1\n{}\n", self.client);
@@ -155,6 +152,12 @@ impl Load {
         text + &tester.memory(self.memory_mb)
     }
 
+    /// The first second that is looked at where so much is asked: no connection is the first that
+    /// touches its memory.
+    pub(crate) fn from_second(&self, rate: u64) -> u64 {
+        self.from_second + tuples(rate) / FIRST_USES
+    }
+
     /// Another tester can do it.
     pub(crate) fn for_both(&self) -> bool {
         self.transport != Transport::Link
@@ -164,8 +167,14 @@ impl Load {
 /// Ports of a client's address.
 const PORTS: u64 = 65_535;
 
-/// The least that there is: for so long a tuple may be taken.
-const RETRANSMIT_TIMEOUT_S: u64 = 1;
+/// As few tuples as may be: each may be taken for two seconds.
+const fn tuples(rate: u64) -> u64 {
+    2 * rate
+}
+
+/// So many tuples are used for the first time in a second, at least: it costs what a virtual
+/// machine's host takes for their memory.
+const FIRST_USES: u64 = 1_500_000;
 
 const SHORT: &str = "protocol http";
 const KEPT: &str = "protocol http\nclient 10.0.1.1 16\nkeepalive 0us";
@@ -179,7 +188,7 @@ const fn short(name: &'static str, transport: Transport, from: u64) -> Load {
         ask: Ask::Knee(from),
         counter: "http2XX",
         unit: "connections",
-        from_second: 6,
+        from_second: 4,
         scenario: Some("short-1k"),
         saturated: false,
         memory_mb: 1300,

@@ -77,8 +77,8 @@ fn measure(bench: &Bench, load: &Load, testers: &[Tester], rounds: usize) -> Fig
     let mut runs: Vec<Vec<run::Run>> = testers.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (index, tester) in testers.iter().enumerate() {
-            let seconds = load.from_second..load.from_second + SECONDS;
-            runs[index].push(bench.run(load, tester, rates[index], seconds));
+            let from = load.from_second(rates[index]);
+            runs[index].push(bench.run(load, tester, rates[index], from..from + SECONDS));
         }
     }
     Figures::of(load, &runs, driver::floor(bench, load.transport), bench.hz)

@@ -3,9 +3,9 @@
 //! it lies between the two.
 //!
 //! ```text
-//! byte 0   cookie u32, flags u16, head u16     16 bytes for each descriptor: flags u16, region u16,
-//! byte 64  tail u16                            length u32, offset u32, metadata u32
-//! byte 128 descriptors
+//! byte 0    cookie u32, flags u16, head u16
+//! byte 64   tail u16
+//! byte 128  descriptors, each: flags u16, region u16, length u32, offset u32, metadata u32
 //! ```
 //! To the listening end, the sender moves the head and the receiver follows with the tail. From the
 //! listening end, the receiver moves the head as it offers empty buffers, and the sender follows
@@ -183,41 +183,6 @@ impl Ring {
         first.store(u64::from(region) << 16 | u64::from(bytes) << 32, Relaxed);
         second.store(offset.into(), Relaxed);
     }
-
-    /// The same ring, seen by who should not look.
-    #[cfg(test)]
-    pub(super) fn again(&self) -> Ring {
-        let Ring { base, size, direction, .. } = *self;
-        Ring { regions: Arc::clone(&self.regions), base, size, direction }
-    }
-
-    /// The packet at `index` is said to go on.
-    #[cfg(test)]
-    pub(super) fn chain(&self, index: u16) {
-        self.descriptor(index).0.fetch_or(GOES_ON, Relaxed);
-    }
-
-    /// Writes over eight bytes of the ring, wherever `at` falls.
-    #[cfg(test)]
-    pub(super) fn scribble(&self, at: usize, word: u64) {
-        let words = (DESCRIPTORS_AT + DESCRIPTOR_BYTES * usize::from(self.size)) / 8;
-        // SAFETY: as in `half_word`.
-        let place = unsafe { self.base.add(at % words * 8) };
-        // SAFETY: aligned to 8 bytes, and all ends use it atomically.
-        unsafe { AtomicU64::from_ptr(place.as_ptr().cast()) }.store(word, Relaxed);
-    }
-
-    /// Moves the sender's index.
-    #[cfg(test)]
-    pub(super) fn set_filled(&self, index: u16) {
-        self.filled().store(index, Release);
-    }
-
-    /// The buffer of the descriptor at `index`.
-    #[cfg(test)]
-    pub(super) fn buffer_of(&self, index: u16) -> Place {
-        self.place(index).0.expect("it is inside")
-    }
 }
 
 /// A ring at its receiver.
@@ -345,8 +310,8 @@ impl TxRing {
     #[inline]
     pub(super) fn buffer(&self, nth: usize) -> Option<Place> {
         let place = self.ring.place(self.next.wrapping_add(nth as u16)).0?;
-        // Where the receiver offers buffers it says their length each time; where we do, what stands
-        // there is the length of the packet before.
+        // Where the receiver offers buffers it says their length each time; where we do, what
+        // stands there is the length of the packet before.
         let bytes = self.own_bytes.map_or(place.bytes, |bytes| place.room.min(bytes as usize));
         Some(Place { bytes, ..place })
     }
@@ -375,5 +340,43 @@ impl TxRing {
     pub(super) fn is_empty(&mut self) -> bool {
         self.look();
         self.room() == self.ring.size
+    }
+}
+
+/// What only tests do to a ring.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Ring {
+        /// The same ring, seen by who should not look.
+        pub(in super::super) fn again(&self) -> Ring {
+            let Ring { base, size, direction, .. } = *self;
+            Ring { regions: Arc::clone(&self.regions), base, size, direction }
+        }
+
+        /// The packet at `index` is said to go on.
+        pub(in super::super) fn chain(&self, index: u16) {
+            self.descriptor(index).0.fetch_or(GOES_ON, Relaxed);
+        }
+
+        /// Writes over eight bytes of the ring, wherever `at` falls.
+        pub(in super::super) fn scribble(&self, at: usize, word: u64) {
+            let words = (DESCRIPTORS_AT + DESCRIPTOR_BYTES * usize::from(self.size)) / 8;
+            // SAFETY: as in `half_word`.
+            let place = unsafe { self.base.add(at % words * 8) };
+            // SAFETY: aligned to 8 bytes, and all ends use it atomically.
+            unsafe { AtomicU64::from_ptr(place.as_ptr().cast()) }.store(word, Relaxed);
+        }
+
+        /// Moves the sender's index.
+        pub(in super::super) fn set_filled(&self, index: u16) {
+            self.filled().store(index, Release);
+        }
+
+        /// The buffer of the descriptor at `index`.
+        pub(in super::super) fn buffer_of(&self, index: u16) -> Place {
+            self.place(index).0.expect("it is inside")
+        }
     }
 }

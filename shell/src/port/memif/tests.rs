@@ -97,6 +97,52 @@ fn frames_cross_both_ways_whole_and_in_order() {
     assert_ne!(ends[0].facts.mac, ends[1].facts.mac);
 }
 
+/// Between two of these ports a frame may be as long as both think.
+#[test]
+fn long_frames_cross_as_well() {
+    let socket = socket();
+    let mut ends = [true, false].map(|listens| {
+        let interface = Interface { socket: socket.clone(), id: 0, listens };
+        open(&interface, (1, 9014), LIMIT, &|| false).unwrap()
+    });
+    for end in &mut ends {
+        end.wait_for_link("memif", LIMIT, &|| false).unwrap();
+        assert!(end.notes.concat().contains("9014 bytes"), "{:?}", end.notes);
+    }
+    for (from, to) in [(0, 1), (1, 0)] {
+        assert_eq!(send(&mut *ends[from].queues[0], &[9014, 9018, 60]), 3);
+        assert_eq!(received(&mut *ends[to].queues[0]), [9014, 9018, 60]);
+    }
+    // An end that knows no such frames drops them, and counts them.
+    let short = end(&socket, false, 1);
+    assert!(short.is_err(), "somebody is connected");
+    let [mut listener, connected] = ends;
+    drop(connected);
+    await_state(&mut *listener.queues[0], PortState::Down);
+    let mut short = end(&socket, false, 1).unwrap();
+    short.wait_for_link("memif", LIMIT, &|| false).unwrap();
+    await_state(&mut *listener.queues[0], PortState::Up);
+    assert_eq!(send(&mut *listener.queues[0], &[60, 9014, 61]), 2);
+    assert_eq!(received(&mut *short.queues[0]), [60, 61]);
+    assert_eq!(listener.queues[0].faults(), Faults { tx_errors: 1, ..Faults::default() });
+}
+
+/// A place that is none is stepped over: what is sent into it is lost, and no more.
+#[test]
+fn a_place_that_is_none_is_stepped_over() {
+    let (mut both, layout) = rings(4);
+    let (from, to) = (both.pop().unwrap(), both.pop().unwrap());
+    let meddler = from.again();
+    let mut receiver = ring::RxRing::new(from.again(), Some(layout.buffer_bytes()));
+    let mut queue = queue_over(from, to);
+    meddler.set_buffer(0, (9, 0), 60);
+    assert_eq!(send(&mut queue, &[60, 61]), 2);
+    assert_eq!(queue.faults(), Faults { tx_errors: 1, ..Faults::default() });
+    assert_eq!(receiver.ready(9), 2);
+    assert!(matches!(receiver.arrived(0), Arrived::Unusable));
+    assert!(matches!(receiver.arrived(1), Arrived::Packet(Place { bytes: 61, .. })));
+}
+
 /// Indices have 16 bits and go round, over rings of any size.
 #[test]
 fn indices_go_round() {
