@@ -75,7 +75,7 @@ pub struct Opened {
     pub queues: Vec<Box<dyn PacketQueue>>,
     /// What the user should know, one line each.
     pub notes: Vec<String>,
-    /// Why peers were refused, one after the other, where it is the back end that does so.
+    /// Why a peer was refused, where it is the back end that does so.
     pub refusals: Option<Receiver<String>>,
 }
 
@@ -101,10 +101,10 @@ impl Opened {
                         bail!("port {name}: stopped while waiting for the link")
                     }
                     PortState::Down if begun.elapsed() >= limit => {
-                        let refusal = self.refusals.as_ref().and_then(|all| all.try_iter().last());
+                        let refusal = self.refusals.as_ref().and_then(|all| all.try_recv().ok());
                         let why = refusal.map_or_else(
                             || "look at the cable, or start the peer".to_owned(),
-                            |why| format!("the last peer was refused: {why}"),
+                            |why| format!("a peer was refused: {why}"),
                         );
                         bail!("port {name}: no link within {} s: {why}", limit.as_secs_f32());
                     }

@@ -16,7 +16,7 @@ pub(crate) fn rate(bench: &Bench, load: &Load, tester: &Tester) -> u64 {
     let least = from as f64 / 8.0;
     let clean = |rate: f64| {
         (0..2).any(|_| {
-            let from = load.from_second(rate as u64);
+            let from = load.first_second(rate as u64);
             let run = bench.run(load, tester, rate as u64, from..from + SECONDS);
             run.clean && run.client.per_second(load.counter) > REACHED * rate
         })

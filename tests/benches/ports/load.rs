@@ -154,7 +154,7 @@ impl Load {
 
     /// The first second that is looked at where so much is asked: no connection is the first that
     /// touches its memory.
-    pub(crate) fn from_second(&self, rate: u64) -> u64 {
+    pub(crate) fn first_second(&self, rate: u64) -> u64 {
         self.from_second + tuples(rate) / FIRST_USES
     }
 

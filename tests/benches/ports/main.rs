@@ -77,7 +77,7 @@ fn measure(bench: &Bench, load: &Load, testers: &[Tester], rounds: usize) -> Fig
     let mut runs: Vec<Vec<run::Run>> = testers.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (index, tester) in testers.iter().enumerate() {
-            let from = load.from_second(rates[index]);
+            let from = load.first_second(rates[index]);
             runs[index].push(bench.run(load, tester, rates[index], from..from + SECONDS));
         }
     }

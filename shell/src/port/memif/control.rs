@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -65,14 +65,14 @@ pub(super) struct Started {
     pub(super) held: Held,
     /// One for each queue.
     pub(super) changes: Vec<Receiver<Change>>,
-    /// Why others were refused, one after the other.
+    /// Why one was refused.
     pub(super) refusals: Receiver<String>,
 }
 
 /// Whom the thread tells what.
 struct Told {
     queues: Vec<Sender<Change>>,
-    refusals: Sender<String>,
+    refusals: SyncSender<String>,
 }
 
 // Who is gone needs to know nothing.
@@ -90,7 +90,8 @@ impl Told {
     }
 
     fn refused(&self, why: &Error) {
-        let _ = self.refusals.send(format!("{why:#}"));
+        // One reason is enough for whoever waits, and more would pile up.
+        let _ = self.refusals.try_send(format!("{why:#}"));
     }
 }
 
@@ -149,11 +150,11 @@ pub(super) fn connect_to(
 /// Starts the thread.
 fn start(queues: u16, run: impl FnOnce(UnixStream, Told) + Send + 'static) -> Result<Started> {
     let (queues, changes) = (0..queues).map(|_| channel()).unzip();
-    let (senders, refusals) = channel();
+    let (sender, refusals) = sync_channel(1);
     let (held, bye) = UnixStream::pair().context("no more sockets: see ulimit -n")?;
     let thread = std::thread::Builder::new()
         .name("memif".to_owned())
-        .spawn(move || run(bye, Told { queues, refusals: senders }))
+        .spawn(move || run(bye, Told { queues, refusals: sender }))
         .context("the system refuses another thread: see ulimit -u")?;
     Ok(Started { held: Held { bye: Some(held), thread: Some(thread) }, changes, refusals })
 }

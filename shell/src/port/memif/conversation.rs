@@ -118,10 +118,15 @@ impl<'a> Conversation<'a> {
     /// The other end's next word, and the file that came with it.
     fn receive(&self) -> Result<(Message, Option<OwnedFd>)> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        if wait(&[self.socket.as_fd()], self.bye, Some(&left))?.is_none() {
+        let limit = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        if left.is_zero() || wait(&[self.socket.as_fd()], self.bye, Some(&limit))?.is_none() {
             return Err(NotNow("the other end says nothing".to_owned()).into());
         }
+        self.take()
+    }
+
+    /// The word that waits.
+    fn take(&self) -> Result<(Message, Option<OwnedFd>)> {
         let mut bytes = [0; MESSAGE_BYTES];
         let mut space =
             [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1), ScmCredentials(1))];
@@ -158,7 +163,7 @@ impl<'a> Conversation<'a> {
         loop {
             match wait(&watched, self.bye, None)? {
                 Some(1) => return Ok(true),
-                _ if self.receive().is_err() => return Ok(false),
+                _ if self.take().is_err() => return Ok(false),
                 _ => {}
             }
         }
