@@ -1,6 +1,8 @@
 //! What a plan tells of a port's memory is what this process then has, page for page: as the kernel
 //! counts it, in a process of its own, since another thread's memory would be counted too.
 
+use std::io::Read;
+
 use super::*;
 use crate::config::{Source, read};
 use crate::plan::{Plan, PlanRecord};
@@ -67,7 +69,10 @@ fn opened(roles: &[&Config]) -> (bool, Ports) {
 
 /// Bytes of address space of this process.
 fn mapped() -> u64 {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    // The kernel tells it a page at a time: a piece that grew meanwhile would be told twice.
+    let mut maps = String::with_capacity(64 << 10);
+    std::fs::File::open("/proc/self/maps").unwrap().read_to_string(&mut maps).unwrap();
+    assert!(maps.len() < 64 << 10, "it had to grow");
     let bytes = |line: &str| {
         let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let at = |text| u64::from_str_radix(text, 16).unwrap();
