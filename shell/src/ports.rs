@@ -9,7 +9,7 @@ mod dpdk_ports;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -65,11 +65,11 @@ impl Ports {
                         packet_socket::open(interface, queues, flows(config))
                             .with_context(|| port.place.to_string())?
                     }
-                    PortName::Memif(name) if name.listens(config.role) => listening
-                        .pop_front()
-                        .with_context(|| format!("{}: nothing listens", port.place))?,
-                    PortName::Memif(name) => shared_memory(config, name, stopped)
-                        .with_context(|| port.place.to_string())?,
+                    PortName::Memif(name) => match listening.remove(&port.place.to_string()) {
+                        Some(end) => end,
+                        None => shared_memory(config, name, stopped)
+                            .with_context(|| port.place.to_string())?,
+                    },
                     PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
                         .with_context(|| port.place.to_string())?,
                     #[cfg(feature = "dpdk")]
@@ -198,17 +198,17 @@ fn flows(config: &Config) -> packet_socket::Flows {
     packet_socket::Flows { ipv6: config.is_ipv6(), hidden_bytes }
 }
 
-/// Our ends of shared memory that listen, in the order in which ports are opened: all of them are
-/// there before any end connects, which may be in this process as well.
-fn listening(roles: &[&Config], stopped: &dyn Fn() -> bool) -> Result<VecDeque<Opened>> {
-    let mut ends = VecDeque::new();
-    let mut unused: Vec<Vec<Opened>> = roles.iter().map(|_| Vec::new()).collect();
-    for (config, _) in servers_first(roles, &mut unused) {
+/// Our ends of shared memory that listen, by the places of their ports: all of them are there
+/// before any end connects, which may be in this process as well.
+fn listening(roles: &[&Config], stopped: &dyn Fn() -> bool) -> Result<HashMap<String, Opened>> {
+    let mut ends = HashMap::new();
+    for config in roles {
         for port in &config.ports {
             let PortName::Memif(name) = &port.name else { continue };
             if name.listens(config.role) {
-                let end = shared_memory(config, name, stopped);
-                ends.push_back(end.with_context(|| port.place.to_string())?);
+                let place = port.place.to_string();
+                let end = shared_memory(config, name, stopped).with_context(|| place.clone())?;
+                ends.insert(place, end);
             }
         }
     }

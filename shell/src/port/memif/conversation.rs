@@ -175,13 +175,14 @@ impl<'a> Conversation<'a> {
         let _ = self.send(&Message::Disconnect(reason), None);
     }
 
+    /// Says why nothing was agreed, if so.
+    fn or_refuse(&self, agreed: Result<Vec<Rings>>) -> Result<Vec<Rings>> {
+        agreed.inspect_err(|why| self.refuse(&format!("{why:#}")))
+    }
+
     /// The listening end's part.
     pub(super) fn answer(&self, id: u32, queues: u16) -> Result<Vec<Rings>> {
-        let agreed = self.hear(id, queues);
-        if let Err(why) = &agreed {
-            self.refuse(&format!("{why:#}"));
-        }
-        agreed
+        self.or_refuse(self.hear(id, queues))
     }
 
     fn hear(&self, id: u32, queues: u16) -> Result<Vec<Rings>> {
@@ -209,11 +210,7 @@ impl<'a> Conversation<'a> {
 
     /// The connecting end's part.
     pub(super) fn ask(&self, id: u32, layout: &Layout) -> Result<Vec<Rings>> {
-        let agreed = self.propose(id, layout);
-        if let Err(why) = &agreed {
-            self.refuse(&format!("{why:#}"));
-        }
-        agreed
+        self.or_refuse(self.propose(id, layout))
     }
 
     fn propose(&self, id: u32, layout: &Layout) -> Result<Vec<Rings>> {

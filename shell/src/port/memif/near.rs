@@ -2,40 +2,43 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU8;
+
+use dperf_core::prefetch::prefetch;
 
 const CACHE_LINE: usize = 64;
 
 /// Lines that are asked for early: of a longer packet the processor guesses the rest itself.
 const LINES: usize = 2;
 
-/// Brings the first lines of `bytes` bytes near, to be read.
+/// The lines of `bytes` bytes that are asked for early.
+#[inline(always)]
+fn lines(data: NonNull<u8>, bytes: usize) -> impl Iterator<Item = *mut u8> {
+    let lines = bytes.div_ceil(CACHE_LINE).min(LINES);
+    (0..lines).map(move |line| data.as_ptr().wrapping_add(line * CACHE_LINE))
+}
+
+/// Brings the first lines of `bytes` bytes near, to be read; they are within a mapping.
 #[inline(always)]
 pub(super) fn to_read(data: NonNull<u8>, bytes: usize) {
-    for line in 0..bytes.div_ceil(CACHE_LINE).min(LINES) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing and faults on no address; SSE is part of every x86-64.
-        unsafe {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let line = data.as_ptr().wrapping_add(line * CACHE_LINE);
-            _mm_prefetch::<_MM_HINT_T0>(line.cast_const().cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (line, data);
+    for line in lines(data, bytes) {
+        // SAFETY: within the mapping, and nothing is read.
+        prefetch(unsafe { AtomicU8::from_ptr(line) });
     }
 }
 
 /// Brings the first lines of `bytes` bytes near, to be written.
 #[inline(always)]
 pub(super) fn to_write(data: NonNull<u8>, bytes: usize) {
-    for line in 0..bytes.div_ceil(CACHE_LINE).min(LINES) {
+    for line in lines(data, bytes) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above. A processor without `prefetchw` takes it for nothing.
+        // SAFETY: a prefetch writes nothing and faults on no address. A processor without
+        // `prefetchw` takes it for nothing.
         unsafe {
-            let line = data.as_ptr().wrapping_add(line * CACHE_LINE);
             core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags));
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = (line, data);
+        let _ = line;
     }
 }
 
