@@ -302,11 +302,11 @@ impl<'m> Engine<'m> {
         (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
     ) {
+        if !self.traffic.is_tcp() {
+            return self.ring_other(wheel, due, (stock, tx), now);
+        }
         for id in due {
             stock.offer(tx, |frame| {
-                if !self.traffic.is_tcp() {
-                    return self.happen(*id, Event::Wheel(wheel), frame, now);
-                }
                 self.act(*id, frame, now, |_, tcp, slot, _, stamp| {
                     slot.flags.remove(place_in(wheel));
                     let rings = slot.timer != Timer::None && stamp.reached(slot.due);

@@ -5,6 +5,8 @@
 mod tests;
 mod udp;
 
+pub use udp::DatagramTemplate;
+
 use core::net::IpAddr;
 
 use zerocopy::byteorder::network_endian::{U16, U32};

@@ -104,7 +104,7 @@ impl Udp {
         stats.inc(Count::SkOpen);
         self.ask(slot, self.pipeline);
         match self.pace {
-            Pace::Every(interval) if !self.is_last(slot) => {
+            Pace::Every(interval) if !self.is_over(slot) => {
                 slot.timer = Timer::Pace;
                 slot.due = now.after(interval.next(&mut slot.fraction, &mut self.rest));
             }
@@ -136,7 +136,38 @@ impl Udp {
         self.send(slot, stats)
     }
 
+    /// A flood on connections that have no end: nothing but the clock tells what happens. The
+    /// interval, if it is one.
+    pub fn endless(&self) -> Option<Interval> {
+        match self.pace {
+            Pace::Every(interval) if self.flood && self.requests == 0 && !self.draining => {
+                Some(interval)
+            }
+            _ => None,
+        }
+    }
+
+    /// A tick of an [`Udp::endless`] flood: what is due is asked for, and one datagram goes. False,
+    /// and nothing changed, if anything is not usual.
+    #[inline(always)]
+    pub fn tick_endless(&mut self, slot: &mut Slot, interval: Interval, now: Stamp) -> bool {
+        // What is not due yet lags by more than any span.
+        if slot.timer != Timer::Pace || now.since(slot.due) > self.longest_lag_units {
+            return false;
+        }
+        let (mut due, mut asked) = (slot.due, unsent(slot));
+        while now.reached(due) && asked < BACKLOG {
+            asked += self.pipeline;
+            due = due.after(interval.next(&mut slot.fraction, &mut self.rest));
+        }
+        slot.due = due;
+        slot.snd_end = slot.snd_nxt.wrapping_add(asked);
+        slot.snd_nxt = slot.snd_nxt.wrapping_add(1);
+        true
+    }
+
     /// The slot's timer rang.
+    #[inline]
     pub fn on_timer(&mut self, slot: &mut Slot, stats: &mut Writer<'_>, now: Stamp) -> bool {
         match (core::mem::take(&mut slot.timer), self.pace) {
             (Timer::Pace, Pace::Every(interval)) => self.tick(slot, interval, stats, now),
@@ -174,18 +205,21 @@ impl Udp {
     }
 
     /// An interval is over: the next datagrams are due, also those of intervals that were missed.
+    #[inline]
     fn tick(&mut self, slot: &mut Slot, interval: Interval, stats: &mut Writer<'_>, now: Stamp) {
         if !self.flood {
             self.judge(slot, stats, now);
         }
-        if now.since(slot.due) > self.longest_lag_units {
-            slot.due = now;
+        let lagging = now.since(slot.due) > self.longest_lag_units;
+        let mut due = if lagging { now } else { slot.due };
+        let mut asked = unsent(slot);
+        let most = asked.saturating_add(self.left(slot));
+        while now.reached(due) && asked < most.min(BACKLOG) {
+            asked = (asked + self.pipeline).min(most);
+            due = due.after(interval.next(&mut slot.fraction, &mut self.rest));
         }
-        while now.reached(slot.due) && unsent(slot) < BACKLOG && !self.is_over(slot) {
-            self.ask(slot, self.pipeline);
-            let units = interval.next(&mut slot.fraction, &mut self.rest);
-            slot.due = slot.due.after(units);
-        }
+        slot.due = due;
+        slot.snd_end = slot.snd_nxt.wrapping_add(asked);
         if self.is_over(slot) {
             self.wait(slot, now);
         } else {
@@ -241,20 +275,23 @@ impl Udp {
     /// Asks for `count` more datagrams, as far as the connection may have them.
     #[inline]
     fn ask(&self, slot: &mut Slot, count: u32) {
-        let left = if self.requests == 0 { count } else { self.requests - slot.snd_end };
-        slot.snd_end = slot.snd_end.wrapping_add(count.min(left));
+        slot.snd_end = slot.snd_end.wrapping_add(count.min(self.left(slot)));
     }
 
-    /// Every datagram that the connection may have was asked for.
+    /// Datagrams that the connection may still ask for.
     #[inline]
-    fn is_last(&self, slot: &Slot) -> bool {
-        self.requests != 0 && slot.snd_end >= self.requests
+    fn left(&self, slot: &Slot) -> u32 {
+        match (self.draining, self.requests) {
+            (true, _) => 0,
+            (false, 0) => u32::MAX,
+            (false, requests) => requests.saturating_sub(slot.snd_end),
+        }
     }
 
     /// Nothing more will be asked for.
     #[inline]
     fn is_over(&self, slot: &Slot) -> bool {
-        self.draining || self.is_last(slot)
+        self.left(slot) == 0
     }
 
     /// From now on an answer is waited for.
@@ -271,7 +308,7 @@ impl Udp {
             return false;
         }
         slot.snd_nxt = slot.snd_nxt.wrapping_add(1);
-        if self.flood && self.is_last(slot) && slot.snd_nxt == slot.snd_end {
+        if self.flood && self.is_over(slot) && slot.snd_nxt == slot.snd_end {
             close(slot, stats);
         }
         true

@@ -53,9 +53,11 @@ enum Kind {
     Kept,
     /// A datagram as soon as the last one was answered.
     Datagrams,
+    /// Datagrams to nobody, more than can leave: there is no server.
+    Flood,
 }
 
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 10] = [
     Scenario { name: "short-1k", connections: 1_000, kind: Kind::Short },
     Scenario { name: "short-100k", connections: 100_000, kind: Kind::Short },
     Scenario { name: "short-1m", connections: 1_000_000, kind: Kind::Short },
@@ -65,22 +67,35 @@ const SCENARIOS: [Scenario; 9] = [
     Scenario { name: "keepalive-1m", connections: 1_000_000, kind: Kind::Kept },
     Scenario { name: "keepalive-10m", connections: 10_000_000, kind: Kind::Kept },
     Scenario { name: "udp-512", connections: 512, kind: Kind::Datagrams },
+    Scenario { name: "flood-1k", connections: 1_000, kind: Kind::Flood },
 ];
 
 impl Scenario {
     /// Requests or connections that begin in one turn of the client: about half a burst or one (a
     /// short connection sends the client three frames), and no more timers than one turn rings.
     fn per_turn(&self) -> u64 {
-        if self.is_kept() { 14 } else { 10 }
+        match self.kind {
+            Kind::Short => 10,
+            Kind::Kept | Kind::Datagrams => 14,
+            Kind::Flood => 32,
+        }
     }
 
     fn is_kept(&self) -> bool {
         self.kind != Kind::Short
     }
 
-    /// The count of what was answered.
-    fn answers(&self) -> Counter {
-        if self.kind == Kind::Datagrams { Counter::UdpRx } else { Counter::Http2xx }
+    fn is_udp(&self) -> bool {
+        matches!(self.kind, Kind::Datagrams | Kind::Flood)
+    }
+
+    /// The count of what was done.
+    fn done(&self) -> Counter {
+        match self.kind {
+            Kind::Short | Kind::Kept => Counter::Http2xx,
+            Kind::Datagrams => Counter::UdpRx,
+            Kind::Flood => Counter::UdpTx,
+        }
     }
 }
 
@@ -265,7 +280,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     let hosts = [Ipv4Addr::new(10, 0, 255, 1), Ipv4Addr::new(10, 1, 255, 1)].map(IpAddr::V4);
     let (own, peer) = if role == Role::Client { (0, 1) } else { (1, 0) };
     let ports = scenario.connections.min(50_000);
-    let udp = scenario.kind == Kind::Datagrams;
+    let udp = scenario.is_udp();
     let body = b"hello dperf!\r\n";
     let mut message = vec![0u8; 99];
     let head: &[u8] = match role {
@@ -286,7 +301,11 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     let per_second = scenario.per_turn() * turns_per_second;
     // All connections take their turn once per interval.
     let interval_us = u64::from(scenario.connections) * 1_000_000 / per_second;
-    let interval_us = if scenario.kind == Kind::Datagrams { 0 } else { interval_us.max(1) };
+    let interval_us = match scenario.kind {
+        Kind::Datagrams => 0,
+        Kind::Flood => interval_us / 4,
+        Kind::Short | Kind::Kept => interval_us.max(1),
+    };
     let keepalive = Keepalive { interval_us, requests: 0 };
     CorePlan {
         role,
@@ -316,7 +335,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
             slow_start_s: 0,
             wait_s: 0,
         },
-        flood: false,
+        flood: scenario.kind == Kind::Flood,
         pipeline: 1,
         client_hop: false,
         destinations: &[],
@@ -352,13 +371,49 @@ fn side<X: ExceptionPath>(
     }
 }
 
+/// The far end of the link.
+enum Far<X: ExceptionPath> {
+    Server(Box<Side<X>>),
+    /// What comes is let go.
+    Nobody(LinkQueue),
+}
+
+impl<X: ExceptionPath> Far<X> {
+    fn begin(&mut self) {
+        if let Far::Server(side) = self {
+            side.begin();
+        }
+    }
+
+    fn turn(&mut self, now: u64) {
+        match self {
+            Far::Server(side) => side.turn(now),
+            Far::Nobody(queue) => {
+                let mut came = Tray::new();
+                queue.receive(&mut came);
+                queue.give_back(&mut came);
+            }
+        }
+    }
+
+    fn end(&mut self) -> Cost {
+        match self {
+            Far::Server(side) => side.end(),
+            Far::Nobody(_) => Cost::default(),
+        }
+    }
+}
+
 /// Runs a scenario: warm until every slot was used, then `turns` turns of each side measured.
 fn run<X: ExceptionPath + Copy>(scenario: Scenario, exception: X, turns: u64) -> [Cost; 2] {
     let (near, far) = link::pair(1514, 256);
     let control = leak(Control::new());
     control.advance(Phase::Run);
     let mut client = side((scenario, exception), Role::Client, near, control);
-    let mut server = side((scenario, exception), Role::Server, far, control);
+    let mut server = match scenario.kind {
+        Kind::Flood => Far::Nobody(far),
+        _ => Far::Server(Box::new(side((scenario, exception), Role::Server, far, control))),
+    };
     let mut now = 1_000_000_000;
     let warm = u64::from(scenario.connections) * 5 / 4 / scenario.per_turn() + 1000;
     for turn in 0..warm + turns {
@@ -379,7 +434,7 @@ fn run<X: ExceptionPath + Copy>(scenario: Scenario, exception: X, turns: u64) ->
         scenario.name
     );
     assert!(
-        c.counts.get(scenario.answers()) >= turns * scenario.per_turn() * 9 / 10,
+        c.counts.get(scenario.done()) >= turns * scenario.per_turn() * 9 / 10,
         "{}",
         scenario.name
     );
@@ -399,7 +454,7 @@ fn tick_cost() -> u64 {
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 fn table(rounds: usize) {
@@ -426,7 +481,7 @@ fn table(rounds: usize) {
         let runs: Vec<[Cost; 2]> = (0..rounds).map(|_| run(scenario, Closed, turns)).collect();
         let of = |figure: &dyn Fn(&[Cost; 2]) -> f64| median(runs.iter().map(figure).collect());
         let per = |[c, s]: &[Cost; 2]| {
-            (c.events() + s.events()) as f64 / c.counts.get(scenario.answers()).max(1) as f64
+            (c.events() + s.events()) as f64 / c.counts.get(scenario.done()).max(1) as f64
         };
         let idle =
             |[c, s]: &[Cost; 2]| 100.0 * (c.idle_turns + s.idle_turns) as f64 / (2 * turns) as f64;

@@ -11,7 +11,7 @@ use crate::plan::{CorePlan, Payload};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::tcp::Reply;
-use crate::template::{Endpoints, Pair, Template};
+use crate::template::{DatagramTemplate, Endpoints, Pair, Template};
 use crate::wire::checksum::sum;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::TcpFlags;
@@ -20,6 +20,7 @@ use crate::wire::tcp::TcpFlags;
 #[derive(Debug)]
 pub(super) struct Pen<'m> {
     template: Template,
+    datagrams: DatagramTemplate,
     /// The message of whoever sends one.
     payload: Payload<'m>,
     /// What the whole message adds to a checksum.
@@ -30,10 +31,14 @@ pub(super) struct Pen<'m> {
 impl<'m> Pen<'m> {
     /// A pen for `plan`, whose packets leave through a device that can do `offloads`.
     pub(super) fn new(plan: &CorePlan<'m>, offloads: Offloads) -> Pen<'m> {
+        let (head, bytes) = (plan.payload.head, plan.payload.total_bytes as usize);
+        let filler_bytes = bytes.saturating_sub(head.len());
+        let datagram_sum = sum(head) + sum_of_filler(head.len(), filler_bytes);
         Pen {
             template: Template::new(plan, offloads),
+            datagrams: DatagramTemplate::new(plan, bytes, datagram_sum),
             payload: plan.payload,
-            message_sum: sum(plan.payload.head),
+            message_sum: sum(head),
             destinations: Destinations { all: plan.destinations, next: 0 },
         }
     }
@@ -41,6 +46,7 @@ impl<'m> Pen<'m> {
     /// The next hop, once it is known.
     pub(super) fn set_gateway(&mut self, mac: MacAddr) {
         self.template.set_gateway(mac);
+        self.datagrams.set_gateway(mac);
     }
 
     /// Writes the segment of the connection in `slot`; its part of the message says that it is the
@@ -107,9 +113,8 @@ impl<'m> Pen<'m> {
         stats: &mut Writer<'_>,
     ) -> bool {
         if self.destinations.all.is_empty() {
-            return self.datagram_with(frame, stats, |template, frame, bytes, sum| {
-                template.stamp_udp(frame, plan, slot, bytes, sum)
-            });
+            let written = self.lay(frame) && self.datagrams.stamp(frame, plan, slot);
+            return count_datagram(written, stats);
         }
         let ends = self.destinations.redirect(Endpoints::of(plan, slot));
         self.datagram_between(frame, &ends, stats)
@@ -118,12 +123,11 @@ impl<'m> Pen<'m> {
     /// Writes the answer to the datagram in `frame` over it. False if it does not fit.
     #[inline(always)]
     pub(super) fn answer(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> bool {
-        match usual_ends(frame) {
-            Some(ends) => self.datagram_with(frame, stats, |template, frame, bytes, sum| {
-                template.stamp_udp_ipv4(frame, &ends, bytes, sum)
-            }),
-            None => turned(frame).is_some_and(|ends| self.datagram_between(frame, &ends, stats)),
-        }
+        let Some(ends) = usual_ends(frame) else {
+            return turned(frame).is_some_and(|ends| self.datagram_between(frame, &ends, stats));
+        };
+        let written = self.lay(frame) && self.datagrams.stamp_ipv4(frame, &ends);
+        count_datagram(written, stats)
     }
 
     /// Writes a datagram between any two ends. False if it does not fit.
@@ -134,27 +138,17 @@ impl<'m> Pen<'m> {
         ends: &Endpoints,
         stats: &mut Writer<'_>,
     ) -> bool {
-        self.datagram_with(frame, stats, |template, frame, bytes, sum| match ends {
-            Endpoints::V4(ends) => template.stamp_udp_ipv4(frame, ends, bytes, sum),
-            Endpoints::V6(ends) => template.stamp_udp_ipv6(frame, ends, bytes, sum),
-        })
+        let written = self.lay(frame) && self.datagrams.stamp_between(ends, frame);
+        count_datagram(written, stats)
     }
 
-    /// Lays the message where a datagram carries it, and lets `stamp` write the headers of its
-    /// bytes, which add up to a sum.
+    /// Lays the message where a datagram carries it. False if it does not fit.
     #[inline(always)]
-    fn datagram_with(
-        &mut self,
-        frame: &mut Frame,
-        stats: &mut Writer<'_>,
-        stamp: impl FnOnce(&mut Template, &mut Frame, u16, u64) -> bool,
-    ) -> bool {
-        let (at, bytes) = (self.template.udp_header_bytes(), self.payload.total_bytes);
-        let Some(room) = frame.buffer_mut().get_mut(at..at + bytes as usize) else { return false };
-        let message_sum = fill_whole(room, (&self.payload, self.message_sum));
-        let written = stamp(&mut self.template, frame, bytes as u16, message_sum);
-        stats.add(Count::UdpTx, u64::from(written));
-        written
+    fn lay(&self, frame: &mut Frame) -> bool {
+        let (at, bytes) = (self.datagrams.header_bytes(), self.payload.total_bytes as usize);
+        let Some(room) = frame.buffer_mut().get_mut(at..at + bytes) else { return false };
+        fill_whole(room, self.payload.head);
+        true
     }
 }
 
@@ -197,23 +191,30 @@ fn fill(room: &mut [u8], (payload, message_sum): (&Payload<'_>, u64), from: u32)
     fill_part(room, payload.head, from)
 }
 
-/// As [`fill`], for a datagram, which carries the whole message. What fills an Ethernet frame of
-/// the least length, 18 bytes, is copied without a call.
+/// Writes the whole message, as a datagram carries it. What fills an Ethernet frame of the least
+/// length, 18 bytes, is copied without a call.
 #[inline(always)]
-fn fill_whole(room: &mut [u8], (payload, message_sum): (&Payload<'_>, u64)) -> u64 {
+fn fill_whole(room: &mut [u8], head: &[u8]) {
     /// Two halves overlap where the message is shorter than both.
     const HALF: usize = 16;
-    let head = payload.head;
-    if room.len() == head.len() && (HALF..=2 * HALF).contains(&head.len()) {
-        if let (Some(to), Some(from)) = (room.first_chunk_mut::<HALF>(), head.first_chunk()) {
-            *to = *from;
-        }
-        if let (Some(to), Some(from)) = (room.last_chunk_mut::<HALF>(), head.last_chunk()) {
-            *to = *from;
-        }
-        return message_sum;
+    if room.len() != head.len() || !(HALF..=2 * HALF).contains(&head.len()) {
+        fill_any(room, head);
+        return;
     }
-    fill(room, (payload, message_sum), 0)
+    if let (Some(to), Some(from)) = (room.first_chunk_mut::<HALF>(), head.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (room.last_chunk_mut::<HALF>(), head.last_chunk()) {
+        *to = *from;
+    }
+}
+
+/// As [`fill_whole`], for a message of any length.
+#[inline(never)]
+fn fill_any(room: &mut [u8], head: &[u8]) {
+    let (first, filler) = room.split_at_mut(head.len().min(room.len()));
+    first.copy_from_slice(&head[..first.len()]);
+    filler.fill(FILLER);
 }
 
 /// As [`fill`], for a part of an answer that is the connection's last.
@@ -228,10 +229,8 @@ fn fill_last(room: &mut [u8], head: &[u8], from: u32) -> u64 {
 #[inline(never)]
 fn fill_part(room: &mut [u8], head: &[u8], from: u32) -> u64 {
     let from_head = head.get(from as usize..).unwrap_or_default();
-    let from_head = &from_head[..from_head.len().min(room.len())];
-    let (first, filler) = room.split_at_mut(from_head.len());
-    first.copy_from_slice(from_head);
-    filler.fill(FILLER);
+    fill_any(room, from_head);
+    let (first, filler) = room.split_at(from_head.len().min(room.len()));
     sum(first) + sum_of_filler(first.len(), filler.len())
 }
 
@@ -241,6 +240,13 @@ fn sum_of_filler(before: usize, len: usize) -> u64 {
     let pairs = (len / 2) as u64 * u64::from(u16::from_ne_bytes([FILLER; 2]));
     let odd = if before.is_multiple_of(2) { [FILLER, 0] } else { [0, FILLER] };
     pairs + u64::from(u16::from_ne_bytes(odd)) * (len as u64 % 2)
+}
+
+/// Counts a datagram, if it was written; hands on whether it was.
+#[inline(always)]
+fn count_datagram(written: bool, stats: &mut Writer<'_>) -> bool {
+    stats.add(Count::UdpTx, u64::from(written));
+    written
 }
 
 /// Counts a segment that was sent.
@@ -264,10 +270,11 @@ mod tests {
     fn a_datagram_carries_the_whole_message() {
         let text: [u8; 40] = core::array::from_fn(|at| at as u8 + 1);
         for len in 0..text.len() {
-            let payload = Payload { head: &text[..len], total_bytes: len as u32 };
             let mut room = [0; 40];
-            assert_eq!(fill_whole(&mut room[..len], (&payload, 7)), 7);
+            fill_whole(&mut room[..len], &text[..len]);
             assert_eq!((&room[..len], &room[len..]), (&text[..len], &[0; 40][len..]));
+            fill_whole(&mut room, &text[..len]);
+            assert_eq!((&room[..len], &room[len..]), (&text[..len], &[FILLER; 40][len..]));
         }
     }
 

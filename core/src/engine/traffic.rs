@@ -4,13 +4,13 @@
 use super::ends::is_astray;
 use super::{Engine, arm, place_in, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
-use crate::frame::Frame;
+use crate::frame::{Frame, Tray};
 use crate::host::Verdict;
 use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role, Transport};
 use crate::stats::Count;
 use crate::template::tuple_sum;
-use crate::time::{Instant, Stamp};
+use crate::time::{Instant, Interval, Stamp};
 use crate::udp::Udp;
 
 /// What the load is.
@@ -132,6 +132,58 @@ impl Engine<'_> {
         // The tuple comes again, and nobody remembers its last number: this one is beyond it.
         syn.seq = syn.seq.wrapping_add(self.tcp.stats.get(Count::SkOpen) as u32);
         self.pen.flood_syn(frame, (&self.plan, &slot), &syn, &mut self.tcp.stats)
+    }
+
+    /// As [`Engine::ring`], where the load is no TCP that is followed.
+    #[inline(never)]
+    pub(super) fn ring_other(
+        &mut self,
+        wheel: Wheel,
+        due: &[SlotId],
+        (stock, tx): (&mut Tray, &mut Tray),
+        now: Instant,
+    ) {
+        let endless = match &mut self.traffic {
+            Traffic::Udp(udp) if wheel == Wheel::Fine => {
+                udp.draining = self.tcp.draining;
+                udp.endless()
+            }
+            _ => None,
+        };
+        if let Some(interval) = endless {
+            return self.ring_endless(interval, due, (stock, tx), now);
+        }
+        for id in due {
+            stock.offer(tx, |frame| self.happen(*id, Event::Wheel(wheel), frame, now));
+        }
+    }
+
+    /// As [`Engine::ring_other`], for a flood on connections that have no end: what comes out of
+    /// the fine wheel goes there again.
+    #[inline(always)]
+    fn ring_endless(
+        &mut self,
+        interval: Interval,
+        due: &[SlotId],
+        (stock, tx): (&mut Tray, &mut Tray),
+        now: Instant,
+    ) {
+        let stamp = self.stamp(now);
+        for id in due {
+            stock.offer(tx, |frame| {
+                let slot = self.table.slots.get_mut(id.0 as usize);
+                if let (Traffic::Udp(udp), Some(slot)) = (&mut self.traffic, slot)
+                    && udp.tick_endless(slot, interval, stamp)
+                {
+                    self.timers.arm(Wheel::Fine, *id, stamp.until(slot.due), now);
+                    if udp.wants_more(slot) {
+                        queue(*id, slot, &mut self.ready);
+                    }
+                    return self.pen.datagram(frame, (&self.plan, slot), &mut self.tcp.stats);
+                }
+                self.happen(*id, Event::Wheel(Wheel::Fine), frame, now)
+            });
+        }
     }
 
     /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.

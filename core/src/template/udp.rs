@@ -1,22 +1,24 @@
-//! The headers of a datagram. Their sums are prepared, so they cost a handful of additions: nothing
-//! is left to a device.
+//! The headers of datagrams. All of one core carry the same message, so nearly everything is
+//! prepared, sums too: they cost a handful of additions, and nothing is left to a device.
+
+use core::net::IpAddr;
 
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Family, Pair, Template};
+use super::{Endpoints, Family, Pair, ipv4, ipv6};
 use crate::conn::Slot;
 use crate::frame::{Frame, TxShape};
 use crate::plan::CorePlan;
-use crate::wire::checksum::{be16, finish};
-use crate::wire::ethernet::EthernetHeader;
+use crate::wire::checksum::{be16, finish, sum};
+use crate::wire::ethernet::{EthernetHeader, MacAddr, ethertype};
 use crate::wire::headers::DatagramHeaders;
 use crate::wire::ipv4::{IPV4_BYTES, Ipv4Header, protocol};
 use crate::wire::ipv6::Ipv6Header;
 use crate::wire::udp::{UDP_BYTES, UdpHeader};
 
 /// Ethernet, IPv6 and UDP header.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HeadersV6 {
     ethernet: EthernetHeader,
@@ -24,10 +26,69 @@ struct HeadersV6 {
     udp: UdpHeader,
 }
 
-impl Template {
-    /// Bytes in front of the payload of a datagram.
+/// The constant headers of one core's datagrams. Whatever varies is zero in them.
+#[derive(Clone, Debug)]
+pub struct DatagramTemplate {
+    family: Family,
+    ipv4: DatagramHeaders,
+    /// Sum of the IPv4 header's words.
+    ipv4_sum: u64,
+    /// Identification of the last IPv4 datagram.
+    ip_id: u16,
+    ipv6: HeadersV6,
+    /// Sum of the UDP header, the payload, and the pseudo-header without its addresses.
+    udp_sum: u64,
+    payload_bytes: usize,
+}
+
+impl DatagramTemplate {
+    /// Headers for `plan`, in front of a payload that adds up to `payload_sum`.
+    pub fn new(plan: &CorePlan<'_>, payload_bytes: usize, payload_sum: u64) -> DatagramTemplate {
+        let (family, ethertype) = match plan.host {
+            IpAddr::V4(_) => (Family::V4, ethertype::IPV4),
+            IpAddr::V6(_) => (Family::V6, ethertype::IPV6),
+        };
+        let ethernet =
+            EthernetHeader { dst: MacAddr::ZERO, src: plan.mac, ethertype: ethertype.into() };
+        // What does not fit these fields fits no frame either.
+        let (udp_bytes, ip_bytes) =
+            (UDP_BYTES + payload_bytes, IPV4_BYTES + UDP_BYTES + payload_bytes);
+        let (udp_bytes, ip_bytes) = (udp_bytes as u16, ip_bytes as u16);
+        let udp = UdpHeader {
+            source_port: U16::ZERO,
+            destination_port: U16::ZERO,
+            length: udp_bytes.into(),
+            checksum: U16::ZERO,
+        };
+        let v4 =
+            Ipv4Header { protocol: protocol::UDP, total_length: ip_bytes.into(), ..ipv4(plan.tos) };
+        let v6 = Ipv6Header {
+            next_header: protocol::UDP,
+            payload_length: udp_bytes.into(),
+            ..ipv6(plan.tos)
+        };
+        // The length counts twice: in the header and in the pseudo-header.
+        let numbers = be16(u16::from(protocol::UDP)) + 2 * be16(udp_bytes);
+        DatagramTemplate {
+            family,
+            ipv4: DatagramHeaders { ethernet, ip: v4, udp },
+            ipv4_sum: sum(v4.as_bytes()),
+            ip_id: 0,
+            ipv6: HeadersV6 { ethernet, ip: v6, udp },
+            udp_sum: numbers + payload_sum,
+            payload_bytes,
+        }
+    }
+
+    /// The next hop, once it is known.
+    pub fn set_gateway(&mut self, mac: MacAddr) {
+        self.ipv4.ethernet.dst = mac;
+        self.ipv6.ethernet.dst = mac;
+    }
+
+    /// Bytes in front of the payload.
     #[inline]
-    pub fn udp_header_bytes(&self) -> usize {
+    pub fn header_bytes(&self) -> usize {
         match self.family {
             Family::V4 => size_of::<DatagramHeaders>(),
             Family::V6 => size_of::<HeadersV6>(),
@@ -35,108 +96,72 @@ impl Template {
     }
 
     /// Writes the headers of a datagram of the connection in `slot` over the frame; the payload
-    /// already lies behind them ([`Template::udp_header_bytes`]) and adds up to `payload_sum`.
-    /// False if the frame is too small.
+    /// already lies behind them ([`DatagramTemplate::header_bytes`]). False if the frame is too
+    /// small.
     #[inline(always)]
     #[must_use]
-    pub fn stamp_udp(
-        &mut self,
-        frame: &mut Frame,
-        plan: &CorePlan<'_>,
-        slot: &Slot,
-        payload_bytes: u16,
-        payload_sum: u64,
-    ) -> bool {
+    pub fn stamp(&mut self, frame: &mut Frame, plan: &CorePlan<'_>, slot: &Slot) -> bool {
         match self.family {
-            Family::V4 => {
-                self.stamp_udp_ipv4(frame, &Pair::ipv4(plan, slot), payload_bytes, payload_sum)
-            }
-            Family::V6 => {
-                self.stamp_udp_ipv6(frame, &Pair::ipv6(plan, slot), payload_bytes, payload_sum)
-            }
+            Family::V4 => self.stamp_ipv4(frame, &Pair::ipv4(plan, slot)),
+            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(plan, slot)),
         }
     }
 
-    /// As [`Template::stamp_udp`], between any two ends.
+    /// As [`DatagramTemplate::stamp`], between any two ends.
+    #[must_use]
+    pub fn stamp_between(&mut self, ends: &Endpoints, frame: &mut Frame) -> bool {
+        match ends {
+            Endpoints::V4(ends) => self.stamp_ipv4(frame, ends),
+            Endpoints::V6(ends) => self.stamp_ipv6(frame, ends),
+        }
+    }
+
+    /// As [`DatagramTemplate::stamp`], between any two ends.
     #[inline(always)]
     #[must_use]
-    pub fn stamp_udp_ipv4(
-        &mut self,
-        frame: &mut Frame,
-        ends: &Pair<[u8; 4]>,
-        payload_bytes: u16,
-        payload_sum: u64,
-    ) -> bool {
-        let udp_bytes = UDP_BYTES as u16 + payload_bytes;
-        let len = size_of::<DatagramHeaders>() + usize::from(payload_bytes);
+    pub fn stamp_ipv4(&mut self, frame: &mut Frame, ends: &Pair<[u8; 4]>) -> bool {
+        let len = size_of::<DatagramHeaders>() + self.payload_bytes;
         if !frame.set_packet(len, TxShape::Complete) {
             return false;
         }
         let Ok((out, _)) = DatagramHeaders::mut_from_prefix(frame.bytes_mut()) else {
             return false;
         };
-        let total_bytes = IPV4_BYTES as u16 + udp_bytes;
+        *out = self.ipv4;
         self.ip_id = self.ip_id.wrapping_add(1);
-        let varies = be16(total_bytes) + be16(self.ip_id) + ends.address_sum();
-        // The prepared sum is that of a header that says TCP.
-        let says_udp = be16(u16::from(protocol::UDP - protocol::TCP));
-        out.ethernet = self.ipv4.ethernet;
-        out.ip = Ipv4Header {
-            protocol: protocol::UDP,
-            total_length: total_bytes.into(),
-            id: self.ip_id.into(),
-            checksum: U16::from_bytes(finish(self.ipv4_sum + says_udp + varies)),
-            source: ends.local.0,
-            destination: ends.remote.0,
-            ..self.ipv4.ip
-        };
-        out.udp = udp(ends, udp_bytes, payload_sum);
+        out.ip.id = self.ip_id.into();
+        out.ip.source = ends.local.0;
+        out.ip.destination = ends.remote.0;
+        let varies = be16(self.ip_id) + ends.address_sum();
+        out.ip.checksum = U16::from_bytes(finish(self.ipv4_sum + varies));
+        patch_udp(&mut out.udp, ends, self.udp_sum);
         true
     }
 
-    /// As [`Template::stamp_udp`], between any two ends.
     #[inline(never)]
     #[must_use]
-    pub fn stamp_udp_ipv6(
-        &mut self,
-        frame: &mut Frame,
-        ends: &Pair<[u8; 16]>,
-        payload_bytes: u16,
-        payload_sum: u64,
-    ) -> bool {
-        let udp_bytes = UDP_BYTES as u16 + payload_bytes;
-        let len = size_of::<HeadersV6>() + usize::from(payload_bytes);
+    fn stamp_ipv6(&mut self, frame: &mut Frame, ends: &Pair<[u8; 16]>) -> bool {
+        let len = size_of::<HeadersV6>() + self.payload_bytes;
         if !frame.set_packet(len, TxShape::Complete) {
             return false;
         }
         let Ok((out, _)) = HeadersV6::mut_from_prefix(frame.bytes_mut()) else { return false };
-        out.ethernet = self.ipv6.ethernet;
-        out.ip = Ipv6Header {
-            next_header: protocol::UDP,
-            payload_length: udp_bytes.into(),
-            source: ends.local.0,
-            destination: ends.remote.0,
-            ..self.ipv6.ip
-        };
-        out.udp = udp(ends, udp_bytes, payload_sum);
+        *out = self.ipv6;
+        out.ip.source = ends.local.0;
+        out.ip.destination = ends.remote.0;
+        patch_udp(&mut out.udp, ends, self.udp_sum);
         true
     }
 }
 
-/// The UDP header of a datagram of `udp_bytes` whose payload adds up to `payload_sum`. The length
-/// counts twice: in the header and in the pseudo-header.
-#[inline]
-fn udp<A>(ends: &Pair<A>, udp_bytes: u16, payload_sum: u64) -> UdpHeader {
-    let numbers = be16(u16::from(protocol::UDP)) + 2 * be16(udp_bytes);
-    let checksum = match finish(numbers + u64::from(ends.sum) + payload_sum) {
+/// Writes over the constant UDP header what varies; all that does not adds up to `udp_sum`.
+#[inline(always)]
+fn patch_udp<A>(out: &mut UdpHeader, ends: &Pair<A>, udp_sum: u64) {
+    out.source_port = ends.local.1.into();
+    out.destination_port = ends.remote.1.into();
+    out.checksum = U16::from_bytes(match finish(udp_sum + u64::from(ends.sum)) {
         // Zero would say that there is none (RFC 768).
         [0, 0] => [0xff, 0xff],
         checksum => checksum,
-    };
-    UdpHeader {
-        source_port: ends.local.1.into(),
-        destination_port: ends.remote.1.into(),
-        length: udp_bytes.into(),
-        checksum: U16::from_bytes(checksum),
-    }
+    });
 }

@@ -1,6 +1,7 @@
 //! The UDP client on one slot at a time.
 
 use std::boxed::Box;
+use std::format;
 use std::vec::Vec;
 
 use super::*;
@@ -263,4 +264,50 @@ fn the_end_of_the_run_waits_for_answers_and_sends_nothing() {
             assert_eq!(rig.count(Count::UdpRt), lost, "{keepalive:?}");
         }
     }
+}
+
+/// The short way of an endless flood's tick is the long way, tick by tick, however late it comes;
+/// and it is for nothing else.
+#[test]
+fn an_endless_flood_ticks_as_any_other() {
+    for (interval_us, pipeline) in [(1, 1), (250, 1), (333, 3), (5000, 255)] {
+        let [mut short, mut long] =
+            [(); 2].map(|()| Rig::open(Some((interval_us, 0)), pipeline, true).0);
+        let interval = short.udp.endless().expect("it has no end");
+        let (mut late, mut taken) = (1, 0);
+        for step in 0..2000u64 {
+            // From a tick in time to one that is behind by more than is made up for.
+            late = (late * 5 + step) % 1_500_000;
+            for rig in [&mut short, &mut long] {
+                rig.now_us += late % [1, 40, 10_000, 1_500_000][step as usize % 4];
+            }
+            let now = long.now();
+            let before = short.slot.clone();
+            let ticked = short.udp.tick_endless(&mut short.slot, interval, now);
+            if !ticked {
+                assert_eq!(format!("{before:?}"), format!("{:?}", short.slot));
+                let due = now.reached(before.due);
+                assert!(!due || now.since(before.due) > short.udp.longest_lag_units);
+                if due {
+                    short.udp.on_timer(&mut short.slot, &mut short.stats, now);
+                }
+            }
+            taken += u32::from(ticked);
+            if now.reached(long.slot.due) {
+                assert!(long.udp.on_timer(&mut long.slot, &mut long.stats, now));
+            }
+            assert_eq!(format!("{:?}", long.slot), format!("{:?}", short.slot));
+            assert_eq!(long.udp.rest, short.udp.rest);
+            if step % 3 == 0 {
+                assert_eq!(long.rest(), short.rest());
+            }
+        }
+        assert!(taken > 500, "{taken} of 2000 ticks were usual");
+    }
+    for (keepalive, flood) in [(Some((5, 7)), true), (Some((5, 0)), false), (None, true)] {
+        assert!(Udp::new(&plan(keepalive, 1, flood)).endless().is_none());
+    }
+    let mut draining = Udp::new(&plan(Some((5, 0)), 1, true));
+    draining.draining = true;
+    assert!(draining.endless().is_none());
 }

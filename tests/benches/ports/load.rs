@@ -246,9 +246,9 @@ pub(crate) const LOADS: &[Load] = &[
         what: "flood of datagrams 18 B",
         counter: "pktTx",
         unit: "datagrams",
-        scenario: None,
+        scenario: Some("flood-1k"),
         saturated: true,
-        both: "protocol udp\npayload_size 18\nflood\nclient 10.0.1.1 16\nkeepalive 500us",
+        both: "protocol udp\npayload_size 18\nflood\nclient 10.0.1.1 16\nkeepalive 250us",
         client: "cc 20k\ncps 100k\ntx_burst 64",
         ..kept("udp-flood-null", Transport::Null)
     },
