@@ -155,15 +155,22 @@ impl Udp {
         if slot.timer != Timer::Pace || now.since(slot.due) > self.longest_lag_units {
             return false;
         }
+        self.catch_up(slot, interval, u32::MAX, now);
+        slot.snd_nxt = slot.snd_nxt.wrapping_add(1);
+        true
+    }
+
+    /// Asks for what is due, interval by interval, but for no more than `left` datagrams.
+    #[inline(always)]
+    fn catch_up(&mut self, slot: &mut Slot, interval: Interval, left: u32, now: Stamp) {
         let (mut due, mut asked) = (slot.due, unsent(slot));
-        while now.reached(due) && asked < BACKLOG {
-            asked += self.pipeline;
+        let most = asked.saturating_add(left);
+        while now.reached(due) && asked < most.min(BACKLOG) {
+            asked = (asked + self.pipeline).min(most);
             due = due.after(interval.next(&mut slot.fraction, &mut self.rest));
         }
         slot.due = due;
         slot.snd_end = slot.snd_nxt.wrapping_add(asked);
-        slot.snd_nxt = slot.snd_nxt.wrapping_add(1);
-        true
     }
 
     /// The slot's timer rang.
@@ -210,16 +217,10 @@ impl Udp {
         if !self.flood {
             self.judge(slot, stats, now);
         }
-        let lagging = now.since(slot.due) > self.longest_lag_units;
-        let mut due = if lagging { now } else { slot.due };
-        let mut asked = unsent(slot);
-        let most = asked.saturating_add(self.left(slot));
-        while now.reached(due) && asked < most.min(BACKLOG) {
-            asked = (asked + self.pipeline).min(most);
-            due = due.after(interval.next(&mut slot.fraction, &mut self.rest));
+        if now.since(slot.due) > self.longest_lag_units {
+            slot.due = now;
         }
-        slot.due = due;
-        slot.snd_end = slot.snd_nxt.wrapping_add(asked);
+        self.catch_up(slot, interval, self.left(slot), now);
         if self.is_over(slot) {
             self.wait(slot, now);
         } else {
@@ -278,7 +279,7 @@ impl Udp {
         slot.snd_end = slot.snd_end.wrapping_add(count.min(self.left(slot)));
     }
 
-    /// Datagrams that the connection may still ask for.
+    /// Datagrams that the connection may still ask for, if it ends; else more than can be.
     #[inline]
     fn left(&self, slot: &Slot) -> u32 {
         match (self.draining, self.requests) {

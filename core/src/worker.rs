@@ -60,7 +60,7 @@ use self::encap::Wrapping;
 /// Timers rung and slots swept in one turn, at most.
 const BUDGET: usize = 32;
 /// Segments that waiting connections send in one turn, at most.
-const READY_BUDGET: u32 = 64;
+const READY_BUDGET: usize = 64;
 /// Connections opened in one turn, at most, while more waits than was received: each brings three
 /// frames or more, so that fewer come than a burst takes.
 const OPENS_BEHIND: usize = BURST / 4;
@@ -354,13 +354,22 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         self.trays.tx.room().min(self.trays.stock.len())
     }
 
+    /// As [`Worker::room`], for what comes before connections are opened: a quarter stays for
+    /// those that are owed, or timers that are behind would keep them waiting for ever.
+    #[inline]
+    fn share(&self) -> usize {
+        let room = self.room();
+        if self.owed > 0 { room - room / 4 } else { room }
+    }
+
     /// Rings the timers that are due, within a budget.
     #[inline]
     fn ring(&mut self, now: Instant) -> u32 {
         let mut due = [SlotId(0); BUDGET];
         let mut rung = 0;
+        let share = self.share().min(BUDGET);
         for wheel in [Wheel::Coarse, Wheel::Fine] {
-            let budget = self.room().min(BUDGET - rung);
+            let budget = self.room().min(share - rung);
             let count = self.engine.expire(wheel, now, &mut due[..budget]);
             let Trays { tx, stock, .. } = &mut self.trays;
             self.engine.ring(wheel, &due[..count], (stock, tx), now);
@@ -373,15 +382,12 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     #[inline]
     fn serve_ready(&mut self, now: Instant) -> u32 {
         let mut served = 0;
-        while !self.congested
-            && self.engine.ready_len() > 0
-            && self.room() > 0
-            && served < READY_BUDGET
-        {
+        let most = self.share().min(READY_BUDGET);
+        while !self.congested && self.engine.ready_len() > 0 && self.room() > 0 && served < most {
             self.send_one(|engine, frame| engine.serve_ready(frame, now));
             served += 1;
         }
-        served
+        served as u32
     }
 
     /// Opens what is due, as far as frames, places, free tuples and the limit allow.

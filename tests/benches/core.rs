@@ -303,7 +303,8 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
     let interval_us = u64::from(scenario.connections) * 1_000_000 / per_second;
     let interval_us = match scenario.kind {
         Kind::Datagrams => 0,
-        Kind::Flood => interval_us / 4,
+        // Four times what can leave.
+        Kind::Flood => (interval_us / 4).max(1),
         Kind::Short | Kind::Kept => interval_us.max(1),
     };
     let keepalive = Keepalive { interval_us, requests: 0 };
@@ -418,6 +419,9 @@ fn run<X: ExceptionPath + Copy>(scenario: Scenario, exception: X, turns: u64) ->
     let warm = u64::from(scenario.connections) * 5 / 4 / scenario.per_turn() + 1000;
     for turn in 0..warm + turns {
         if turn == warm {
+            let open = client.reader.get(Counter::SkOpen);
+            let all = scenario.kind != Kind::Flood || open == u64::from(scenario.connections);
+            assert!(all, "{}: {open}", scenario.name);
             client.begin();
             server.begin();
         }
@@ -483,8 +487,11 @@ fn table(rounds: usize) {
         let per = |[c, s]: &[Cost; 2]| {
             (c.events() + s.events()) as f64 / c.counts.get(scenario.done()).max(1) as f64
         };
-        let idle =
-            |[c, s]: &[Cost; 2]| 100.0 * (c.idle_turns + s.idle_turns) as f64 / (2 * turns) as f64;
+        // A flood has one side.
+        let sides = if scenario.kind == Kind::Flood { 1 } else { 2 };
+        let idle = |[c, s]: &[Cost; 2]| {
+            100.0 * (c.idle_turns + s.idle_turns) as f64 / (sides * turns) as f64
+        };
         println!(
             "{:<16}{:>13.1}{:>13.1}{:>13.1}{:>13.1}{:>8.1}{:>13.2}{:>6.0}%",
             scenario.name,
@@ -492,7 +499,7 @@ fn table(rounds: usize) {
             of(&|run| run[0].median_turn(tick_cost)),
             of(&|run| run[1].core_cycles(tick_cost)),
             of(&|run| run[1].median_turn(tick_cost)),
-            of(&|run| (run[0].link_cycles() + run[1].link_cycles()) / 2.0),
+            of(&|run| (run[0].link_cycles() + run[1].link_cycles()) / sides as f64),
             of(&per),
             of(&idle)
         );

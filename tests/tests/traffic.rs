@@ -246,6 +246,27 @@ fn a_pace_is_exact_to_the_packet() {
     }
 }
 
+/// More timers ring than frames may leave: connections open all the same.
+#[test]
+fn timers_that_are_behind_leave_room_for_opens() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let scenario = Scenario {
+            transport,
+            flood: true,
+            keepalive: Some((100, 0)),
+            cc: 600,
+            cps: 1_000_000,
+            space: [1, 1, 700, 1],
+            ring: 256,
+            turn: MILLI / 10,
+            duration: 100 * MILLI,
+            ..Scenario::datagrams(5)
+        };
+        let report = sim::run_kept(&scenario, true, |_| {});
+        assert_eq!(client(&report, Count::SkOpen), scenario.cc, "{transport:?}");
+    }
+}
+
 /// Requests over TCP at an interval that is longer than a round trip: exactly as many as asked.
 #[test]
 fn requests_are_paced_exactly() {

@@ -32,8 +32,8 @@ impl<'m> Pen<'m> {
     /// A pen for `plan`, whose packets leave through a device that can do `offloads`.
     pub(super) fn new(plan: &CorePlan<'m>, offloads: Offloads) -> Pen<'m> {
         let (head, bytes) = (plan.payload.head, plan.payload.total_bytes as usize);
-        let filler_bytes = bytes.saturating_sub(head.len());
-        let datagram_sum = sum(head) + sum_of_filler(head.len(), filler_bytes);
+        let carried = &head[..head.len().min(bytes)];
+        let datagram_sum = sum(carried) + sum_of_filler(carried.len(), bytes - carried.len());
         Pen {
             template: Template::new(plan, offloads),
             datagrams: DatagramTemplate::new(plan, bytes, datagram_sum),
