@@ -195,15 +195,12 @@ enum Family {
 impl Template {
     /// Headers for `plan`, leaving through a device that can do `offloads`.
     pub fn new(plan: &CorePlan<'_>, offloads: Offloads) -> Template {
-        let (family, ethertype, needed, shape) = match plan.host {
-            IpAddr::V4(_) => (Family::V4, ethertype::IPV4, Offloads::all(), TxShape::Ipv4Tcp),
-            IpAddr::V6(_) => {
-                (Family::V6, ethertype::IPV6, Offloads::TX_L4_CHECKSUM, TxShape::Ipv6Tcp)
-            }
+        let (family, ethernet) = outermost(plan);
+        let (needed, shape) = match family {
+            Family::V4 => (Offloads::all(), TxShape::Ipv4Tcp),
+            Family::V6 => (Offloads::TX_L4_CHECKSUM, TxShape::Ipv6Tcp),
         };
         let offload = (offloads | Offloads::RX_CHECKSUM).contains(needed);
-        let ethernet =
-            EthernetHeader { dst: MacAddr::ZERO, src: plan.mac, ethertype: ethertype.into() };
         let ipv4 = Headers { ethernet, ip: ipv4(plan.tos), tcp: TCP };
         let [m0, m1] = plan.mss.to_be_bytes();
         Template {
@@ -389,6 +386,15 @@ struct HeadersV6 {
     ethernet: EthernetHeader,
     ip: Ipv6Header,
     tcp: TcpHeader,
+}
+
+/// The address family of a plan's packets, and their Ethernet header before the next hop is known.
+fn outermost(plan: &CorePlan<'_>) -> (Family, EthernetHeader) {
+    let (family, ethertype) = match plan.host {
+        IpAddr::V4(_) => (Family::V4, ethertype::IPV4),
+        IpAddr::V6(_) => (Family::V6, ethertype::IPV6),
+    };
+    (family, EthernetHeader { dst: MacAddr::ZERO, src: plan.mac, ethertype: ethertype.into() })
 }
 
 fn ipv4(tos: u8) -> Ipv4Header {

@@ -209,12 +209,13 @@ fn fill_whole(room: &mut [u8], head: &[u8]) {
     }
 }
 
-/// As [`fill_whole`], for a message of any length.
+/// As [`fill_whole`], for a message of any length. Returns how many bytes are of its head.
 #[inline(never)]
-fn fill_any(room: &mut [u8], head: &[u8]) {
+fn fill_any(room: &mut [u8], head: &[u8]) -> usize {
     let (first, filler) = room.split_at_mut(head.len().min(room.len()));
     first.copy_from_slice(&head[..first.len()]);
     filler.fill(FILLER);
+    first.len()
 }
 
 /// As [`fill`], for a part of an answer that is the connection's last.
@@ -229,8 +230,8 @@ fn fill_last(room: &mut [u8], head: &[u8], from: u32) -> u64 {
 #[inline(never)]
 fn fill_part(room: &mut [u8], head: &[u8], from: u32) -> u64 {
     let from_head = head.get(from as usize..).unwrap_or_default();
-    fill_any(room, from_head);
-    let (first, filler) = room.split_at(from_head.len().min(room.len()));
+    let head_bytes = fill_any(room, from_head);
+    let (first, filler) = room.split_at(head_bytes);
     sum(first) + sum_of_filler(first.len(), filler.len())
 }
 

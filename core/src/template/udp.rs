@@ -1,17 +1,15 @@
 //! The headers of datagrams. All of one core carry the same message, so nearly everything is
 //! prepared, sums too: they cost a handful of additions, and nothing is left to a device.
 
-use core::net::IpAddr;
-
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Endpoints, Family, Pair, ipv4, ipv6};
+use super::{Endpoints, Family, Pair, ipv4, ipv6, outermost};
 use crate::conn::Slot;
 use crate::frame::{Frame, TxShape};
 use crate::plan::CorePlan;
 use crate::wire::checksum::{be16, finish, sum};
-use crate::wire::ethernet::{EthernetHeader, MacAddr, ethertype};
+use crate::wire::ethernet::{EthernetHeader, MacAddr};
 use crate::wire::headers::DatagramHeaders;
 use crate::wire::ipv4::{IPV4_BYTES, Ipv4Header, protocol};
 use crate::wire::ipv6::Ipv6Header;
@@ -44,12 +42,7 @@ pub struct DatagramTemplate {
 impl DatagramTemplate {
     /// Headers for `plan`, in front of a payload that adds up to `payload_sum`.
     pub fn new(plan: &CorePlan<'_>, payload_bytes: usize, payload_sum: u64) -> DatagramTemplate {
-        let (family, ethertype) = match plan.host {
-            IpAddr::V4(_) => (Family::V4, ethertype::IPV4),
-            IpAddr::V6(_) => (Family::V6, ethertype::IPV6),
-        };
-        let ethernet =
-            EthernetHeader { dst: MacAddr::ZERO, src: plan.mac, ethertype: ethertype.into() };
+        let (family, ethernet) = outermost(plan);
         // What does not fit these fields fits no frame either.
         let (udp_bytes, ip_bytes) =
             (UDP_BYTES + payload_bytes, IPV4_BYTES + UDP_BYTES + payload_bytes);
