@@ -9,7 +9,7 @@ mod pen;
 pub(crate) mod rare;
 mod traffic;
 
-use crate::conn::{Chunk, Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
+use crate::conn::{Ready, Slot, SlotFlags, SlotId, Table, Timer, Timers, timers::Wheel};
 use crate::frame::{Frame, Tray};
 use crate::host::{Host, Verdict};
 use crate::parse::{Parsed, Parser};
@@ -18,10 +18,9 @@ use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::sync::Gateway;
 use crate::tcp::{LONGEST_WAIT, Reply, Segment, Tcp};
-use crate::template::tuple_sum;
 use crate::time::{Instant, Stamp};
-use ends::{describe, turned};
-use pen::Pen;
+use ends::{is_astray, turned};
+use pen::{Holds, Pen};
 use traffic::{Event, Traffic};
 
 /// Segments that a connection with much to say sends before the next one has its turn: back to
@@ -34,7 +33,7 @@ pub(crate) struct Engine<'m> {
     pub(crate) plan: CorePlan<'m>,
     parser: Parser<'m>,
     pub(crate) table: Table<'m>,
-    timers: Timers<'m>,
+    timers: Timers,
     ready: Ready,
     /// The connection of the ready list that sends just now, and how many segments more it may.
     turn: Option<(SlotId, u8)>,
@@ -70,7 +69,6 @@ impl<'m> Engine<'m> {
     pub(crate) fn new(
         mut plan: CorePlan<'m>,
         slots: &'m mut [Slot],
-        chunks: &'m mut [Chunk],
         stats: Writer<'m>,
         gateway: &'m Gateway,
         offloads: Offloads,
@@ -83,13 +81,10 @@ impl<'m> Engine<'m> {
         let timeout_us = u64::from(plan.retransmit_timeout_us).min(plan.idle_timeout_us);
         let timeout_units = units(timeout_us).min(LONGEST_WAIT);
         let table = Table::new(&plan, slots)?;
-        if (chunks.len() as u64) < crate::conn::timers::chunks_for(table.len() as u64) {
-            return None;
-        }
         Some(Engine {
             parser: Parser::new(&plan),
             table,
-            timers: Timers::new(chunks, tick_shift, pace_units, timeout_units, now),
+            timers: Timers::new(tick_shift, pace_units, timeout_units, now),
             ready: Ready::new(),
             turn: None,
             tcp: Tcp::new(&plan, stats),
@@ -200,7 +195,7 @@ impl<'m> Engine<'m> {
     fn on_tcp(&mut self, frame: &mut Frame, id: SlotId, segment: &Segment, now: Instant) -> bool {
         let Some(slot) = self.table.slots.get(id.0 as usize) else { return false };
         match self.tcp.predicted(slot, segment, segment.payload(frame.bytes())) {
-            Some(message) => self.act(id, frame, now, |_, tcp, slot, _, stamp| {
+            Some(message) => self.act(id, (frame, Holds::Segment), now, |tcp, slot, _, stamp| {
                 tcp.on_predicted(slot, segment, message, stamp)
             }),
             None => self.on_unpredicted(frame, id, segment, now),
@@ -216,14 +211,22 @@ impl<'m> Engine<'m> {
         segment: &Segment,
         now: Instant,
     ) -> bool {
-        self.act(id, frame, now, |plan, tcp, slot, frame, stamp| {
-            if slot.tuple_sum == 0 && !describe(plan, frame, slot) {
-                tcp.stats.inc(Count::TcpDrop);
-                tcp.stats.inc(Count::DropWrongQueue);
-                return None;
-            }
+        if !self.is_own(id) && is_astray(&self.plan, frame) {
+            self.tcp.stats.inc(Count::TcpDrop);
+            self.tcp.stats.inc(Count::DropWrongQueue);
+            return false;
+        }
+        self.act(id, (frame, Holds::Segment), now, |tcp, slot, frame, stamp| {
+            own(id, slot, tcp);
             tcp.on_any(slot, segment, segment.payload(frame.bytes()), stamp)
         })
+    }
+
+    /// Slot `id` was used before, so its tuple is this core's.
+    #[inline]
+    fn is_own(&self, id: SlotId) -> bool {
+        let slot = self.table.slots.get(id.0 as usize);
+        slot.is_some_and(|slot| slot.is_own)
     }
 
     /// Lets something happen to connection `id`, puts its timer and what it still has to say in
@@ -232,13 +235,13 @@ impl<'m> Engine<'m> {
     fn act(
         &mut self,
         id: SlotId,
-        frame: &mut Frame,
+        (frame, holds): (&mut Frame, Holds),
         now: Instant,
-        event: impl FnOnce(&CorePlan<'m>, &mut Tcp<'m>, &mut Slot, &Frame, Stamp) -> Option<Reply>,
+        event: impl FnOnce(&mut Tcp<'m>, &mut Slot, &Frame, Stamp) -> Option<Reply>,
     ) -> bool {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
-        let reply = event(&self.plan, &mut self.tcp, slot, frame, stamp);
+        let reply = event(&mut self.tcp, slot, frame, stamp);
         arm(&mut self.timers, id, slot, (stamp, now));
         // Who has data and says nothing cannot, or waits for more room.
         let owes = slot.flags.contains(SlotFlags::ACK_OWED);
@@ -247,7 +250,8 @@ impl<'m> Engine<'m> {
         }
         let Some(reply) = reply else { return false };
         let closes = reply.payload_bytes > 0 && self.tcp.says_close(slot, &reply);
-        self.pen.segment(frame, (&self.plan, slot), (&reply, closes), &mut self.tcp.stats)
+        let of = (&self.table.space, id);
+        self.pen.segment((frame, holds), of, (&reply, closes), &mut self.tcp.stats)
     }
 
     /// Everything that is not a segment of a known tuple.
@@ -280,40 +284,52 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Slots of `wheel` whose timer may have rung, at most `out.len()`; their memory is brought
-    /// near.
-    #[inline]
-    pub(crate) fn expire(&mut self, wheel: Wheel, now: Instant, out: &mut [SlotId]) -> usize {
-        let count = self.timers.expire(wheel, now, out);
-        for id in &out[..count] {
-            self.table.hint(*id);
-        }
-        count
-    }
-
-    /// These slots came out of `wheel`: rings the timers that are due, puts the others back. What
-    /// is to be sent is written into frames of `stock` and laid on `tx`; there must be enough of
-    /// them, and places.
+    /// Takes up to `most` slots out of `wheel` whose bucket has come round: rings the timers that
+    /// are due, puts the others back. What is to be sent is written into frames of `stock` and laid
+    /// on `tx`; there must be enough of them, and places. Returns how many slots there were.
     #[inline(never)]
     pub(crate) fn ring(
         &mut self,
         wheel: Wheel,
-        due: &[SlotId],
+        most: usize,
         (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
-    ) {
+    ) -> usize {
         if !self.traffic.is_tcp() {
-            return self.ring_other(wheel, due, (stock, tx), now);
+            return self.ring_other(wheel, most, (stock, tx), now);
         }
-        for id in due {
+        self.pop_each(wheel, most, now, |engine, id| {
             stock.offer(tx, |frame| {
-                self.act(*id, frame, now, |_, tcp, slot, _, stamp| {
+                engine.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| {
                     slot.flags.remove(place_in(wheel));
                     let rings = slot.timer != Timer::None && stamp.reached(slot.due);
                     if rings { tcp.on_timer(slot, stamp) } else { None }
                 })
             });
+        })
+    }
+
+    /// Takes up to `most` slots out of `wheel` whose bucket has come round, does something with
+    /// each, and returns how many there were.
+    #[inline(always)]
+    fn pop_each(
+        &mut self,
+        wheel: Wheel,
+        most: usize,
+        now: Instant,
+        mut then: impl FnMut(&mut Self, SlotId),
+    ) -> usize {
+        let mut popped = 0;
+        while popped < most {
+            let row = self.timers.pop(wheel, self.table.slots, most - popped, now);
+            if row.is_empty() {
+                break;
+            }
+            popped += row.len();
+            // Not by value: what was written in parts and is copied whole waits for the cache.
+            row.iter().for_each(|id| then(self, *id));
         }
+        popped
     }
 
     /// Connections open now.
@@ -335,7 +351,8 @@ impl<'m> Engine<'m> {
         if !self.traffic.is_tcp() {
             return self.happen(id, Event::Ready, frame, now);
         }
-        let written = self.act(id, frame, now, |_, tcp, slot, _, stamp| tcp.ready(slot, stamp));
+        let written = self
+            .act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| tcp.ready(slot, stamp));
         self.after_turn(id, left - 1);
         written
     }
@@ -363,10 +380,8 @@ impl<'m> Engine<'m> {
             return self.open_other(frame, now);
         }
         let Some(id) = self.table.open_next() else { return false };
-        self.act(id, frame, now, |plan, tcp, slot, _, stamp| {
-            if slot.tuple_sum == 0 {
-                slot.tuple_sum = tuple_sum(plan, slot);
-            }
+        self.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| {
+            own(id, slot, tcp);
             Some(tcp.open(slot, stamp))
         })
     }
@@ -377,7 +392,7 @@ impl<'m> Engine<'m> {
         if !self.traffic.is_tcp() {
             return self.happen(id, Event::Drain, frame, now);
         }
-        self.act(id, frame, now, |_, tcp, slot, _, stamp| tcp.drain(slot, stamp))
+        self.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| tcp.drain(slot, stamp))
     }
 
     /// When the next timer rings at the latest.
@@ -386,9 +401,19 @@ impl<'m> Engine<'m> {
     }
 }
 
+/// The slot is used for the first time: its tuple is this core's, its sequence numbers begin
+/// somewhere.
+#[inline(always)]
+fn own(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>) {
+    if !slot.is_own {
+        slot.is_own = true;
+        tcp.scatter(id, slot);
+    }
+}
+
 /// Puts a slot's timer into its wheel.
 #[inline(always)]
-fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, at: (Stamp, Instant)) {
+fn arm(timers: &mut Timers, id: SlotId, slot: &mut Slot, at: (Stamp, Instant)) {
     match slot.timer {
         Timer::None => {}
         Timer::Pace => arm_in(Wheel::Fine, timers, id, slot, at),
@@ -399,7 +424,7 @@ fn arm(timers: &mut Timers<'_>, id: SlotId, slot: &mut Slot, at: (Stamp, Instant
 #[inline(always)]
 fn arm_in(
     wheel: Wheel,
-    timers: &mut Timers<'_>,
+    timers: &mut Timers,
     id: SlotId,
     slot: &mut Slot,
     (stamp, now): (Stamp, Instant),
@@ -407,7 +432,8 @@ fn arm_in(
     let place = place_in(wheel);
     if !slot.flags.contains(place) {
         slot.flags.insert(place);
-        timers.arm(wheel, id, stamp.until(slot.due), now);
+        let delay_units = stamp.until(slot.due);
+        timers.arm(wheel, (id, slot), delay_units, now);
     }
 }
 

@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use zerocopy::byteorder::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::conn::Slot;
+use crate::conn::{SlotId, Space};
 use crate::frame::{Frame, TxShape};
 use crate::plan::{CorePlan, Role};
 use crate::port::Offloads;
@@ -36,8 +36,6 @@ pub struct Pair<A> {
     pub local: (A, u16),
     /// The peer's address and port.
     pub remote: (A, u16),
-    /// What all four add to a TCP checksum, folded, in memory order.
-    pub sum: u16,
 }
 
 /// The two ends of what is sent, in either family.
@@ -50,32 +48,33 @@ pub enum Endpoints {
 }
 
 impl Pair<[u8; 4]> {
-    /// The ends of the IPv4 connection in `slot`.
+    /// The ends of an IPv4 connection.
     #[inline(always)]
-    fn ipv4(plan: &CorePlan<'_>, slot: &Slot) -> Self {
-        let client = plan.clients.octets_ipv4(u32::from(slot.client));
-        let server = plan.servers.octets_ipv4(u32::from(slot.server));
-        Pair::of(plan.role, (client, server), slot)
+    fn ipv4((space, id): (&Space<'_>, SlotId)) -> Self {
+        let at = space.place(id);
+        let client = (space.clients.octets_ipv4(at.client), at.client_port);
+        let server = (space.servers.octets_ipv4(at.server), at.server_port);
+        Pair::of(space.role, client, server)
     }
 }
 
 impl Pair<[u8; 16]> {
-    /// The ends of the IPv6 connection in `slot`.
+    /// The ends of an IPv6 connection.
     #[inline]
-    fn ipv6(plan: &CorePlan<'_>, slot: &Slot) -> Self {
-        let client = plan.clients.octets_ipv6(u32::from(slot.client));
-        let server = plan.servers.octets_ipv6(u32::from(slot.server));
-        Pair::of(plan.role, (client, server), slot)
+    fn ipv6((space, id): (&Space<'_>, SlotId)) -> Self {
+        let at = space.place(id);
+        let client = (space.clients.octets_ipv6(at.client), at.client_port);
+        let server = (space.servers.octets_ipv6(at.server), at.server_port);
+        Pair::of(space.role, client, server)
     }
 }
 
 impl Endpoints {
-    /// The ends of the connection in `slot`.
-    pub fn of(plan: &CorePlan<'_>, slot: &Slot) -> Endpoints {
-        if plan.host.is_ipv4() {
-            Endpoints::V4(Pair::ipv4(plan, slot))
-        } else {
-            Endpoints::V6(Pair::ipv6(plan, slot))
+    /// The ends of a connection.
+    pub fn of((space, id): (&Space<'_>, SlotId)) -> Endpoints {
+        match space.clients.at(0) {
+            IpAddr::V4(_) => Endpoints::V4(Pair::ipv4((space, id))),
+            IpAddr::V6(_) => Endpoints::V6(Pair::ipv6((space, id))),
         }
     }
 
@@ -91,29 +90,6 @@ impl Endpoints {
                 ((number(local.0), local.1), (number(remote.0), remote.1))
             }
         }
-    }
-
-    /// What addresses and ports add to a TCP checksum, folded, in memory order; the same for both
-    /// directions.
-    #[inline]
-    pub fn sum(&self) -> u16 {
-        match self {
-            Endpoints::V4(pair) => pair.sum,
-            Endpoints::V6(pair) => pair.sum,
-        }
-    }
-}
-
-/// What the tuple of `slot` adds to a TCP checksum, computed from its addresses and ports; see
-/// [`Pair::sum`].
-#[inline(always)]
-pub fn tuple_sum(plan: &CorePlan<'_>, slot: &Slot) -> u16 {
-    if plan.host.is_ipv4() {
-        let Pair { local, remote, .. } = Pair::ipv4(plan, slot);
-        Pair::new(local, remote).sum
-    } else {
-        let Pair { local, remote, .. } = Pair::ipv6(plan, slot);
-        Pair::new(local, remote).sum
     }
 }
 
@@ -138,29 +114,25 @@ impl Octets for [u8; 16] {
 }
 
 impl<A: Octets> Pair<A> {
-    /// Any two ends; their sum is computed.
-    #[inline]
-    pub fn new(local: (A, u16), remote: (A, u16)) -> Pair<A> {
-        let ports = be16(local.1) + be16(remote.1);
-        let sum = fold(local.0.sum() + remote.0.sum() + ports);
-        Pair { local, remote, sum }
-    }
-
-    /// The ends of the connection in `slot`, between these addresses of client and server.
+    /// The ends of a connection of ours, who are its `role`.
     #[inline(always)]
-    fn of(role: Role, (client, server): (A, A), slot: &Slot) -> Pair<A> {
-        let (client, server) = ((client, slot.client_port), (server, slot.server_port));
-        let (local, remote) = match role {
-            Role::Client => (client, server),
-            Role::Server => (server, client),
-        };
-        Pair { local, remote, sum: slot.tuple_sum }
+    fn of(role: Role, client: (A, u16), server: (A, u16)) -> Pair<A> {
+        match role {
+            Role::Client => Pair { local: client, remote: server },
+            Role::Server => Pair { local: server, remote: client },
+        }
     }
 
     /// What the addresses alone add to a checksum.
     #[inline(always)]
     fn address_sum(&self) -> u64 {
         self.local.0.sum() + self.remote.0.sum()
+    }
+
+    /// What addresses and ports add to a checksum.
+    #[inline(always)]
+    fn sum(&self) -> u64 {
+        self.address_sum() + be16(self.local.1) + be16(self.remote.1)
     }
 }
 
@@ -231,26 +203,25 @@ impl Template {
         }
     }
 
-    /// Writes the headers of a segment of the connection in `slot` over the frame; the payload, if
-    /// any, already lies behind them ([`Template::header_bytes`]) and adds up to `payload_sum`.
+    /// Writes the headers of a segment of connection `of` over the frame; the payload, if any,
+    /// already lies behind them ([`Template::header_bytes`]) and adds up to `payload_sum`.
     /// False if the frame is too small.
     #[inline(always)]
     #[must_use]
     pub fn stamp(
         &mut self,
         frame: &mut Frame,
-        plan: &CorePlan<'_>,
-        slot: &Slot,
+        of: (&Space<'_>, SlotId),
         reply: &Reply,
         payload_sum: u64,
     ) -> bool {
         match self.family {
-            Family::V4 => self.stamp_ipv4(frame, &Pair::ipv4(plan, slot), reply, payload_sum),
-            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(plan, slot), reply, payload_sum),
+            Family::V4 => self.stamp_ipv4(frame, &Pair::ipv4(of), reply, payload_sum),
+            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(of), reply, payload_sum),
         }
     }
 
-    /// As [`Template::stamp`], for a segment between any two ends.
+    /// As [`Template::stamp`], for a segment without payload between any two ends.
     #[must_use]
     pub fn stamp_between(&mut self, ends: &Endpoints, frame: &mut Frame, reply: &Reply) -> bool {
         match ends {
@@ -259,8 +230,10 @@ impl Template {
         }
     }
 
+    /// As [`Template::stamp`], between any two ends.
     #[inline(always)]
-    fn stamp_ipv4(
+    #[must_use]
+    pub fn stamp_ipv4(
         &mut self,
         frame: &mut Frame,
         ends: &Pair<[u8; 4]>,
@@ -361,7 +334,7 @@ impl Template {
             fold(pseudo + ends.address_sum()).to_ne_bytes()
         } else {
             let varies = be16(tcp_bytes) + be32(reply.seq) + be32(reply.ack) + control;
-            finish(self.tcp_sum + varies + u64::from(ends.sum) + behind_sum)
+            finish(self.tcp_sum + varies + ends.sum() + behind_sum)
         });
     }
 }

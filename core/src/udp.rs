@@ -92,7 +92,7 @@ impl Udp {
         }
     }
 
-    /// Opens a connection in a closed slot that was described with its tuple: its first datagram.
+    /// Opens a connection in a closed slot: its first datagram.
     #[inline]
     pub fn open(&mut self, slot: &mut Slot, stats: &mut Writer<'_>, now: Stamp) -> bool {
         slot.state = State::Established;

@@ -41,7 +41,7 @@ mod encap;
 mod kernel;
 mod transmit;
 
-use crate::conn::{Chunk, Slot, SlotId, timers::Wheel};
+use crate::conn::{Slot, timers::Wheel};
 use crate::engine::{Engine, Ways};
 use crate::exception::ExceptionPath;
 use crate::frame::{Frame, Tray};
@@ -81,8 +81,6 @@ pub struct Load {
 pub struct Lent<'m> {
     /// Zeroed slots, at least as many as the plan has tuples.
     pub slots: &'m mut [Slot],
-    /// Chunks with anything in them, at least [`crate::conn::timers::chunks_for`] as many slots.
-    pub chunks: &'m mut [Chunk],
     /// The pen of this core's statistics page.
     pub stats: Writer<'m>,
     /// The port's gateway.
@@ -150,7 +148,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         lent: Lent<'m>,
         now: Instant,
     ) -> Option<Self> {
-        let Lent { slots, chunks, stats, gateway, control } = lent;
+        let Lent { slots, stats, gateway, control } = lent;
         let wrapping = Wrapping::new(&plan, gateway, exception.is_open());
         let plan = plan.inside();
         let offloads = match wrapping {
@@ -158,7 +156,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             // A device would look for headers at the wrong place.
             Some(_) => Offloads::empty(),
         };
-        let mut engine = Engine::new(plan, slots, chunks, stats, gateway, offloads, now)?;
+        let mut engine = Engine::new(plan, slots, stats, gateway, offloads, now)?;
         engine.kernel_listens = exception.is_open() && !plan.encap.is_tunnel();
         Some(Worker {
             kernel_look: now,
@@ -365,15 +363,12 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// Rings the timers that are due, within a budget.
     #[inline]
     fn ring(&mut self, now: Instant) -> u32 {
-        let mut due = [SlotId(0); BUDGET];
         let mut rung = 0;
         let share = self.share().min(BUDGET);
         for wheel in [Wheel::Coarse, Wheel::Fine] {
             let budget = self.room().min(share - rung);
-            let count = self.engine.expire(wheel, now, &mut due[..budget]);
             let Trays { tx, stock, .. } = &mut self.trays;
-            self.engine.ring(wheel, &due[..count], (stock, tx), now);
-            rung += count;
+            rung += self.engine.ring(wheel, budget, (stock, tx), now);
         }
         rung as u32
     }

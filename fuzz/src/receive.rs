@@ -23,7 +23,6 @@ use dperf_tests::queue::SimQueue;
 use dperf_tests::scenario::{MICRO, SECOND, Side, mac, spread};
 use dperf_tests::sim::{Book, Outcome, Report};
 use dperf_tests::slow_kernel::Seen;
-use dperf_tests::stock::Chunks;
 use dperf_tests::wire::SharedWire;
 
 use crate::opening::{KINDS, Opening};
@@ -104,7 +103,6 @@ fn play(opening: &Opening, more: u8, happen: impl FnOnce(&mut Stage<'_>)) {
     let side = Side::new(scenario, *role, 0);
     let tuples = scenario.tuples();
     let mut slots = vec![Slot::default(); tuples];
-    let mut chunks = Chunks::of(tuples);
     let wire = SharedWire::new(scenario.seed, scenario.network, false);
     let own = mac(*role, 0).0;
     wire.get().attach(own, 1, spread(scenario.ipv6, 1));
@@ -113,8 +111,7 @@ fn play(opening: &Opening, more: u8, happen: impl FnOnce(&mut Stage<'_>)) {
     let control = Control::new();
     let mut page = Page::new();
     let (stats, reader) = page.open();
-    let (slots, memory) = (&mut slots[..], &mut chunks[..]);
-    let lent = Lent { slots, chunks: memory, stats, gateway: &gateway, control: &control };
+    let lent = Lent { slots: &mut slots, stats, gateway: &gateway, control: &control };
     let plan = CorePlan { tcp_rst: more & 4 == 0, ..side.plan(scenario) };
     let question = [&[0xff; 6][..], &own, &[8, 6], &[0; 46]].concat();
     let kernel = Kernel { is_open: more & 2 != 0, question, since: 0, seen: Seen::default() };

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use dperf_core::conn::Slot;
 use dperf_core::exception::{Closed, ExceptionPath};
 use dperf_core::plan::CorePlan;
 use dperf_core::port::{PacketQueue, PortState};
@@ -16,7 +17,6 @@ use dperf_core::time::{Instant, Ticks};
 use dperf_core::worker::{Lent, Worker};
 
 use crate::clock::Clock;
-use crate::memory::Arena;
 
 /// Without work, a thread goes on polling this long.
 const SPIN_US: u64 = 1000;
@@ -38,7 +38,7 @@ pub struct Parts {
     /// Its way to the kernel, if it has one; owned by it alone as well.
     pub exception: Option<Box<dyn ExceptionPath>>,
     /// Where its connections lie.
-    pub arena: Arena,
+    pub slots: &'static mut [Slot],
     /// The pen of its statistics page.
     pub stats: Writer<'static>,
     /// Its port's gateway.
@@ -144,7 +144,7 @@ fn run(parts: Vec<Parts>, clock: &Clock) -> Result<Vec<Box<dyn PacketQueue>>> {
     for part in parts {
         queues.push(part.queue);
         paths.push(part.exception);
-        rest.push((part.plan, part.arena, part.stats, part.gateway, part.control, part.watch));
+        rest.push((part.plan, part.slots, part.stats, part.gateway, part.control, part.watch));
     }
     if paths.iter().all(Option::is_none) {
         turn(queues.iter_mut().zip(rest).map(|(queue, rest)| (queue, Closed, rest)), clock)?;
@@ -159,8 +159,14 @@ fn run(parts: Vec<Parts>, clock: &Clock) -> Result<Vec<Box<dyn PacketQueue>>> {
 }
 
 /// What a worker is built from beside its queue and its way to the kernel.
-type Rest =
-    (CorePlan<'static>, Arena, Writer<'static>, &'static Gateway, &'static Control, Arc<Watch>);
+type Rest = (
+    CorePlan<'static>,
+    &'static mut [Slot],
+    Writer<'static>,
+    &'static Gateway,
+    &'static Control,
+    Arc<Watch>,
+);
 
 /// Builds the workers, turns them until every one's run says stop, and lets leave what waits.
 fn turn<'q, X: ExceptionPath>(
@@ -168,9 +174,8 @@ fn turn<'q, X: ExceptionPath>(
     clock: &Clock,
 ) -> Result<()> {
     let mut crew = Vec::new();
-    for (queue, exception, (plan, arena, stats, gateway, control, watch)) in wired {
-        let Arena { slots, chunks } = arena;
-        let lent = Lent { slots, chunks, stats, gateway, control };
+    for (queue, exception, (plan, slots, stats, gateway, control, watch)) in wired {
+        let lent = Lent { slots, stats, gateway, control };
         let worker = Worker::new(plan, &mut **queue, exception, lent, clock.now()).context(
             "a worker's memory is smaller than its plan: this is a fault of the program",
         )?;

@@ -24,7 +24,7 @@ use self::linear::Linear;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crew;
-use crate::memory::Arena;
+use crate::memory;
 use crate::plan::{Plan, WorkerPlan};
 use crate::port::together::Together;
 use crate::port::{Delivery, Opened};
@@ -198,8 +198,7 @@ impl Asker<'_> {
     /// Makes one connection, asking from queue `asking`. Returns the queue of its first answer.
     fn ask(&mut self, tuple: &Tuple, asking: usize) -> Result<usize> {
         let WorkerPlan { core, slots, .. } = self.plan(tuple)?;
-        let (control, clock, Arena { slots, chunks }) =
-            (Control::new(), self.clock, Arena::map(slots)?);
+        let (control, clock, slots) = (Control::new(), self.clock, memory::slots(slots)?);
         let octets = |address| match address {
             IpAddr::V4(v4) => v4.octets().to_vec(),
             IpAddr::V6(v6) => v6.octets().to_vec(),
@@ -209,7 +208,7 @@ impl Asker<'_> {
         let answer = Fields { source: &source, destination: &destination, ports };
         let mut queues = Together::new(&mut self.opened.queues, asking, answer);
         let (stats, _) = crew::page();
-        let lent = Lent { slots, chunks, stats, gateway: self.gateway, control: &control };
+        let lent = Lent { slots, stats, gateway: self.gateway, control: &control };
         let mut worker = Worker::new(core, &mut queues, Closed, lent, clock.now())
             .context("a worker's memory is smaller than its plan: a fault of the program")?;
         self.asked += 1;

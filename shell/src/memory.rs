@@ -2,27 +2,15 @@
 #![allow(unsafe_code)]
 
 use anyhow::{Context, Result};
-use dperf_core::conn::{Chunk, Slot, timers::chunks_for};
+use dperf_core::conn::Slot;
 
-/// What one worker's connections lie in.
-#[derive(Debug)]
-pub struct Arena {
-    /// One slot per tuple.
-    pub slots: &'static mut [Slot],
-    /// Room for their timers.
-    pub chunks: &'static mut [Chunk],
-}
-
-impl Arena {
-    /// Room for `slots` connections.
-    ///
-    /// # Errors
-    /// The machine has not that much address space or memory.
-    pub fn map(slots: u64) -> Result<Arena> {
-        // SAFETY: all zero is a closed `Slot` and an empty `Chunk`; both are plain numbers.
-        let (slots, chunks) = unsafe { (zeroed(slots)?, zeroed(chunks_for(slots))?) };
-        Ok(Arena { slots, chunks })
-    }
+/// Room for `count` connections.
+///
+/// # Errors
+/// The machine has not that much address space or memory.
+pub fn slots(count: u64) -> Result<&'static mut [Slot]> {
+    // SAFETY: all zero is a closed `Slot`, which is plain numbers.
+    unsafe { zeroed(count) }
 }
 
 /// A zeroed array of `count` items, mapped apart, in huge pages where the kernel has some.
@@ -52,8 +40,8 @@ unsafe fn zeroed<T>(count: u64) -> Result<&'static mut [T]> {
     // SAFETY: the range is the mapping just made; the advice changes no contents. It may be
     // refused: then pages stay small.
     unsafe { libc::madvise(start, bytes, libc::MADV_HUGEPAGE) };
-    // SAFETY: the mapping is zeroed, page-aligned (slots need 64 bytes, chunks 128), `bytes` long,
-    // never unmapped and reachable through this reference alone; zero is valid by contract.
+    // SAFETY: the mapping is zeroed, page-aligned (slots need 64 bytes), `bytes` long, never
+    // unmapped and reachable through this reference alone; zero is valid by contract.
     Ok(unsafe { std::slice::from_raw_parts_mut(start.cast(), count) })
 }
 
@@ -63,10 +51,10 @@ mod tests {
 
     #[test]
     fn a_hundred_million_connections_cost_nothing_until_used() {
-        let arena = Arena::map(100_000_000).unwrap();
-        assert_eq!(arena.slots.len(), 100_000_000);
-        assert!(arena.slots[99_999_999].is_closed());
-        assert!(Arena::map(u64::MAX / 2).is_err());
-        assert!(Arena::map(0).unwrap().slots.is_empty());
+        let many = slots(100_000_000).unwrap();
+        assert_eq!(many.len(), 100_000_000);
+        assert!(many[99_999_999].is_closed());
+        assert!(slots(u64::MAX / 2).is_err());
+        assert!(slots(0).unwrap().is_empty());
     }
 }

@@ -15,8 +15,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::exception::{Closed, Delivered, ExceptionPath};
 use dperf_core::frame::{Frame, Tray};
 use dperf_core::plan::{
@@ -29,7 +28,7 @@ use dperf_core::steer::Steering;
 use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_core::time::{Instant, TickRate};
 use dperf_core::worker::{Lent, Worker};
-use dperf_shell::memory::Arena;
+use dperf_shell::memory;
 use dperf_shell::port::link::{self, LinkQueue, MACS};
 use dperf_tests::callgrind::{self, Count};
 use dperf_tests::namespace;
@@ -360,9 +359,9 @@ fn side<X: ExceptionPath>(
     let timed = leak(Timed { queue, ticks: 0, calls: 0 });
     let shown = core::ptr::from_ref(timed);
     let (stats, reader) = leak(Page::new()).open();
-    let Arena { slots, chunks } = Arena::map(plan.tuples()).unwrap();
+    let slots = memory::slots(plan.tuples()).unwrap();
     let gateway = leak(Gateway::new(Some(MACS[if role == Role::Client { 1 } else { 0 }])));
-    let lent = Lent { slots, chunks, stats, gateway, control };
+    let lent = Lent { slots, stats, gateway, control };
     Side {
         worker: Worker::new(plan, timed, exception, lent, Instant(0)).unwrap(),
         timed: shown,
@@ -504,18 +503,7 @@ fn table(rounds: usize) {
             of(&idle)
         );
     }
-    say_memory();
-}
-
-/// Bytes that each of a million connections maps.
-fn say_memory() {
-    const CONNECTIONS: u64 = 1_000_000;
-    let timers = chunks_for(CONNECTIONS) * size_of::<Chunk>() as u64;
-    println!(
-        "bytes per connection: {} of slot, {:.2} of timers",
-        size_of::<Slot>(),
-        timers as f64 / CONNECTIONS as f64
-    );
+    println!("bytes per connection, with its timers: {}", size_of::<Slot>());
 }
 
 /// A scenario's instructions by room and its packet events, by callgrind: the difference of two

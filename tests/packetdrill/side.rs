@@ -20,7 +20,7 @@ use dperf_core::port::Offloads;
 use dperf_core::stats::Page;
 use dperf_core::steer::Steering;
 use dperf_core::tcp::{CHALLENGES_PER_SECOND, Reply, Segment, Tcp};
-use dperf_core::template::{Endpoints, Pair, Template, tuple_sum};
+use dperf_core::template::{Endpoints, Pair, Template};
 use dperf_core::time::{Stamp, TickRate};
 use dperf_core::wire::ethernet::{ETHERNET_BYTES, MacAddr};
 use dperf_core::wire::tcp::TcpFlags;
@@ -72,12 +72,6 @@ pub(crate) struct Side {
 /// The moment in the core's units.
 fn stamp(now_us: u64) -> Stamp {
     Stamp(((now_us * 1000) >> TickRate::NANOSECONDS.shift()) as u32)
-}
-
-/// A tuple that was never used.
-fn blank(slot: &Slot) -> Slot {
-    let Slot { client_port, server_port, tuple_sum, .. } = *slot;
-    Slot { client_port, server_port, tuple_sum, ..Slot::default() }
 }
 
 /// A script lasts as long as the process.
@@ -166,12 +160,12 @@ fn turned(packet: &[u8]) -> Option<(Endpoints, End, End)> {
     if ipv4 {
         let octets = |at: usize| -> Option<[u8; 4]> { packet.get(at..at + 4)?.try_into().ok() };
         let (source, destination) = (octets(12)?, octets(16)?);
-        let ends = Endpoints::V4(Pair::new((destination, to), (source, from)));
+        let ends = Endpoints::V4(Pair { local: (destination, to), remote: (source, from) });
         Some((ends, (destination.into(), to), (source.into(), from)))
     } else {
         let octets = |at: usize| -> Option<[u8; 16]> { packet.get(at..at + 16)?.try_into().ok() };
         let (source, destination) = (octets(8)?, octets(24)?);
-        let ends = Endpoints::V6(Pair::new((destination, to), (source, from)));
+        let ends = Endpoints::V6(Pair { local: (destination, to), remote: (source, from) });
         Some((ends, (destination.into(), to), (source.into(), from)))
     }
 }
@@ -282,7 +276,7 @@ impl Side {
         let slot = &mut self.connections[at].slot;
         match slot.state {
             State::Closed => {}
-            State::SynSent => *slot = blank(slot),
+            State::SynSent => *slot = Slot::default(),
             _ => slot.flags.insert(SlotFlags::FIN_QUEUED),
         }
         self.serve(now_us);
@@ -346,12 +340,9 @@ impl Side {
             server_port: server.1,
         };
         let id = self.space.find(&tuple).expect("a tuple of the plan");
-        let mut slot = Slot::default();
-        (slot.client_port, slot.server_port) = (client.1, server.1);
-        slot.tuple_sum = tuple_sum(&self.plan, &slot);
         self.connections.push(Connection {
             id,
-            slot,
+            slot: Slot::default(),
             carrier: carrier(&self.plan, 0),
             peer: remote,
             unread: 0,
@@ -364,9 +355,9 @@ impl Side {
 
     fn send(&mut self, at: usize, reply: Option<Reply>, now_us: u64) {
         let Some(reply) = reply else { return };
-        let (template, plan, slot) = (&mut self.template, &self.plan, &self.connections[at].slot);
+        let (template, of) = (&mut self.template, (&self.space, self.connections[at].id));
         // The script's bytes are zeros, and add nothing to a checksum.
-        let bytes = packet(|frame| template.stamp(frame, plan, slot, &reply, 0));
+        let bytes = packet(|frame| template.stamp(frame, of, &reply, 0));
         self.sent.extend(bytes.map(|bytes| (now_us, bytes)));
     }
 }

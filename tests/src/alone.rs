@@ -1,7 +1,6 @@
 //! One worker alone: what comes to it, turn by turn, is the test's, and so is what it says to that.
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::exception::{Closed, ExceptionPath};
 use dperf_core::plan::{CorePlan, Role};
 use dperf_core::stats::{Page, Reader, Snapshot};
@@ -97,9 +96,7 @@ fn lend<R>(
 ) -> R {
     let tuples = plan.tuples();
     let mut slots = vec![Slot::default(); tuples as usize];
-    let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples) as usize];
     let mut page = Page::new();
     let (stats, reader) = page.open();
-    let (slots, chunks) = (&mut slots[..], &mut chunks[..]);
-    work(Lent { slots, chunks, stats, gateway, control }, reader)
+    work(Lent { slots: &mut slots, stats, gateway, control }, reader)
 }

@@ -16,7 +16,6 @@ use crate::replay;
 use crate::scenario::{SECOND, Scenario, Side, mac, spread};
 use crate::slow_kernel::{Seen, SlowKernel};
 use crate::station::Ledger;
-use crate::stock::Chunks;
 use crate::wire::{Fates, SharedWire, Wire};
 
 /// A run that has not ended this long after the last opening never will.
@@ -123,7 +122,6 @@ pub struct Report {
 /// The memory of one worker.
 struct Memory {
     slots: Vec<Slot>,
-    chunks: Chunks,
     page: Page,
     queue: SimQueue,
     kernel: SlowKernel,
@@ -146,7 +144,6 @@ impl Machine {
         let tuples = scenario.tuples();
         let core = |core| Memory {
             slots: vec![Slot::default(); tuples],
-            chunks: Chunks::of(tuples),
             page: Page::new(),
             queue: SimQueue::new(wire.clone(), (station, core), scenario.offloads, scenario.ring),
             kernel: SlowKernel::new(
@@ -175,9 +172,9 @@ impl Machine {
         let (side, gateway, role, station) = (&*side, &*gateway, *role, *station);
         cores.iter_mut().enumerate().map(move |(core, memory)| {
             let plan: CorePlan<'m> = side.plan_of(scenario, core as u16);
-            let Memory { slots, chunks, page, queue, kernel } = memory;
+            let Memory { slots, page, queue, kernel } = memory;
             let (stats, reader) = page.open();
-            let lent = Lent { slots, chunks, stats, gateway, control };
+            let lent = Lent { slots, stats, gateway, control };
             let worker = Worker::new(plan, queue, kernel, lent, Instant(0));
             Core { worker: worker.expect("the memory fits the plan"), reader, station, role }
         })

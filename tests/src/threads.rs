@@ -10,7 +10,7 @@ use dperf_core::sync::{Control, Gateway, Phase};
 use dperf_shell::clock::Clock;
 use dperf_shell::config::{self, Config, Source};
 use dperf_shell::crew::{self, Parts, Thread, Watch};
-use dperf_shell::memory::Arena;
+use dperf_shell::memory;
 use dperf_shell::plan::Plan;
 use dperf_shell::port::{Opened, link};
 
@@ -79,7 +79,7 @@ impl Running {
                 plan: worker.core,
                 queue,
                 exception: Some(path),
-                arena: Arena::map(worker.slots).expect("memory"),
+                slots: memory::slots(worker.slots).expect("memory"),
                 stats,
                 gateway,
                 control,

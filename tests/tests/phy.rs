@@ -1,7 +1,6 @@
 //! A client and a server on two smoltcp devices: the adapter is a whole back end.
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::exception::Closed;
 use dperf_core::plan::Role;
 use dperf_core::stats::{Count, Page, Snapshot};
@@ -18,17 +17,16 @@ fn run(scenario: &Scenario) -> [Snapshot; 2] {
     let sides = [Role::Client, Role::Server].map(|role| Side::new(scenario, role, 0));
     let tuples = scenario.tuples();
     let mut slots = [(); 2].map(|()| vec![Slot::default(); tuples]);
-    let mut chunks = [(); 2].map(|()| vec![Chunk::EMPTY; chunks_for(tuples as u64) as usize]);
     let mut pages = [Page::new(), Page::new()];
     let gateways = [0, 1].map(|side: usize| Gateway::new(Some(sides[side].peer_mac())));
     let control = Control::new();
     let ends = [(one.clone(), two.clone()), (two, one)];
     let mut workers = Vec::new();
     let mut readers = Vec::new();
-    let memory = slots.iter_mut().zip(&mut chunks).zip(&mut pages);
-    for (index, ((slots, chunks), page)) in memory.enumerate() {
+    let memory = slots.iter_mut().zip(&mut pages);
+    for (index, (slots, page)) in memory.enumerate() {
         let (stats, reader) = page.open();
-        let lent = Lent { slots, chunks, stats, gateway: &gateways[index], control: &control };
+        let lent = Lent { slots, stats, gateway: &gateways[index], control: &control };
         let (incoming, outgoing) = ends[index].clone();
         let queue = PhyQueue::new(End { incoming, outgoing }, || smoltcp::time::Instant::ZERO);
         let plan = sides[index].plan(scenario);

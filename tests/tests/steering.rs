@@ -16,7 +16,7 @@ use dperf_shell::clock::Clock;
 use dperf_shell::config::{self, Config, Source};
 use dperf_shell::crew;
 use dperf_shell::learn::learn;
-use dperf_shell::memory::Arena;
+use dperf_shell::memory;
 use dperf_shell::plan::Plan;
 use dperf_shell::port::{Delivery, Facts, Opened, link, rss};
 
@@ -52,9 +52,9 @@ impl Side {
         let gateway: &Gateway = Box::leak(Box::new(Gateway::new(config.ports[0].gateway_mac)));
         let mut side = Side { workers: Vec::new(), readers: Vec::new() };
         for (worker, queue) in plan.lend().into_iter().zip(port.queues) {
-            let Arena { slots, chunks } = Arena::map(worker.slots).expect("memory");
+            let slots = memory::slots(worker.slots).expect("memory");
             let (stats, reader) = crew::page();
-            let lent = Lent { slots, chunks, stats, gateway, control };
+            let lent = Lent { slots, stats, gateway, control };
             let queue: &mut dyn PacketQueue = Box::leak(queue);
             let worker = Worker::new(worker.core, queue, Closed, lent, Instant(0));
             side.workers.push(worker.expect("the memory fits the plan"));
@@ -268,9 +268,8 @@ fn datagrams_are_shared_like_connections() {
         assert_eq!(client.get(Count::UdpTx), server.get(Count::UdpRx), "{crowd:?}");
         assert_eq!(client.get(Count::UdpRx), server.get(Count::UdpTx), "{crowd:?}");
         assert_eq!((client.get(Count::UdpDrop), client.get(Count::UdpRt)), (0, 0), "{client:?}");
-        let used = |worker: &Worker<'_, _, _>| {
-            worker.slots().iter().filter(|slot| slot.tuple_sum != 0).count()
-        };
+        let used =
+            |worker: &Worker<'_, _, _>| worker.slots().iter().filter(|slot| slot.is_own).count();
         let used: Vec<usize> = run.sides[0].workers.iter().map(used).collect();
         assert_eq!(used.iter().sum::<usize>() as u64, client.get(Count::SkOpen), "{used:?}");
     }

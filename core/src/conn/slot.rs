@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 
+use super::timers::Link;
 use crate::http::Scanner;
 use crate::time::Stamp;
 
@@ -104,17 +105,8 @@ pub struct Slot {
     pub sent_at: Stamp,
     /// The peer's window in bytes, scaled.
     pub snd_wnd: u32,
-    /// Index of the client address.
-    pub client: u16,
-    /// Index of the server address.
-    pub server: u16,
-    /// The client's port.
-    pub client_port: u16,
-    /// The server's port.
-    pub server_port: u16,
-    /// Checksum addend of addresses and ports, folded, in memory order; zero until the slot was
-    /// described with the tuple that its number stands for.
-    pub tuple_sum: u16,
+    /// In each wheel where this slot lies, the slot that lies behind it.
+    pub next: [Link; 2],
     /// Largest segment towards the peer, in bytes of payload.
     pub mss: u16,
     /// Requests still to be sent on this connection (client; 0: no end).
@@ -129,6 +121,8 @@ pub struct Slot {
     pub retries: u8,
     /// Small facts.
     pub flags: SlotFlags,
+    /// The tuple that the slot's number stands for is known to be this core's.
+    pub is_own: bool,
     /// The peer's window scale (RFC 7323), or [`NO_SCALE`].
     pub wscale: u8,
     /// Duplicate ACKs in a row.

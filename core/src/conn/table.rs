@@ -4,9 +4,10 @@
 //! address slowest. They are opened in that order, or hop by hop (`hop`). Memory is lent and must
 //! be all zero: every connection is closed.
 
-use crate::plan::{AddressList, CorePlan, PortRange};
+use crate::plan::{AddressList, CorePlan, PortRange, Role};
 use crate::prefetch::prefetch;
 
+use super::divisor::Divisor;
 use super::hop::Hop;
 use super::own::Own;
 use super::slot::Slot;
@@ -50,12 +51,29 @@ pub struct Table<'m> {
 /// The tuple space: which tuples there are, and which number each has.
 #[derive(Clone, Copy, Debug)]
 pub struct Space<'m> {
+    /// Which end of them is ours.
+    pub role: Role,
     /// Client addresses.
     pub clients: AddressList<'m>,
     /// Server addresses.
     pub servers: AddressList<'m>,
     client_ports: PortRange,
     listen: PortRange,
+    /// How many there are of each but the last: client ports, server ports, server addresses.
+    by: [Divisor; 3],
+}
+
+/// Where a tuple stands in the space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Index of the client address.
+    pub client: u32,
+    /// Index of the server address.
+    pub server: u32,
+    /// The client's port.
+    pub client_port: u16,
+    /// The server's port.
+    pub server_port: u16,
 }
 
 /// An odometer over the tuple space.
@@ -71,12 +89,31 @@ struct Cursor {
 impl<'m> Space<'m> {
     /// The tuple space of `plan`.
     pub fn new(plan: &CorePlan<'m>) -> Space<'m> {
+        let sizes = [plan.client_ports.count, plan.listen.count, plan.servers.count()];
         Space {
+            role: plan.role,
             clients: plan.clients,
             servers: plan.servers,
             client_ports: plan.client_ports,
             listen: plan.listen,
+            by: sizes.map(Divisor::new),
         }
+    }
+
+    /// The tuple that has the number `id`.
+    #[inline(always)]
+    pub fn place(&self, id: SlotId) -> Place {
+        let [client_ports, listen, servers] = self.by;
+        let (mut rest, mut server, mut server_place) = (id.0, 0, 0);
+        // One server with one port is most usual.
+        if self.servers.count() > 1 || self.listen.count > 1 {
+            (rest, server) = servers.split(rest);
+            (rest, server_place) = listen.split(rest);
+        }
+        let (client, client_place) = client_ports.split(rest);
+        let (client_port, server_port) =
+            (self.client_ports.at(client_place), self.listen.at(server_place));
+        Place { client, server, client_port, server_port }
     }
 
     /// The slot of `tuple`, if it is one of ours.
@@ -84,15 +121,6 @@ impl<'m> Space<'m> {
         let client = self.clients.find(tuple.client)?;
         let server = self.servers.find(tuple.server)?;
         self.number(client, server, tuple.client_port, tuple.server_port)
-    }
-
-    /// Writes into `slot` which tuple is at the cursor.
-    #[inline]
-    fn describe(&self, at: &Cursor, slot: &mut Slot) {
-        slot.client = at.client as u16;
-        slot.server = at.server as u16;
-        slot.client_port = self.client_ports.at(at.client_place);
-        slot.server_port = self.listen.at(at.server_place);
     }
 
     #[inline]
@@ -153,35 +181,33 @@ impl<'m> Table<'m> {
         self.slots
     }
 
-    /// The next closed slot in walking order, described with its tuple. Tuples in use and those
-    /// of other cores are passed over, at most a few at a time; `None` when none of those was free.
+    /// The next closed slot in walking order. Tuples in use and those of other cores are passed
+    /// over, at most a few at a time; `None` when none of those was free.
     #[inline]
     pub fn open_next(&mut self) -> Option<SlotId> {
         for _ in 0..TRIES.min(self.slots.len() as u32) {
             if !self.reach_own() {
                 return None;
             }
-            let at = self.cursor;
+            let id = self.cursor.id;
             self.step();
-            let Some(slot) = self.slots.get_mut(at.id as usize) else { continue };
-            if slot.is_closed() {
-                self.space.describe(&at, slot);
-                return Some(SlotId(at.id));
+            if self.slots.get(id as usize).is_some_and(Slot::is_closed) {
+                return Some(SlotId(id));
             }
         }
         None
     }
 
-    /// Describes a slot that is none of the table's with the next tuple in walking order, whether
-    /// that was opened before or not. False, for now, if none of this core's is within reach.
+    /// The number of the next tuple in walking order, whether that was opened before or not.
+    /// `None`, for now, if none of this core's is within reach.
     #[inline]
-    pub fn describe_next(&mut self, slot: &mut Slot) -> bool {
+    pub fn next_tuple(&mut self) -> Option<SlotId> {
         if !self.reach_own() {
-            return false;
+            return None;
         }
-        self.space.describe(&self.cursor, slot);
+        let id = self.cursor.id;
         self.step();
-        true
+        Some(SlotId(id))
     }
 
     /// The cursor goes on to a tuple of this core's; false if there is none within reach.
@@ -272,11 +298,17 @@ mod tests {
         ];
         let servers = [ip("10.0.1.1"), ip("10.0.1.2")];
         let server_blocks = [AddressBlock { first: number(servers[0]), count: 2, base: 0 }];
-        let space = Space {
+        let space = Space::new(&CorePlan {
             clients: AddressList::new(&client_blocks, &clients),
             servers: AddressList::new(&server_blocks, &servers),
             client_ports: PortRange { first: 65533, count: 3 },
             listen: PortRange { first: 80, count: 2 },
+            ..plan(Role::Client)
+        });
+        let tuple_of = |id| {
+            let Place { client, server, client_port, server_port } = space.place(id);
+            let (client, server) = (clients[client as usize], servers[server as usize]);
+            Tuple { client: number(client), server: number(server), client_port, server_port }
         };
         let mut slots = vec![Slot::default(); 36];
         let cursor = Cursor::default();
@@ -285,14 +317,8 @@ mod tests {
         for round in 0..36u32 {
             let id = table.open_next().unwrap();
             assert_eq!(id.0, round, "walking order is index order");
-            let slot = table.slot(id).unwrap();
-            slot.state = crate::conn::State::SynSent;
-            let tuple = Tuple {
-                client: number(clients[usize::from(slot.client)]),
-                server: number(servers[usize::from(slot.server)]),
-                client_port: slot.client_port,
-                server_port: slot.server_port,
-            };
+            table.slot(id).unwrap().state = crate::conn::State::SynSent;
+            let tuple = tuple_of(id);
             assert_eq!(table.space.find(&tuple), Some(id));
             assert!(!seen.contains(&tuple));
             seen.push(tuple);
@@ -301,25 +327,17 @@ mod tests {
         table.slot(SlotId(7)).unwrap().state = crate::conn::State::Closed;
         let found = (0..3).find_map(|_| table.open_next());
         assert_eq!(found, Some(SlotId(7)));
-        // The other walk finds them all as well, and describes them as they are found.
+        // The other walk finds them all as well.
         slots.fill_with(Slot::default);
         let hop = Some(Hop::new(3, 3, 4));
         let mut table = Table { slots: &mut slots, space, cursor, hop, own: None };
         let mut before = None;
         for _ in 0..36 {
             let id = table.open_next().unwrap();
-            let slot = table.slot(id).unwrap();
-            slot.state = crate::conn::State::SynSent;
-            let (client, client_port) = (slot.client, slot.client_port);
-            let tuple = Tuple {
-                client: number(clients[usize::from(client)]),
-                server: number(servers[usize::from(slot.server)]),
-                client_port,
-                server_port: slot.server_port,
-            };
-            assert_eq!(table.space.find(&tuple), Some(id));
-            assert!(before.is_none_or(|was: (u16, u16)| was.0 != client));
-            before = Some((client, client_port));
+            table.slot(id).unwrap().state = crate::conn::State::SynSent;
+            let client = space.place(id).client;
+            assert!(before.is_none_or(|was: u32| was != client));
+            before = Some(client);
         }
         assert_eq!(table.open_next(), None, "all were opened");
         let stranger = Tuple { client_port: 80, ..seen[0] };
@@ -349,7 +367,7 @@ mod tests {
 
     /// A flood's connections that end with their first packet have no slots, and go round for ever.
     #[test]
-    fn what_is_not_kept_is_described_in_the_same_order() {
+    fn what_is_not_kept_comes_in_the_same_order() {
         let servers = [ip("10.0.1.1"), ip("10.0.1.2"), ip("10.0.1.3")];
         let kept = CorePlan {
             flood: true,
@@ -363,12 +381,8 @@ mod tests {
         let mut all = Table::new(&kept, &mut slots).unwrap();
         let mut none = Table::new(&plan, &mut []).unwrap();
         assert_eq!((none.len(), none.open_next()), (0, None));
-        let tuple = |slot: &Slot| (slot.client, slot.server, slot.client_port, slot.server_port);
         for _ in 0..150 {
-            let id = all.open_next().unwrap();
-            let mut next = Slot::default();
-            assert!(none.describe_next(&mut next));
-            assert_eq!(tuple(&next), tuple(all.slot(id).unwrap()));
+            assert_eq!(none.next_tuple().unwrap(), all.open_next().unwrap());
         }
     }
 
@@ -390,12 +404,11 @@ mod tests {
             steering: Steering::Hashed { rss, queue },
             ..plan(Role::Client)
         };
-        let answered_on = |slot: &Slot| {
-            let [server, client] =
-                [servers[usize::from(slot.server)], clients[usize::from(slot.client)]]
-                    .map(|address| number(address) as u32);
-            let from = (&server.to_be_bytes()[..], slot.server_port);
-            rss.queue_of(from, (&client.to_be_bytes(), slot.client_port))
+        let answered_on = |at: Place| {
+            let [server, client] = [servers[at.server as usize], clients[at.client as usize]]
+                .map(|address| number(address) as u32);
+            let from = (&server.to_be_bytes()[..], at.server_port);
+            rss.queue_of(from, (&client.to_be_bytes(), at.client_port))
         };
         let mut opened = [0; 600];
         for queue in 0..3 {
@@ -403,25 +416,23 @@ mod tests {
             let mut table = Table::new(&of_core(queue), &mut slots).unwrap();
             while let Some(id) = table.open_next() {
                 opened[id.0 as usize] += 1;
-                let slot = table.slot(id).unwrap();
-                slot.state = crate::conn::State::SynSent;
-                assert_eq!(answered_on(slot), queue);
+                table.slot(id).unwrap().state = crate::conn::State::SynSent;
+                assert_eq!(answered_on(table.space.place(id)), queue);
             }
         }
         assert_eq!(opened, [1; 600]);
-        // And describes the same ones where it keeps none.
+        // And the same ones where it keeps none.
         for queue in 0..3 {
             let flood = CorePlan { flood: true, keepalive: None, ..of_core(queue) };
             let mut table = Table::new(&flood, &mut []).unwrap();
-            let mut slot = Slot::default();
             for _ in 0..100 {
-                assert!(table.describe_next(&mut slot));
-                assert_eq!(answered_on(&slot), queue);
+                let id = table.next_tuple().unwrap();
+                assert_eq!(answered_on(table.space.place(id)), queue);
             }
         }
         let nobody = Steering::Hashed { rss, queue: 7 };
         let flood = CorePlan { flood: true, keepalive: None, steering: nobody, ..of_core(0) };
-        assert!(!Table::new(&flood, &mut []).unwrap().describe_next(&mut Slot::default()));
+        assert_eq!(Table::new(&flood, &mut []).unwrap().next_tuple(), None);
         let mut slots = vec![Slot::default(); 600];
         let mut server = Table::new(&CorePlan { role: Role::Server, ..of_core(0) }, &mut slots);
         assert_eq!(server.as_mut().unwrap().open_next(), Some(SlotId(0)), "a server has all");

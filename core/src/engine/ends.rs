@@ -1,11 +1,10 @@
-//! Whose a received frame is, read from its headers: the ends of its answer, the slot they
-//! describe, the queue they belong to.
+//! Whose a received frame is, read from its headers: the ends of its answer, the queue that they
+//! belong to.
 
 use zerocopy::FromBytes;
 
-use crate::conn::Slot;
 use crate::frame::Frame;
-use crate::plan::{CorePlan, Role};
+use crate::plan::CorePlan;
 use crate::steer::Steering;
 use crate::template::{Endpoints, Pair};
 use crate::wire::ethernet::{EthernetHeader, ethertype};
@@ -21,28 +20,6 @@ pub(super) fn is_astray(plan: &CorePlan<'_>, frame: &Frame) -> bool {
     }
 }
 
-/// A slot that was never used learns its tuple from the first segment of it. It is the tuple of the
-/// slot's number, so once is enough. False if that tuple is another core's.
-#[cold]
-#[inline(never)]
-pub(super) fn describe(plan: &CorePlan<'_>, frame: &Frame, slot: &mut Slot) -> bool {
-    if is_astray(plan, frame) {
-        return false;
-    }
-    let Some(ends) = turned(frame) else { return true };
-    let (local, remote) = ends.numbers();
-    let (client, server) = match plan.role {
-        Role::Client => (local, remote),
-        Role::Server => (remote, local),
-    };
-    slot.client = plan.clients.find(client.0).unwrap_or_default() as u16;
-    slot.server = plan.servers.find(server.0).unwrap_or_default() as u16;
-    slot.client_port = client.1;
-    slot.server_port = server.1;
-    slot.tuple_sum = ends.sum();
-    true
-}
-
 /// The ends of the answer to a received segment or datagram, read from its headers.
 pub(super) fn turned(frame: &Frame) -> Option<Endpoints> {
     // TCP and UDP both begin with the ports.
@@ -55,16 +32,16 @@ pub(super) fn turned(frame: &Frame) -> Option<Endpoints> {
         let ip = Ipv4::parse(ip).ok()?;
         let (local, remote) = ports(ip.payload)?;
         let (source, destination) = (ip.header.source, ip.header.destination);
-        Some(Endpoints::V4(Pair::new((destination, local), (source, remote))))
+        Some(Endpoints::V4(Pair { local: (destination, local), remote: (source, remote) }))
     } else {
         let ip = Ipv6::parse(ip).ok()?;
         let (local, remote) = ports(ip.payload)?;
         let (source, destination) = (ip.header.source, ip.header.destination);
-        Some(Endpoints::V6(Pair::new((destination, local), (source, remote))))
+        Some(Endpoints::V6(Pair { local: (destination, local), remote: (source, remote) }))
     }
 }
 
-/// As [`turned`], for a datagram behind an IPv4 header without options. It was parsed before.
+/// As [`turned`], behind an IPv4 header without options. The frame was parsed before.
 #[inline(always)]
 pub(super) fn usual_ends(frame: &Frame) -> Option<Pair<[u8; 4]>> {
     let (DatagramHeaders { ethernet, ip, udp }, _) =
@@ -72,5 +49,5 @@ pub(super) fn usual_ends(frame: &Frame) -> Option<Pair<[u8; 4]>> {
     let usual = ethernet.ethertype.get() == ethertype::IPV4 && ip.version_ihl == VERSION_IHL;
     let local = (ip.destination, udp.destination_port.get());
     let remote = (ip.source, udp.source_port.get());
-    usual.then(|| Pair::new(local, remote))
+    usual.then_some(Pair { local, remote })
 }

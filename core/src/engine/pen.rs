@@ -4,7 +4,7 @@
 use core::net::IpAddr;
 
 use super::ends::{turned, usual_ends};
-use crate::conn::Slot;
+use crate::conn::{SlotId, Space};
 use crate::frame::Frame;
 use crate::http::{FILLER, say_close};
 use crate::plan::{CorePlan, Payload};
@@ -15,6 +15,15 @@ use crate::template::{DatagramTemplate, Endpoints, Pair, Template};
 use crate::wire::checksum::sum;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::TcpFlags;
+
+/// What a frame holds that a segment is written into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Holds {
+    /// What it answers.
+    Segment,
+    /// Nothing.
+    Nothing,
+}
 
 /// Writes the packets of one core.
 #[derive(Debug)]
@@ -49,16 +58,18 @@ impl<'m> Pen<'m> {
         self.datagrams.set_gateway(mac);
     }
 
-    /// Writes the segment of the connection in `slot`; its part of the message says that it is the
-    /// last, if it `closes`. False if it does not fit.
+    /// Writes the segment of connection `of`; its part of the message says that it is the last, if
+    /// it `closes`. False if it does not fit.
     #[inline(always)]
     pub(super) fn segment(
         &mut self,
-        frame: &mut Frame,
-        (plan, slot): (&CorePlan<'_>, &Slot),
+        (frame, holds): (&mut Frame, Holds),
+        of: (&Space<'_>, SlotId),
         (reply, closes): (&Reply, bool),
         stats: &mut Writer<'_>,
     ) -> bool {
+        // Ends turned round cost less than ends computed.
+        let ends = if holds == Holds::Segment { usual_ends(frame) } else { None };
         let at = self.template.header_bytes();
         let room = frame.buffer_mut().get_mut(at..at + usize::from(reply.payload_bytes));
         let payload_sum = match room {
@@ -66,7 +77,10 @@ impl<'m> Pen<'m> {
             Some(room) if closes => fill_last(room, self.payload.head, reply.payload_at),
             Some(room) => fill(room, (&self.payload, self.message_sum), reply.payload_at),
         };
-        let written = self.template.stamp(frame, plan, slot, reply, payload_sum);
+        let written = match ends {
+            Some(ends) => self.template.stamp_ipv4(frame, &ends, reply, payload_sum),
+            None => self.template.stamp(frame, of, reply, payload_sum),
+        };
         if written {
             count_sent(reply, stats);
         }
@@ -88,35 +102,35 @@ impl<'m> Pen<'m> {
         written
     }
 
-    /// Writes a SYN of the flood's connection in `slot`. False if it does not fit.
+    /// Writes a SYN of the flood's connection `of`. False if it does not fit.
     #[inline(always)]
     pub(super) fn flood_syn(
         &mut self,
         frame: &mut Frame,
-        (plan, slot): (&CorePlan<'_>, &Slot),
+        of: (&Space<'_>, SlotId),
         syn: &Reply,
         stats: &mut Writer<'_>,
     ) -> bool {
         if self.destinations.all.is_empty() {
-            return self.segment(frame, (plan, slot), (syn, false), stats);
+            return self.segment((frame, Holds::Nothing), of, (syn, false), stats);
         }
-        let ends = self.destinations.redirect(Endpoints::of(plan, slot));
+        let ends = self.destinations.redirect(Endpoints::of(of));
         self.segment_between(frame, &ends, syn, stats)
     }
 
-    /// Writes a datagram of the connection in `slot`. False if it does not fit.
+    /// Writes a datagram of connection `of`. False if it does not fit.
     #[inline(always)]
     pub(super) fn datagram(
         &mut self,
         frame: &mut Frame,
-        (plan, slot): (&CorePlan<'_>, &Slot),
+        of: (&Space<'_>, SlotId),
         stats: &mut Writer<'_>,
     ) -> bool {
         if self.destinations.all.is_empty() {
-            let written = self.lay(frame) && self.datagrams.stamp(frame, plan, slot);
+            let written = self.lay(frame) && self.datagrams.stamp(frame, of);
             return count_datagram(written, stats);
         }
-        let ends = self.destinations.redirect(Endpoints::of(plan, slot));
+        let ends = self.destinations.redirect(Endpoints::of(of));
         self.datagram_between(frame, &ends, stats)
     }
 
@@ -170,10 +184,10 @@ impl Destinations<'_> {
         }
         match (ends, to) {
             (Endpoints::V4(ends), Some(IpAddr::V4(to))) => {
-                Endpoints::V4(Pair::new(ends.local, (to.octets(), ends.remote.1)))
+                Endpoints::V4(Pair { remote: (to.octets(), ends.remote.1), ..ends })
             }
             (Endpoints::V6(ends), Some(IpAddr::V6(to))) => {
-                Endpoints::V6(Pair::new(ends.local, (to.octets(), ends.remote.1)))
+                Endpoints::V6(Pair { remote: (to.octets(), ends.remote.1), ..ends })
             }
             (ends, _) => ends,
         }

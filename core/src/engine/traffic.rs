@@ -2,14 +2,13 @@
 //! engine is built.
 
 use super::ends::is_astray;
-use super::{Engine, arm, place_in, queue};
+use super::{Engine, arm, own, place_in, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::{Frame, Tray};
 use crate::host::Verdict;
 use crate::parse::Parsed;
 use crate::plan::{CorePlan, Role, Transport};
 use crate::stats::Count;
-use crate::template::tuple_sum;
 use crate::time::{Instant, Interval, Stamp};
 use crate::udp::Udp;
 
@@ -27,7 +26,7 @@ pub(super) enum Traffic {
 /// What happens to a connection of such a load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Event {
-    /// It is opened; its slot was described with its tuple.
+    /// It is opened.
     Open,
     /// A datagram came.
     Datagram,
@@ -87,7 +86,7 @@ impl Engine<'_> {
     pub(super) fn on_udp(&mut self, frame: &mut Frame, id: SlotId, now: Instant) -> Verdict {
         self.tcp.stats.inc(Count::UdpRx);
         let answered = match self.plan.role {
-            Role::Client if self.is_strange(id) && is_astray(&self.plan, frame) => {
+            Role::Client if !self.is_own(id) && is_astray(&self.plan, frame) => {
                 self.tcp.stats.inc(Count::UdpDrop);
                 self.tcp.stats.inc(Count::DropWrongQueue);
                 false
@@ -96,12 +95,6 @@ impl Engine<'_> {
             Role::Server => self.pen.answer(frame, &mut self.tcp.stats),
         };
         if answered { Verdict::Send } else { Verdict::Done }
-    }
-
-    /// Nothing was ever sent from slot `id`.
-    #[inline]
-    fn is_strange(&self, id: SlotId) -> bool {
-        self.table.slots.get(id.0 as usize).is_some_and(|slot| slot.tuple_sum == 0)
     }
 
     /// Opens the next connection. True if `frame` holds its first packet now.
@@ -118,20 +111,18 @@ impl Engine<'_> {
     /// if `frame` holds that packet now.
     #[inline(always)]
     fn open_and_forget(&mut self, frame: &mut Frame, now: Instant) -> bool {
-        let mut slot = Slot::default();
-        if !self.table.describe_next(&mut slot) {
-            return false;
-        }
-        slot.tuple_sum = tuple_sum(&self.plan, &slot);
+        let Some(id) = self.table.next_tuple() else { return false };
+        let (mut slot, of) = (Slot::default(), (&self.table.space, id));
         let stamp = self.stamp(now);
         if let Traffic::Udp(udp) = &mut self.traffic {
             let goes = udp.open(&mut slot, &mut self.tcp.stats, stamp);
-            return goes && self.pen.datagram(frame, (&self.plan, &slot), &mut self.tcp.stats);
+            return goes && self.pen.datagram(frame, of, &mut self.tcp.stats);
         }
+        self.tcp.scatter(id, &mut slot);
         let mut syn = self.tcp.flood_open(&mut slot, stamp);
         // The tuple comes again, and nobody remembers its last number: this one is beyond it.
         syn.seq = syn.seq.wrapping_add(self.tcp.stats.get(Count::SkOpen) as u32);
-        self.pen.flood_syn(frame, (&self.plan, &slot), &syn, &mut self.tcp.stats)
+        self.pen.flood_syn(frame, of, &syn, &mut self.tcp.stats)
     }
 
     /// As [`Engine::ring`], where the load is no TCP that is followed.
@@ -139,10 +130,10 @@ impl Engine<'_> {
     pub(super) fn ring_other(
         &mut self,
         wheel: Wheel,
-        due: &[SlotId],
+        most: usize,
         (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
-    ) {
+    ) -> usize {
         let endless = match &mut self.traffic {
             Traffic::Udp(udp) if wheel == Wheel::Fine => {
                 udp.draining = self.tcp.draining;
@@ -151,11 +142,11 @@ impl Engine<'_> {
             _ => None,
         };
         if let Some(interval) = endless {
-            return self.ring_endless(interval, due, (stock, tx), now);
+            return self.ring_endless(interval, most, (stock, tx), now);
         }
-        for id in due {
-            stock.offer(tx, |frame| self.happen(*id, Event::Wheel(wheel), frame, now));
-        }
+        self.pop_each(wheel, most, now, |engine, id| {
+            stock.offer(tx, |frame| engine.happen(id, Event::Wheel(wheel), frame, now));
+        })
     }
 
     /// As [`Engine::ring_other`], for a flood on connections that have no end: what comes out of
@@ -164,26 +155,28 @@ impl Engine<'_> {
     fn ring_endless(
         &mut self,
         interval: Interval,
-        due: &[SlotId],
+        most: usize,
         (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
-    ) {
+    ) -> usize {
         let stamp = self.stamp(now);
-        for id in due {
+        self.pop_each(Wheel::Fine, most, now, |engine, id| {
             stock.offer(tx, |frame| {
-                let slot = self.table.slots.get_mut(id.0 as usize);
-                if let (Traffic::Udp(udp), Some(slot)) = (&mut self.traffic, slot)
+                let slot = engine.table.slots.get_mut(id.0 as usize);
+                if let (Traffic::Udp(udp), Some(slot)) = (&mut engine.traffic, slot)
                     && udp.tick_endless(slot, interval, stamp)
                 {
-                    self.timers.arm(Wheel::Fine, *id, stamp.until(slot.due), now);
+                    let delay_units = stamp.until(slot.due);
+                    engine.timers.arm(Wheel::Fine, (id, slot), delay_units, now);
                     if udp.wants_more(slot) {
-                        queue(*id, slot, &mut self.ready);
+                        queue(id, slot, &mut engine.ready);
                     }
-                    return self.pen.datagram(frame, (&self.plan, slot), &mut self.tcp.stats);
+                    let of = (&engine.table.space, id);
+                    return engine.pen.datagram(frame, of, &mut engine.tcp.stats);
                 }
-                self.happen(*id, Event::Wheel(Wheel::Fine), frame, now)
+                engine.happen(id, Event::Wheel(Wheel::Fine), frame, now)
             });
-        }
+        })
     }
 
     /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.
@@ -203,8 +196,8 @@ impl Engine<'_> {
     fn step_slot(&mut self, id: SlotId, event: Event, frame: &mut Frame, now: Instant) -> bool {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
-        if event == Event::Open && slot.tuple_sum == 0 {
-            slot.tuple_sum = tuple_sum(&self.plan, slot);
+        if event == Event::Open {
+            own(id, slot, &self.tcp);
         } else if event == Event::Ready {
             slot.flags.remove(SlotFlags::READY);
         } else if let Event::Wheel(wheel) = event {
@@ -225,7 +218,7 @@ impl Engine<'_> {
             if udp.wants_more(slot) {
                 queue(id, slot, &mut self.ready);
             }
-            return goes && self.pen.datagram(frame, (&self.plan, slot), stats);
+            return goes && self.pen.datagram(frame, (&self.table.space, id), stats);
         }
         let syn = match event {
             Event::Open => Some(self.tcp.flood_open(slot, stamp)),
@@ -240,7 +233,7 @@ impl Engine<'_> {
             queue(id, slot, &mut self.ready);
         }
         let Some(syn) = syn else { return false };
-        self.pen.flood_syn(frame, (&self.plan, slot), &syn, &mut self.tcp.stats)
+        self.pen.flood_syn(frame, (&self.table.space, id), &syn, &mut self.tcp.stats)
     }
 }
 

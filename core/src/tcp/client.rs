@@ -11,7 +11,7 @@ use super::output::Place;
 use super::{Reply, Tcp};
 
 impl Tcp<'_> {
-    /// Opens a connection in a closed slot that was described with its tuple: the SYN.
+    /// Opens a connection in a closed slot: the SYN.
     #[inline]
     pub fn open(&mut self, slot: &mut Slot, now: Stamp) -> Reply {
         self.begin(slot, State::SynSent, now);

@@ -8,7 +8,8 @@ use crate::wire::tcp::TcpFlags;
 use super::{Reply, Tcp};
 
 impl Tcp<'_> {
-    /// Opens a tuple that was described: its first SYN. Without an interval it is closed at once.
+    /// Opens a connection in a closed slot: its first SYN. Without an interval it is closed at
+    /// once.
     #[inline]
     pub fn flood_open(&mut self, slot: &mut Slot, now: Stamp) -> Reply {
         self.begin(slot, State::SynSent, now);

@@ -148,7 +148,7 @@ impl Tcp<'_> {
             return Some(self.accept(slot, segment, now));
         }
         let end = segment.seq.wrapping_add(segment.len());
-        let late = slot.snd_max != 0
+        let late = slot.snd_una != 0
             && segment.ack == slot.snd_max
             && end == slot.rcv_nxt
             && !flags.contains(TcpFlags::RST);

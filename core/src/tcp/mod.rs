@@ -18,7 +18,7 @@ pub mod server;
 pub(crate) mod tests;
 
 use crate::conn::slot::NO_SCALE;
-use crate::conn::{Slot, SlotFlags, State, Timer};
+use crate::conn::{Slot, SlotFlags, SlotId, State, Timer};
 use crate::http::Memo;
 use crate::plan::{CorePlan, Messages, Role};
 use crate::stats::{Count, Writer};
@@ -217,26 +217,20 @@ impl<'m> Tcp<'m> {
         }
     }
 
-    /// The first sequence number of a new connection: beyond everything the tuple's last
-    /// connection sent, so that a peer which still remembers it takes the new SYN (RFC 6191), and
-    /// pseudo-random the first time (RFC 9293, 3.4.1).
-    fn initial_sequence(&self, slot: &Slot) -> u32 {
-        if slot.snd_max != 0 {
-            return slot.snd_max.wrapping_add(1);
-        }
-        let tuple = u64::from(slot.client) << 48
-            | u64::from(slot.server) << 32
-            | u64::from(slot.client_port) << 16
-            | u64::from(slot.server_port);
-        let mut mixed = (tuple ^ self.settings.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    /// Where the sequence numbers of a tuple begin, whose slot was never used: pseudo-random
+    /// (RFC 9293, 3.4.1).
+    pub fn scatter(&self, id: SlotId, slot: &mut Slot) {
+        let mut mixed = u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.settings.seed;
         mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        (mixed >> 32) as u32 | 1
+        slot.snd_max = (mixed >> 32) as u32;
     }
 
     /// Begins a connection in `slot`: every number of the last one is forgotten, its places in
     /// wheels and lists are not.
     fn begin(&mut self, slot: &mut Slot, state: State, now: Stamp) {
-        let first = self.initial_sequence(slot);
+        // Beyond everything that the tuple's last connection sent, so that a peer which still
+        // remembers it takes the new SYN (RFC 6191).
+        let first = slot.snd_max.wrapping_add(1);
         slot.state = state;
         slot.snd_una = first;
         slot.snd_nxt = first.wrapping_add(1);

@@ -13,7 +13,8 @@ fn options_travel_in_a_syn_alone() {
     for mss in [88, 1220, 1460] {
         let plan = CorePlan { mss, tos: 0x68, ..plan(Role::Server) };
         let mut template = Template::new(&plan, Offloads::empty());
-        let ends = Endpoints::V4(Pair::new(([10, 0, 0, 1], 80), ([10, 0, 0, 2], 1024)));
+        let ends =
+            Endpoints::V4(Pair { local: ([10, 0, 0, 1], 80), remote: ([10, 0, 0, 2], 1024) });
         let (syn, ack) = (TcpFlags::SYN, TcpFlags::ACK);
         for (flags, scaled) in [(syn, true), (syn | ack, false), (ack, true), (ack, false)] {
             let reply = Reply { scaled, ..Reply::bare(1, 2, flags) };

@@ -4,8 +4,8 @@
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Endpoints, Family, Pair, ipv4, ipv6, outermost};
-use crate::conn::Slot;
+use super::{Endpoints, Family, Octets, Pair, ipv4, ipv6, outermost};
+use crate::conn::{SlotId, Space};
 use crate::frame::{Frame, TxShape};
 use crate::plan::CorePlan;
 use crate::wire::checksum::{be16, finish, sum};
@@ -88,15 +88,15 @@ impl DatagramTemplate {
         }
     }
 
-    /// Writes the headers of a datagram of the connection in `slot` over the frame; the payload
+    /// Writes the headers of a datagram of connection `of` over the frame; the payload
     /// already lies behind them ([`DatagramTemplate::header_bytes`]). False if the frame is too
     /// small.
     #[inline(always)]
     #[must_use]
-    pub fn stamp(&mut self, frame: &mut Frame, plan: &CorePlan<'_>, slot: &Slot) -> bool {
+    pub fn stamp(&mut self, frame: &mut Frame, of: (&Space<'_>, SlotId)) -> bool {
         match self.family {
-            Family::V4 => self.stamp_ipv4(frame, &Pair::ipv4(plan, slot)),
-            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(plan, slot)),
+            Family::V4 => self.stamp_ipv4(frame, &Pair::ipv4(of)),
+            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(of)),
         }
     }
 
@@ -149,10 +149,10 @@ impl DatagramTemplate {
 
 /// Writes over the constant UDP header what varies; all that does not adds up to `udp_sum`.
 #[inline(always)]
-fn patch_udp<A>(out: &mut UdpHeader, ends: &Pair<A>, udp_sum: u64) {
+fn patch_udp<A: Octets>(out: &mut UdpHeader, ends: &Pair<A>, udp_sum: u64) {
     out.source_port = ends.local.1.into();
     out.destination_port = ends.remote.1.into();
-    out.checksum = U16::from_bytes(match finish(udp_sum + u64::from(ends.sum)) {
+    out.checksum = U16::from_bytes(match finish(udp_sum + ends.sum()) {
         // Zero would say that there is none (RFC 768).
         [0, 0] => [0xff, 0xff],
         checksum => checksum,

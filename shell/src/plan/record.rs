@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::plan::Role;
 use serde::{Serialize, Serializer};
 
@@ -31,7 +30,7 @@ pub struct PlanRecord {
     pub exchange: Vec<FrameRecord>,
     /// Different connections in all.
     pub tuples: u64,
-    /// Bytes of address space for connections and timers; touched only as connections open.
+    /// Bytes of address space for connections; touched only as connections open.
     pub memory_bytes: u64,
     /// Bytes for frames, set aside at the start.
     pub buffer_bytes: u64,
@@ -120,7 +119,7 @@ pub struct WorkerRecord {
     pub launch: u32,
     /// Largest segment.
     pub mss: u16,
-    /// Bytes of address space for its connections and timers.
+    /// Bytes of address space for its connections.
     pub memory_bytes: u64,
     /// Its part of a client's load.
     pub load: Option<LoadRecord>,
@@ -214,9 +213,9 @@ fn message(config: &Config, plan: &Plan) -> MessageRecord {
     MessageRecord { name, form, bytes, bytes_per_worker: sizes }
 }
 
-/// Bytes of address space for so many connections and their timers.
+/// Bytes of address space for so many connections.
 fn memory_bytes(slots: u64) -> u64 {
-    slots * size_of::<Slot>() as u64 + chunks_for(slots) * size_of::<Chunk>() as u64
+    slots * size_of::<Slot>() as u64
 }
 
 fn port(config: &Config, plan: &Plan, workers: &[WorkerRecord], index: usize) -> PortRecord {

@@ -17,7 +17,7 @@ use crate::config::{Config, Read};
 use crate::crew::{self, Parts, Watch};
 use crate::exception;
 use crate::learn::learn;
-use crate::memory::Arena;
+use crate::memory;
 use crate::plan::Plan;
 use crate::port::Opened;
 use crate::ports::Ports;
@@ -137,7 +137,7 @@ fn wire(
             plan: worker.core,
             queue,
             exception: paths.get_mut(worker.port).and_then(Iterator::next),
-            arena: Arena::map(worker.slots)?,
+            slots: memory::slots(worker.slots)?,
             stats,
             gateway: role.gateways[worker.port],
             control,

@@ -12,8 +12,7 @@ mod ring;
 use core::array::from_fn;
 use core::net::{IpAddr, Ipv4Addr};
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::http::{RequestSpec, ResponseSpec, write_request, write_response_header};
 use dperf_core::exception::Closed;
 use dperf_core::plan::{
@@ -46,7 +45,6 @@ const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 2));
 /// What a worker borrows.
 struct Memory {
     slots: [Slot; TUPLES],
-    chunks: [Chunk; chunks_for(TUPLES as u64) as usize],
     page: Page,
     gateway: Gateway,
 }
@@ -55,7 +53,6 @@ impl Memory {
     fn new(gateway: MacAddr) -> Memory {
         Memory {
             slots: from_fn(|_| Slot::default()),
-            chunks: [const { Chunk::EMPTY }; _],
             page: Page::new(),
             gateway: Gateway::new(Some(gateway)),
         }
@@ -68,9 +65,9 @@ impl Memory {
         queue: End<'m>,
         control: &'m Control,
     ) -> Option<(Worker<'m, End<'m>, Closed>, Reader<'m>)> {
-        let Memory { slots, chunks, page, gateway } = self;
+        let Memory { slots, page, gateway } = self;
         let (stats, counts) = page.open();
-        let lent = Lent { slots, chunks, stats, gateway, control };
+        let lent = Lent { slots, stats, gateway, control };
         Some((Worker::new(plan, queue, Closed, lent, Instant(0))?, counts))
     }
 }

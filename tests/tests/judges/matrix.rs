@@ -4,8 +4,7 @@
 
 use std::fmt::Write as _;
 
-use dperf_core::conn::timers::chunks_for;
-use dperf_core::conn::{Chunk, Slot};
+use dperf_core::conn::Slot;
 use dperf_core::exception::Closed;
 use dperf_core::http::{Method, RequestSpec, write_request};
 use dperf_core::plan::Role;
@@ -199,14 +198,12 @@ fn meet(
     let there = wire.get().attach_one(side.peer_mac().0);
     let tuples = scenario.tuples();
     let mut slots = vec![Slot::default(); tuples];
-    let mut chunks = vec![Chunk::EMPTY; chunks_for(tuples as u64) as usize];
     let mut page = Page::new();
     let (stats, reader) = page.open();
     let gateway = Gateway::new(Some(side.peer_mac()));
     let control = Control::new();
     control.advance(Phase::Run);
-    let (slots, chunks) = (&mut slots[..], &mut chunks[..]);
-    let lent = Lent { slots, chunks, stats, gateway: &gateway, control: &control };
+    let lent = Lent { slots: &mut slots, stats, gateway: &gateway, control: &control };
     let queue = SimQueue::new(wire.clone(), (here, 0), Offloads::empty(), scenario.ring);
     let mut worker =
         Worker::new(side.plan(scenario), queue, Closed, lent, Instant(0)).expect("it fits");
