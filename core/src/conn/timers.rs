@@ -66,8 +66,8 @@ struct Ring {
     reach: u64,
     /// Entries that lie in it.
     entries: u32,
-    /// The chain that gets the next one. Told from `entries`, it would be the one that has just been
-    /// popped, and all would lie in one chain.
+    /// The chain that got the last one. Told from `entries`, it would be the one that was popped
+    /// just before, and all would soon lie in one chain.
     chain: usize,
 }
 
