@@ -301,7 +301,6 @@ impl<'m> Engine<'m> {
         self.pop_each(wheel, most, now, |engine, id| {
             stock.offer(tx, |frame| {
                 engine.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| {
-                    slot.flags.remove(place_in(wheel));
                     let rings = slot.timer != Timer::None && stamp.reached(slot.due);
                     if rings { tcp.on_timer(slot, stamp) } else { None }
                 })
@@ -413,27 +412,12 @@ fn own(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>) {
 
 /// Puts a slot's timer into its wheel.
 #[inline(always)]
-fn arm(timers: &mut Timers, id: SlotId, slot: &mut Slot, at: (Stamp, Instant)) {
+fn arm(timers: &mut Timers, id: SlotId, slot: &mut Slot, (stamp, now): (Stamp, Instant)) {
+    let delay_units = stamp.until(slot.due);
     match slot.timer {
         Timer::None => {}
-        Timer::Pace => arm_in(Wheel::Fine, timers, id, slot, at),
-        _ => arm_in(Wheel::Coarse, timers, id, slot, at),
-    }
-}
-
-#[inline(always)]
-fn arm_in(
-    wheel: Wheel,
-    timers: &mut Timers,
-    id: SlotId,
-    slot: &mut Slot,
-    (stamp, now): (Stamp, Instant),
-) {
-    let place = place_in(wheel);
-    if !slot.flags.contains(place) {
-        slot.flags.insert(place);
-        let delay_units = stamp.until(slot.due);
-        timers.arm(wheel, (id, slot), delay_units, now);
+        Timer::Pace => timers.arm(Wheel::Fine, (id, slot), delay_units, now),
+        _ => timers.arm(Wheel::Coarse, (id, slot), delay_units, now),
     }
 }
 
@@ -449,14 +433,5 @@ fn queue(id: SlotId, slot: &mut Slot, ready: &mut Ready) {
 fn make_ready(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>, ready: &mut Ready) {
     if tcp.wants_more(slot) {
         queue(id, slot, ready);
-    }
-}
-
-/// The flag of a slot that lies in `wheel`.
-#[inline(always)]
-fn place_in(wheel: Wheel) -> SlotFlags {
-    match wheel {
-        Wheel::Fine => SlotFlags::IN_FINE_WHEEL,
-        Wheel::Coarse => SlotFlags::IN_COARSE_WHEEL,
     }
 }

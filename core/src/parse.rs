@@ -225,9 +225,13 @@ impl<'m> Parser<'m> {
         frame.bytes().get(ETHERNET_BYTES + 1) == Some(&self.tos)
     }
 
-    /// As [`Locator::find`], where the addresses of a side are not a single run.
+    /// As [`Locator::find`], where the addresses of a side are not a single run. None is an IPv6
+    /// plan's, whose lowest addresses are numbers that IPv4's are as well.
     #[inline(never)]
     fn find_in_runs(&self, from: (u32, u16), to: (u32, u16), space: &Space<'m>) -> Option<SlotId> {
+        if !self.ipv4 {
+            return None;
+        }
         let (client, server) = if self.role == Role::Client { (to, from) } else { (from, to) };
         space.find(&Tuple {
             client: u128::from(client.0),

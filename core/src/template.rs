@@ -77,20 +77,6 @@ impl Endpoints {
             IpAddr::V6(_) => Endpoints::V6(Pair::ipv6((space, id))),
         }
     }
-
-    /// Our address and port, and the peer's; addresses as [`crate::plan::number`]s.
-    pub fn numbers(&self) -> ((u128, u16), (u128, u16)) {
-        match self {
-            Endpoints::V4(Pair { local, remote, .. }) => {
-                let number = |octets| u128::from(u32::from_be_bytes(octets));
-                ((number(local.0), local.1), (number(remote.0), remote.1))
-            }
-            Endpoints::V6(Pair { local, remote, .. }) => {
-                let number = u128::from_be_bytes;
-                ((number(local.0), local.1), (number(remote.0), remote.1))
-            }
-        }
-    }
 }
 
 /// The octets of an address.

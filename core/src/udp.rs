@@ -147,17 +147,25 @@ impl Udp {
         }
     }
 
-    /// A tick of an [`Udp::endless`] flood: what is due is asked for, and one datagram goes. False,
-    /// and nothing changed, if anything is not usual.
+    /// A tick of an [`Udp::endless`] flood: what is due is asked for, and one datagram goes, or up
+    /// to `most` of those that are late; so many are returned. Zero, and nothing changed, if
+    /// anything is not usual.
     #[inline(always)]
-    pub fn tick_endless(&mut self, slot: &mut Slot, interval: Interval, now: Stamp) -> bool {
+    pub fn tick_endless(
+        &mut self,
+        slot: &mut Slot,
+        interval: Interval,
+        most: u32,
+        now: Stamp,
+    ) -> u32 {
         // What is not due yet lags by more than any span.
         if slot.timer != Timer::Pace || now.since(slot.due) > self.longest_lag_units {
-            return false;
+            return 0;
         }
         self.catch_up(slot, interval, u32::MAX, now);
-        slot.snd_nxt = slot.snd_nxt.wrapping_add(1);
-        true
+        let count = unsent(slot).min(most);
+        slot.snd_nxt = slot.snd_nxt.wrapping_add(count);
+        count
     }
 
     /// Asks for what is due, interval by interval, but for no more than `left` datagrams.

@@ -4,22 +4,14 @@
 use anyhow::{Context, Result};
 use dperf_core::conn::Slot;
 
-/// Room for `count` connections.
+/// Room for `count` connections, all closed: mapped, in huge pages where the kernel has some.
 ///
 /// # Errors
 /// The machine has not that much address space or memory.
 pub fn slots(count: u64) -> Result<&'static mut [Slot]> {
-    // SAFETY: all zero is a closed `Slot`, which is plain numbers.
-    unsafe { zeroed(count) }
-}
-
-/// A zeroed array of `count` items, mapped apart, in huge pages where the kernel has some.
-///
-/// # Safety
-/// All bytes zero is a valid `T`.
-unsafe fn zeroed<T>(count: u64) -> Result<&'static mut [T]> {
     let count = usize::try_from(count).context("more connections than this machine can address")?;
-    let bytes = count.checked_mul(size_of::<T>()).context("more memory than can be addressed")?;
+    let bytes =
+        count.checked_mul(size_of::<Slot>()).context("more memory than can be addressed")?;
     if bytes == 0 {
         return Ok(&mut []);
     }
@@ -40,8 +32,8 @@ unsafe fn zeroed<T>(count: u64) -> Result<&'static mut [T]> {
     // SAFETY: the range is the mapping just made; the advice changes no contents. It may be
     // refused: then pages stay small.
     unsafe { libc::madvise(start, bytes, libc::MADV_HUGEPAGE) };
-    // SAFETY: the mapping is zeroed, page-aligned (slots need 64 bytes), `bytes` long, never
-    // unmapped and reachable through this reference alone; zero is valid by contract.
+    // SAFETY: the mapping is `bytes` long, page-aligned (slots need 64), never unmapped and
+    // reachable through this reference alone; it is zeroed, and zero is a value of every field.
     Ok(unsafe { std::slice::from_raw_parts_mut(start.cast(), count) })
 }
 

@@ -340,10 +340,12 @@ impl Side {
             server_port: server.1,
         };
         let id = self.space.find(&tuple).expect("a tuple of the plan");
+        let (carrier, mut slot) = (carrier(&self.plan, 0), Slot::default());
+        carrier.scatter(id, &mut slot);
         self.connections.push(Connection {
             id,
-            slot: Slot::default(),
-            carrier: carrier(&self.plan, 0),
+            slot,
+            carrier,
             peer: remote,
             unread: 0,
             finished: false,

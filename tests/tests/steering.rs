@@ -73,7 +73,7 @@ impl Side {
         let mut users = vec![None; self.workers[0].slots().len()];
         for (index, worker) in self.workers.iter().enumerate() {
             for (user, slot) in users.iter_mut().zip(worker.slots()) {
-                if slot.snd_max != 0 {
+                if slot.is_own {
                     assert_eq!(user.replace(index), None, "a flow has two workers: {slot:?}");
                 }
             }

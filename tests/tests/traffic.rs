@@ -499,6 +499,31 @@ fn launches_come_together() {
     }
 }
 
+/// Every tuple begins with another sequence number, which the seed says, on both sides.
+#[test]
+fn sequence_numbers_begin_anywhere() {
+    let first = |seed| {
+        let report = run(&Scenario { duration: 20 * MILLI, ..Scenario::short(seed) });
+        let file = report.capture.expect("kept");
+        // SYN or SYN-ACK, whose sequence number is the second word of the segment.
+        let opens = pcap::frames(&file).map(|(_, frame)| frame).filter(|frame| {
+            reference::segment_of(frame).is_some_and(|(l4, _)| frame[l4 + 13] & 0x3f & 2 != 0)
+        });
+        let number = |frame: &[u8]| {
+            let (l4, _) = reference::segment_of(frame).expect("a segment");
+            u32::from_be_bytes(frame[l4 + 4..l4 + 8].try_into().expect("four bytes"))
+        };
+        opens.map(number).collect::<Vec<u32>>()
+    };
+    let (some, others) = (first(21), first(22));
+    assert!(some.len() > 100 && others.len() > 100, "{} {}", some.len(), others.len());
+    let all: HashSet<u32> = some.iter().chain(&others).copied().collect();
+    assert_eq!(all.len(), some.len() + others.len());
+    assert!(
+        all.iter().any(|number| number >> 31 == 1) && all.iter().any(|number| number >> 31 == 0)
+    );
+}
+
 /// Without `disable_ack`, an answer is acknowledged alone if the next request is far away.
 #[test]
 fn answers_are_acknowledged_alone_unless_told_otherwise() {

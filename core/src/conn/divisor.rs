@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Divisor {
     by: u32,
-    /// What 1 divided by it is, in units of 1/2^64, rounded down.
+    /// 2^64 divided by it, or one less where that is whole: less than it by at most one.
     inverse: u64,
 }
 
@@ -18,8 +18,9 @@ impl Divisor {
     /// Quotient and rest of `number`.
     #[inline(always)]
     pub(super) fn split(self, number: u32) -> (u32, u32) {
-        // The inverse is too small by less than one unit, so the product of the next number is too
-        // small by less than 2^33 units: less than one part in `by`, by which it exceeds ours.
+        // Of the next number, since the inverse is too small: of a multiple of `by` the quotient is
+        // one less then, of any other the same, for what is missing is at most 2^32, and from one
+        // number to the next it is more (Robison, N-Bit Unsigned Division Via N-Bit Multiply-Add).
         let product = (u128::from(number) + 1) * u128::from(self.inverse);
         let quotient = (product >> 64) as u32;
         (quotient, number.wrapping_sub(quotient.wrapping_mul(self.by)))

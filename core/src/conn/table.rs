@@ -171,8 +171,8 @@ impl<'m> Table<'m> {
     }
 
     /// The slot.
-    #[inline]
-    pub fn slot(&mut self, id: SlotId) -> Option<&mut Slot> {
+    #[cfg(test)]
+    pub(crate) fn slot(&mut self, id: SlotId) -> Option<&mut Slot> {
         self.slots.get_mut(id.0 as usize)
     }
 
@@ -232,7 +232,7 @@ impl<'m> Table<'m> {
         false
     }
 
-    /// The cursor goes on by one tuple: an odometer, since dividing would be slow.
+    /// The cursor goes on by one tuple: an odometer, for a core passes over many of others.
     #[inline]
     fn step(&mut self) {
         if self.hop.is_some() {
@@ -342,6 +342,47 @@ mod tests {
         assert_eq!(table.open_next(), None, "all were opened");
         let stranger = Tuple { client_port: 80, ..seen[0] };
         assert_eq!(table.space.find(&stranger), None);
+    }
+
+    #[test]
+    fn a_number_says_its_tuple_whatever_there_is_one_of() {
+        let clients = [ip("10.0.0.1"), ip("10.0.0.2")];
+        let servers = [ip("10.0.1.1"), ip("10.0.1.2")];
+        let blocks =
+            |first: &[IpAddr], count| [AddressBlock { first: number(first[0]), count, base: 0 }];
+        for [client, client_ports, server, listen] in
+            (0..16).map(|bits: usize| [0, 1, 2, 3].map(|at| 1 + (bits >> at & 1)))
+        {
+            let (from, to) = (blocks(&clients, client as u32), blocks(&servers, server as u32));
+            let space = Space::new(&CorePlan {
+                clients: AddressList::new(&from, &clients[..client]),
+                servers: AddressList::new(&to, &servers[..server]),
+                client_ports: PortRange { first: 1000, count: client_ports as u32 },
+                listen: PortRange { first: 80, count: listen as u32 },
+                ..plan(Role::Client)
+            });
+            for id in (0..(client * client_ports * server * listen) as u32).map(SlotId) {
+                let Place { client, server, client_port, server_port } = space.place(id);
+                assert_eq!(space.number(client, server, client_port, server_port), Some(id));
+            }
+        }
+    }
+
+    /// A link of a slot with the highest number would be the end of its chain.
+    #[test]
+    fn there_is_a_number_for_every_tuple_and_one_for_none() {
+        let (clients, servers) = (vec![ip("10.0.0.1"); 65_536], [ip("10.0.1.1")]);
+        let of = |client_ports| CorePlan {
+            clients: AddressList::new(&[], &clients),
+            servers: AddressList::new(&[], &servers),
+            client_ports: PortRange { first: 0, count: client_ports },
+            listen: PortRange { first: 80, count: 1 },
+            flood: true,
+            keepalive: None,
+            ..plan(Role::Client)
+        };
+        assert!(Table::new(&of(65_535), &mut []).is_some());
+        assert!(Table::new(&of(65_536), &mut []).is_none());
     }
 
     /// A client of 60 tuples between two and three of these addresses.

@@ -12,7 +12,7 @@
 use crate::prefetch::prefetch_at;
 use crate::time::Instant;
 
-use super::slot::Slot;
+use super::slot::{Slot, SlotFlags};
 use super::table::SlotId;
 
 /// Buckets of one wheel.
@@ -50,6 +50,17 @@ pub enum Wheel {
     Fine = 0,
     /// Everything else.
     Coarse = 1,
+}
+
+impl Wheel {
+    /// The flag of a slot that lies in it.
+    #[inline(always)]
+    fn place(self) -> SlotFlags {
+        match self {
+            Wheel::Fine => SlotFlags::IN_FINE_WHEEL,
+            Wheel::Coarse => SlotFlags::IN_COARSE_WHEEL,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -90,9 +101,9 @@ impl Timers {
         }
     }
 
-    /// Puts a slot into a wheel, `delay_units` from now or as far ahead as the wheel reaches.
-    /// The caller knows that the slot does not lie in this wheel yet.
-    #[inline]
+    /// Puts a slot into a wheel, `delay_units` from now or as far ahead as the wheel reaches, if it
+    /// does not lie there already.
+    #[inline(always)]
     pub fn arm(
         &mut self,
         wheel: Wheel,
@@ -100,6 +111,10 @@ impl Timers {
         delay_units: u32,
         now: Instant,
     ) {
+        if slot.flags.contains(wheel.place()) {
+            return;
+        }
+        slot.flags.insert(wheel.place());
         let ring = &mut self.rings[wheel as usize];
         let units = now.0 >> self.tick_shift;
         let due = units + u64::from(delay_units).min(ring.reach);
@@ -114,9 +129,10 @@ impl Timers {
         ring.entries += 1;
     }
 
-    /// The next entries of a wheel whose bucket has come round, at most `most`.
+    /// The next entries of a wheel whose bucket has come round, at most `most`; none only if none
+    /// has, or `most` is zero.
     #[inline(never)]
-    pub fn pop(&mut self, wheel: Wheel, slots: &[Slot], most: usize, now: Instant) -> Row {
+    pub fn pop(&mut self, wheel: Wheel, slots: &mut [Slot], most: usize, now: Instant) -> Row {
         let ring = &mut self.rings[wheel as usize];
         let current = (now.0 >> self.tick_shift) >> ring.width_shift;
         while ring.cursor < current {
@@ -137,6 +153,7 @@ impl Timers {
     }
 
     /// Entries lying in both wheels.
+    #[cfg(test)]
     pub fn entries(&self) -> u64 {
         self.rings.iter().map(|ring| u64::from(ring.entries)).sum()
     }
@@ -159,16 +176,17 @@ impl Ring {
         }
     }
 
-    /// An entry of each chain of this bucket, which holds some: at most `most`, at least one.
+    /// An entry of each chain of this bucket, at most `most`.
     #[inline(always)]
-    fn pop_row(&mut self, bucket: usize, (wheel, slots): (Wheel, &[Slot]), most: usize) -> Row {
+    fn pop_row(&mut self, bucket: usize, (wheel, slots): (Wheel, &mut [Slot]), most: usize) -> Row {
         let (mut row, mut left) = (Row::new(), false);
         for head in &mut self.heads[bucket] {
             if let Some(id) = head.id()
                 && row.len() < most
-                && let Some(slot) = slots.get(id.0 as usize)
+                && let Some(slot) = slots.get_mut(id.0 as usize)
                 && row.push(id).is_ok()
             {
+                slot.flags.remove(wheel.place());
                 *head = slot.next[wheel as usize];
                 prefetch_at(slots, (head.0 as usize).wrapping_sub(1));
             }
@@ -258,7 +276,7 @@ mod tests {
             let mut all = Vec::new();
             loop {
                 let left = most - all.len();
-                let row = self.timers.pop(wheel, &self.slots, left, Instant(now));
+                let row = self.timers.pop(wheel, &mut self.slots, left, Instant(now));
                 if row.is_empty() {
                     return all;
                 }
@@ -355,9 +373,48 @@ mod tests {
                     assert!(core::mem::take(&mut in_wheel[id as usize][wheel as usize]));
                 }
             }
-            let lying = || in_wheel.iter().flatten().filter(|lies| **lies).count() as u64;
-            assert!(now % 1000 > 0 || both.timers.entries() == lying());
         }
+        let lying = in_wheel.iter().flatten().filter(|lies| **lies).count() as u64;
+        assert!(both.timers.entries() == lying && lying > 0);
+        for wheel in [Wheel::Fine, Wheel::Coarse] {
+            for id in both.pop(wheel, usize::MAX, 60_000) {
+                assert!(core::mem::take(&mut in_wheel[id as usize][wheel as usize]));
+            }
+        }
+        assert!(in_wheel.iter().flatten().all(|lies| !lies) && both.timers.entries() == 0);
+    }
+
+    /// However often they come and go, slots that are armed together lie in all chains, so that as
+    /// many come from memory at once.
+    #[test]
+    fn every_chain_has_its_share() {
+        let slots = 10 * CHAINS;
+        let mut both = Both::new(slots, Timers::new(SHIFT, 1000, 1000, Instant(0)));
+        (0..slots).for_each(|id| both.arm(Wheel::Fine, id as u32, 500, 0));
+        for round in 1..10 {
+            let now = 600 * round;
+            for _ in 0..10 {
+                let row = both.timers.pop(Wheel::Fine, &mut both.slots, slots, Instant(now));
+                assert_eq!(row.len(), CHAINS);
+                row.iter().for_each(|id| both.arm(Wheel::Fine, id.0, 500, now));
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_in_a_wheel_is_not_put_there_again() {
+        let mut both = Both::new(2, Timers::new(SHIFT, 1000, 1000, Instant(0)));
+        for id in [0, 1, 0] {
+            both.arm(Wheel::Fine, id, 100, 0);
+            both.arm(Wheel::Coarse, id, 100, 0);
+        }
+        assert_eq!(both.timers.entries(), 4);
+        for wheel in [Wheel::Fine, Wheel::Coarse] {
+            let mut all = both.pop(wheel, usize::MAX, 200);
+            all.sort_unstable();
+            assert_eq!(all, [0, 1]);
+        }
+        assert!(both.slots.iter().all(|slot| slot.flags.is_empty()));
     }
 
     /// Slots that lie in one bucket of each wheel, in chains of every length.

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use super::ends::{turned, usual_ends};
 use crate::conn::{SlotId, Space};
-use crate::frame::Frame;
+use crate::frame::{Frame, Tray};
 use crate::http::{FILLER, say_close};
 use crate::plan::{CorePlan, Payload};
 use crate::port::Offloads;
@@ -132,6 +132,27 @@ impl<'m> Pen<'m> {
         }
         let ends = self.destinations.redirect(Endpoints::of(of));
         self.datagram_between(frame, &ends, stats)
+    }
+
+    /// Writes `count` datagrams of connection `of` into frames of `stock`, and lays them on `tx`.
+    #[inline(always)]
+    pub(super) fn datagrams(
+        &mut self,
+        count: u32,
+        of: (&Space<'_>, SlotId),
+        (stock, tx): (&mut Tray, &mut Tray),
+        stats: &mut Writer<'_>,
+    ) {
+        let ends = self.datagrams.ends_ipv4(of).filter(|_| self.destinations.all.is_empty());
+        for _ in 0..count {
+            stock.offer(tx, |frame| match &ends {
+                Some(ends) => {
+                    let written = self.lay(frame) && self.datagrams.stamp_ipv4(frame, ends);
+                    count_datagram(written, stats)
+                }
+                None => self.datagram(frame, of, stats),
+            });
+        }
     }
 
     /// Writes the answer to the datagram in `frame` over it. False if it does not fit.

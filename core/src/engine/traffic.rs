@@ -2,7 +2,7 @@
 //! engine is built.
 
 use super::ends::is_astray;
-use super::{Engine, arm, own, place_in, queue};
+use super::{Engine, arm, own, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::{Frame, Tray};
 use crate::host::Verdict;
@@ -11,6 +11,9 @@ use crate::plan::{CorePlan, Role, Transport};
 use crate::stats::Count;
 use crate::time::{Instant, Interval, Stamp};
 use crate::udp::Udp;
+
+/// Datagrams that a connection of a flood sends in a row if they are late.
+const BACK_TO_BACK: usize = 4;
 
 /// What the load is.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +33,8 @@ pub(super) enum Event {
     Open,
     /// A datagram came.
     Datagram,
-    /// It came out of this wheel.
-    Wheel(Wheel),
+    /// It came out of a wheel.
+    Wheel,
     /// Its turn in the ready list has come.
     Ready,
     /// The run ends.
@@ -145,12 +148,12 @@ impl Engine<'_> {
             return self.ring_endless(interval, most, (stock, tx), now);
         }
         self.pop_each(wheel, most, now, |engine, id| {
-            stock.offer(tx, |frame| engine.happen(id, Event::Wheel(wheel), frame, now));
+            stock.offer(tx, |frame| engine.happen(id, Event::Wheel, frame, now));
         })
     }
 
     /// As [`Engine::ring_other`], for a flood on connections that have no end: what comes out of
-    /// the fine wheel goes there again.
+    /// the fine wheel goes there again. What is late goes back to back, so that less is late.
     #[inline(always)]
     fn ring_endless(
         &mut self,
@@ -159,24 +162,48 @@ impl Engine<'_> {
         (stock, tx): (&mut Tray, &mut Tray),
         now: Instant,
     ) -> usize {
+        let mut left = most;
+        while left > 0 {
+            let row = self.timers.pop(Wheel::Fine, self.table.slots, left, now);
+            if row.is_empty() {
+                break;
+            }
+            // Each has a frame at least.
+            left -= row.len();
+            for id in &row {
+                let more = left.min(BACK_TO_BACK - 1);
+                left -= self.tick_endless(*id, (interval, more as u32), (stock, tx), now);
+            }
+        }
+        most - left
+    }
+
+    /// A tick of connection `id` of such a flood, which sends one datagram, and up to `more` that
+    /// are late. Returns how many more it were.
+    #[inline(always)]
+    fn tick_endless(
+        &mut self,
+        id: SlotId,
+        (interval, more): (Interval, u32),
+        (stock, tx): (&mut Tray, &mut Tray),
+        now: Instant,
+    ) -> usize {
         let stamp = self.stamp(now);
-        self.pop_each(Wheel::Fine, most, now, |engine, id| {
-            stock.offer(tx, |frame| {
-                let slot = engine.table.slots.get_mut(id.0 as usize);
-                if let (Traffic::Udp(udp), Some(slot)) = (&mut engine.traffic, slot)
-                    && udp.tick_endless(slot, interval, stamp)
-                {
-                    let delay_units = stamp.until(slot.due);
-                    engine.timers.arm(Wheel::Fine, (id, slot), delay_units, now);
-                    if udp.wants_more(slot) {
-                        queue(id, slot, &mut engine.ready);
-                    }
-                    let of = (&engine.table.space, id);
-                    return engine.pen.datagram(frame, of, &mut engine.tcp.stats);
+        let slot = self.table.slots.get_mut(id.0 as usize);
+        if let (Traffic::Udp(udp), Some(slot)) = (&mut self.traffic, slot) {
+            let count = udp.tick_endless(slot, interval, 1 + more, stamp);
+            if count > 0 {
+                arm(&mut self.timers, id, slot, (stamp, now));
+                if udp.wants_more(slot) {
+                    queue(id, slot, &mut self.ready);
                 }
-                engine.happen(id, Event::Wheel(Wheel::Fine), frame, now)
-            });
-        })
+                let of = (&self.table.space, id);
+                self.pen.datagrams(count, of, (stock, tx), &mut self.tcp.stats);
+                return count as usize - 1;
+            }
+        }
+        stock.offer(tx, |frame| self.happen(id, Event::Wheel, frame, now));
+        0
     }
 
     /// Lets `event` happen to connection `id`. True if `frame` holds a packet now.
@@ -200,8 +227,6 @@ impl Engine<'_> {
             own(id, slot, &self.tcp);
         } else if event == Event::Ready {
             slot.flags.remove(SlotFlags::READY);
-        } else if let Event::Wheel(wheel) = event {
-            slot.flags.remove(place_in(wheel));
         }
         if let Traffic::Udp(udp) = &mut self.traffic {
             udp.draining = self.tcp.draining;
@@ -209,8 +234,8 @@ impl Engine<'_> {
             let goes = match event {
                 Event::Open => udp.open(slot, stats, stamp),
                 Event::Datagram => udp.on_datagram(slot, stats, stamp),
-                Event::Wheel(_) if rings(slot, stamp) => udp.on_timer(slot, stats, stamp),
-                Event::Wheel(_) => false,
+                Event::Wheel if rings(slot, stamp) => udp.on_timer(slot, stats, stamp),
+                Event::Wheel => false,
                 Event::Ready => udp.ready(slot, stats),
                 Event::Drain => udp.drain(slot, stats, stamp),
             };
@@ -222,9 +247,7 @@ impl Engine<'_> {
         }
         let syn = match event {
             Event::Open => Some(self.tcp.flood_open(slot, stamp)),
-            Event::Wheel(_) | Event::Ready if rings(slot, stamp) => {
-                self.tcp.flood_again(slot, stamp)
-            }
+            Event::Wheel | Event::Ready if rings(slot, stamp) => self.tcp.flood_again(slot, stamp),
             Event::Drain => self.tcp.flood_drain(slot),
             _ => None,
         };

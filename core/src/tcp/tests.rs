@@ -99,9 +99,11 @@ impl Rig {
         let mut plan = plan(role);
         change(&mut plan);
         let (stats, counts) = Box::leak(Box::new(Page::new())).open();
+        let (tcp, mut slot) = (Tcp::new(&plan, stats), Slot::default());
+        tcp.scatter(SlotId(7), &mut slot);
         Rig {
-            tcp: Tcp::new(&plan, stats),
-            slot: Slot::default(),
+            tcp,
+            slot,
             counts,
             now: Stamp(1000),
             seq: 5000,

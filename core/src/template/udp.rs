@@ -88,6 +88,12 @@ impl DatagramTemplate {
         }
     }
 
+    /// The ends of connection `of`, if they are IPv4's.
+    #[inline(always)]
+    pub fn ends_ipv4(&self, of: (&Space<'_>, SlotId)) -> Option<Pair<[u8; 4]>> {
+        (self.family == Family::V4).then(|| Pair::ipv4(of))
+    }
+
     /// Writes the headers of a datagram of connection `of` over the frame; the payload
     /// already lies behind them ([`DatagramTemplate::header_bytes`]). False if the frame is too
     /// small.

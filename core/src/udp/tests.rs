@@ -283,8 +283,13 @@ fn an_endless_flood_ticks_as_any_other() {
             }
             let now = long.now();
             let before = short.slot.clone();
-            let ticked = short.udp.tick_endless(&mut short.slot, interval, now);
-            if !ticked {
+            let mut many = (short.udp, short.slot.clone());
+            let ticked = short.udp.tick_endless(&mut short.slot, interval, 1, now);
+            let count = many.0.tick_endless(&mut many.1, interval, 4, now);
+            let late = many.1.snd_end.wrapping_sub(many.1.snd_nxt);
+            assert!(count == 4 || (count == 0) == (ticked == 0) && (count == 0 || late == 0));
+            assert_eq!(short.slot.snd_end, many.1.snd_end);
+            if ticked == 0 {
                 assert_eq!(format!("{before:?}"), format!("{:?}", short.slot));
                 let due = now.reached(before.due);
                 assert!(!due || now.since(before.due) > short.udp.longest_lag_units);
@@ -292,7 +297,7 @@ fn an_endless_flood_ticks_as_any_other() {
                     short.udp.on_timer(&mut short.slot, &mut short.stats, now);
                 }
             }
-            taken += u32::from(ticked);
+            taken += ticked;
             if now.reached(long.slot.due) {
                 assert!(long.udp.on_timer(&mut long.slot, &mut long.stats, now));
             }

@@ -28,6 +28,7 @@ impl Client {
         change(&mut plan);
         let (stats, counts) = Box::leak(Box::new(Page::new())).open();
         let mut client = Client { tcp: Tcp::new(&plan, stats), slot: Slot::default(), counts };
+        client.tcp.scatter(SlotId(7), &mut client.slot);
         client.tcp.open(&mut client.slot, OPENED);
         client
     }
