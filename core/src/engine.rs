@@ -284,9 +284,9 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Takes up to `most` slots out of `wheel` whose bucket has come round: rings the timers that
-    /// are due, puts the others back. What is to be sent is written into frames of `stock` and laid
-    /// on `tx`; there must be enough of them, and places. Returns how many slots there were.
+    /// Takes slots out of `wheel` whose bucket has come round: rings the timers that are due, puts
+    /// the others back. What is to be sent is written into frames of `stock` and laid on `tx`:
+    /// there must be `most` of them, and places. Returns how many that took at most.
     #[inline(never)]
     pub(crate) fn ring(
         &mut self,
@@ -298,37 +298,41 @@ impl<'m> Engine<'m> {
         if !self.traffic.is_tcp() {
             return self.ring_other(wheel, most, (stock, tx), now);
         }
-        self.pop_each(wheel, most, now, |engine, id| {
+        self.pop_each(wheel, most, now, |engine, id, _| {
             stock.offer(tx, |frame| {
                 engine.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| {
                     let rings = slot.timer != Timer::None && stamp.reached(slot.due);
                     if rings { tcp.on_timer(slot, stamp) } else { None }
                 })
             });
+            0
         })
     }
 
-    /// Takes up to `most` slots out of `wheel` whose bucket has come round, does something with
-    /// each, and returns how many there were.
+    /// Takes slots out of `wheel` whose bucket has come round and does something with each, for
+    /// which there is a frame: `then` gets how many are left over besides, and returns how many of
+    /// those it takes. There are `most`; returns how many were taken.
     #[inline(always)]
     fn pop_each(
         &mut self,
         wheel: Wheel,
         most: usize,
         now: Instant,
-        mut then: impl FnMut(&mut Self, SlotId),
+        mut then: impl FnMut(&mut Self, SlotId, usize) -> usize,
     ) -> usize {
-        let mut popped = 0;
-        while popped < most {
-            let row = self.timers.pop(wheel, self.table.slots, most - popped, now);
+        let mut left = most;
+        while left > 0 {
+            let row = self.timers.pop(wheel, self.table.slots, left, now);
             if row.is_empty() {
                 break;
             }
-            popped += row.len();
+            left -= row.len();
             // Not by value: what was written in parts and is copied whole waits for the cache.
-            row.iter().for_each(|id| then(self, *id));
+            for id in &row {
+                left -= then(self, *id, left);
+            }
         }
-        popped
+        most - left
     }
 
     /// Connections open now.

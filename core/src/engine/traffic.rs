@@ -144,42 +144,20 @@ impl Engine<'_> {
             }
             _ => None,
         };
-        if let Some(interval) = endless {
-            return self.ring_endless(interval, most, (stock, tx), now);
-        }
-        self.pop_each(wheel, most, now, |engine, id| {
-            stock.offer(tx, |frame| engine.happen(id, Event::Wheel, frame, now));
+        self.pop_each(wheel, most, now, |engine, id, left| match endless {
+            Some(interval) => {
+                let more = left.min(BACK_TO_BACK - 1) as u32;
+                engine.tick_endless(id, (interval, more), (stock, tx), now)
+            }
+            None => {
+                stock.offer(tx, |frame| engine.happen(id, Event::Wheel, frame, now));
+                0
+            }
         })
     }
 
-    /// As [`Engine::ring_other`], for a flood on connections that have no end: what comes out of
-    /// the fine wheel goes there again. What is late goes back to back, so that less is late.
-    #[inline(always)]
-    fn ring_endless(
-        &mut self,
-        interval: Interval,
-        most: usize,
-        (stock, tx): (&mut Tray, &mut Tray),
-        now: Instant,
-    ) -> usize {
-        let mut left = most;
-        while left > 0 {
-            let row = self.timers.pop(Wheel::Fine, self.table.slots, left, now);
-            if row.is_empty() {
-                break;
-            }
-            // Each has a frame at least.
-            left -= row.len();
-            for id in &row {
-                let more = left.min(BACK_TO_BACK - 1);
-                left -= self.tick_endless(*id, (interval, more as u32), (stock, tx), now);
-            }
-        }
-        most - left
-    }
-
-    /// A tick of connection `id` of such a flood, which sends one datagram, and up to `more` that
-    /// are late. Returns how many more it were.
+    /// A tick of connection `id` of a flood on connections that have no end: it sends one datagram,
+    /// and up to `more` that are late. Returns how many more it were.
     #[inline(always)]
     fn tick_endless(
         &mut self,
