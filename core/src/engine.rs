@@ -310,8 +310,8 @@ impl<'m> Engine<'m> {
     }
 
     /// Takes slots out of `wheel` whose bucket has come round and does something with each, for
-    /// which there is a frame: `then` gets how many are left over besides, and returns how many of
-    /// those it takes. There are `most`; returns how many were taken.
+    /// which there is a frame: `then` gets how many it may take besides, and returns how many it
+    /// did. There are `most`; returns how many were taken.
     #[inline(always)]
     fn pop_each(
         &mut self,
@@ -327,9 +327,10 @@ impl<'m> Engine<'m> {
                 break;
             }
             left -= row.len();
+            let share = left / row.len();
             // Not by value: what was written in parts and is copied whole waits for the cache.
             for id in &row {
-                left -= then(self, *id, left);
+                left -= then(self, *id, share);
             }
         }
         most - left

@@ -147,9 +147,8 @@ impl Udp {
         }
     }
 
-    /// A tick of an [`Udp::endless`] flood: what is due is asked for, and one datagram goes, or up
-    /// to `most` of those that are late; so many are returned. Zero, and nothing changed, if
-    /// anything is not usual.
+    /// A tick of an [`Udp::endless`] flood: what is due is asked for, and up to `most` of what was
+    /// asked for goes; so many are returned. Zero, and nothing changed, if anything is not usual.
     #[inline(always)]
     pub fn tick_endless(
         &mut self,

@@ -57,7 +57,7 @@ use crate::time::{Instant, Ticks};
 
 use self::encap::Wrapping;
 
-/// Timers rung and slots swept in one turn, at most.
+/// Frames that timers take in one turn, at most.
 const BUDGET: usize = 32;
 /// Segments that waiting connections send in one turn, at most.
 const READY_BUDGET: usize = 64;

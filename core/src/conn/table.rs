@@ -371,9 +371,9 @@ mod tests {
     /// A link of a slot with the highest number would be the end of its chain.
     #[test]
     fn there_is_a_number_for_every_tuple_and_one_for_none() {
-        let (clients, servers) = (vec![ip("10.0.0.1"); 65_536], [ip("10.0.1.1")]);
-        let of = |client_ports| CorePlan {
-            clients: AddressList::new(&[], &clients),
+        let (addresses, servers) = (vec![ip("10.0.0.1"); 65_537], [ip("10.0.1.1")]);
+        let of = |clients, client_ports| CorePlan {
+            clients: AddressList::new(&[], &addresses[..clients]),
             servers: AddressList::new(&[], &servers),
             client_ports: PortRange { first: 0, count: client_ports },
             listen: PortRange { first: 80, count: 1 },
@@ -381,8 +381,10 @@ mod tests {
             keepalive: None,
             ..plan(Role::Client)
         };
-        assert!(Table::new(&of(65_535), &mut []).is_some());
-        assert!(Table::new(&of(65_536), &mut []).is_none());
+        let [most, one_more] = [of(65_537, 65_535), of(65_536, 65_536)];
+        assert_eq!([most, one_more].map(|plan| plan.tuples()), [(1 << 32) - 1, 1 << 32]);
+        assert!(Table::new(&most, &mut []).is_some());
+        assert!(Table::new(&one_more, &mut []).is_none());
     }
 
     /// A client of 60 tuples between two and three of these addresses.

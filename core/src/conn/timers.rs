@@ -392,11 +392,13 @@ mod tests {
         let mut both = Both::new(slots, Timers::new(SHIFT, 1000, 1000, Instant(0)));
         (0..slots).for_each(|id| both.arm(Wheel::Fine, id as u32, 500, 0));
         for round in 1..10 {
-            let now = 600 * round;
-            for _ in 0..10 {
-                let row = both.timers.pop(Wheel::Fine, &mut both.slots, slots, Instant(now));
-                assert_eq!(row.len(), CHAINS);
-                row.iter().for_each(|id| both.arm(Wheel::Fine, id.0, 500, now));
+            // One by one, and all that may come at once.
+            for (now, most) in [(1200 * round, 1), (1200 * round + 600, slots)] {
+                for _ in 0..slots / most.min(CHAINS) {
+                    let row = both.timers.pop(Wheel::Fine, &mut both.slots, most, Instant(now));
+                    assert_eq!(row.len(), most.min(CHAINS));
+                    row.iter().for_each(|id| both.arm(Wheel::Fine, id.0, 500, now));
+                }
             }
         }
     }

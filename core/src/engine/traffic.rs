@@ -12,7 +12,7 @@ use crate::stats::Count;
 use crate::time::{Instant, Interval, Stamp};
 use crate::udp::Udp;
 
-/// Datagrams that a connection of a flood sends in a row if they are late.
+/// Datagrams that a connection of a flood sends in a row, at most, if so many are due.
 const BACK_TO_BACK: usize = 4;
 
 /// What the load is.
@@ -144,9 +144,9 @@ impl Engine<'_> {
             }
             _ => None,
         };
-        self.pop_each(wheel, most, now, |engine, id, left| match endless {
+        self.pop_each(wheel, most, now, |engine, id, share| match endless {
             Some(interval) => {
-                let more = left.min(BACK_TO_BACK - 1) as u32;
+                let more = share.min(BACK_TO_BACK - 1) as u32;
                 engine.tick_endless(id, (interval, more), (stock, tx), now)
             }
             None => {
@@ -156,8 +156,8 @@ impl Engine<'_> {
         })
     }
 
-    /// A tick of connection `id` of a flood on connections that have no end: it sends one datagram,
-    /// and up to `more` that are late. Returns how many more it were.
+    /// A tick of connection `id` of a flood on connections that have no end: it sends a datagram if
+    /// one is due, and up to `more` besides. Returns how many it sent besides.
     #[inline(always)]
     fn tick_endless(
         &mut self,

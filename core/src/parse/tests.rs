@@ -1,6 +1,6 @@
 //! The short way through the parser says what the long one says, or nothing.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::vec::Vec;
 
 use super::*;
@@ -158,4 +158,38 @@ fn the_short_way_of_datagrams_says_what_the_long_one_says_or_nothing() {
         let (long, _) = parser.parse(&frame_of(&unsummed, 0), &space);
         assert!(matches!(long, Parsed::Udp(_)), "{long:?}");
     });
+}
+
+/// The lowest IPv6 addresses are numbers that IPv4 addresses are as well.
+#[test]
+fn an_ipv6_plan_knows_no_ipv4_packets() {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        with_plan(transport, |v4| {
+            let lists = [v4.clients, v4.servers].map(|list| {
+                [0, 1].map(|at| IpAddr::from(Ipv6Addr::from_bits(number(list.at(at)))))
+            });
+            let block = |first: IpAddr| [AddressBlock { first: number(first), count: 2, base: 0 }];
+            let blocks = [block(lists[0][0]), block(lists[1][0])];
+            let v6 = CorePlan {
+                host: lists[1][0],
+                clients: AddressList::new(&blocks[0], &lists[0]),
+                servers: AddressList::new(&blocks[1], &lists[1]),
+                ..*v4
+            };
+            let packet = match transport {
+                Transport::Tcp => segment(v4.mac, 16, b"", b""),
+                Transport::Udp => datagram(v4.mac, b"odd"),
+            };
+            let frame = frame_of(&packet, 0);
+            let told = |plan: &CorePlan<'_>| {
+                let (parser, space) = (Parser::new(plan), Space::new(plan));
+                let usual = match transport {
+                    Transport::Tcp => parser.usual(&frame, &space).is_some(),
+                    Transport::Udp => parser.usual_datagram(&frame, &space).is_some(),
+                };
+                (usual, parser.parse(&frame, &space).0 == Parsed::Other)
+            };
+            assert_eq!((told(v4), told(&v6)), ((true, false), (false, true)));
+        });
+    }
 }
