@@ -22,8 +22,8 @@ const TUPLE_SECONDS: u64 = 3;
 /// Ports of a client address.
 const PORTS: u64 = 64_000;
 /// Memory is flat if it grows by no more than this, in KiB, after the first part of the run: two
-/// huge pages, which the kernel assembles when it likes. What tuples take that were not used in that
-/// part (in a short run most) comes besides.
+/// huge pages, which the kernel assembles when it likes. What tuples take that were not used in
+/// that part (in a short run most) comes besides.
 const GROWTH_KIB: u64 = 2 * 2048;
 /// How much longer than its load a run may take.
 const BESIDES: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
 
-/// As many as it takes.
+/// Client addresses, as many as the rate takes.
 fn client_addresses(cps: u64) -> u64 {
     (TUPLE_SECONDS * cps).div_ceil(PORTS)
 }
