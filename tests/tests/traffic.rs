@@ -246,22 +246,25 @@ fn a_pace_is_exact_to_the_packet() {
     }
 }
 
+/// A flood that asks for more packets than frames may leave.
+fn more_than_can_leave(seed: u64) -> Scenario {
+    Scenario {
+        flood: true,
+        keepalive: Some((100, 0)),
+        cps: 1_000_000,
+        ring: 256,
+        turn: MILLI / 10,
+        duration: 100 * MILLI,
+        ..Scenario::datagrams(seed)
+    }
+}
+
 /// More timers ring than frames may leave: connections open all the same.
 #[test]
 fn timers_that_are_behind_leave_room_for_opens() {
     for transport in [Transport::Udp, Transport::Tcp] {
-        let scenario = Scenario {
-            transport,
-            flood: true,
-            keepalive: Some((100, 0)),
-            cc: 600,
-            cps: 1_000_000,
-            space: [1, 1, 700, 1],
-            ring: 256,
-            turn: MILLI / 10,
-            duration: 100 * MILLI,
-            ..Scenario::datagrams(5)
-        };
+        let scenario =
+            Scenario { transport, cc: 600, space: [1, 1, 700, 1], ..more_than_can_leave(5) };
         let report = sim::run_kept(&scenario, true, |_| {});
         assert_eq!(client(&report, Count::SkOpen), scenario.cc, "{transport:?}");
     }
@@ -272,15 +275,10 @@ fn timers_that_are_behind_leave_room_for_opens() {
 #[test]
 fn late_datagrams_go_back_to_back_and_nobody_is_forgotten() {
     let scenario = Scenario {
-        flood: true,
-        keepalive: Some((100, 0)),
         cc: 100,
-        cps: 1_000_000,
         space: [1, 1, 100, 1],
-        ring: 256,
-        turn: MILLI / 10,
         duration: 200 * MILLI,
-        ..Scenario::datagrams(6)
+        ..more_than_can_leave(6)
     };
     let report = sim::run_kept(&scenario, true, |_| {});
     let packets = sent(&report);
@@ -461,7 +459,8 @@ fn a_flood_that_keeps_nothing_counts_on() {
     }
 }
 
-/// Each packet of a flood goes to the next address; the simulated wire judges every checksum.
+/// Each packet of a flood goes to the next address, also where several of a connection are due at
+/// once; the simulated wire judges every checksum.
 #[test]
 fn destinations_take_turns() {
     for (transport, ipv6) in [
@@ -470,23 +469,23 @@ fn destinations_take_turns() {
         (Transport::Udp, false),
         (Transport::Udp, true),
     ] {
-        let scenario = Scenario {
-            transport,
-            ipv6,
-            flood: true,
-            destinations: 7,
-            keepalive: Some((100, 0)),
-            // Several packets of a connection are due at once.
-            turn: MILLI,
-            ..Scenario::datagrams(10)
-        };
-        let report = sim::run_kept(&scenario, true, |_| {});
-        let packets = sent(&report);
-        assert!(packets.len() > 200, "{}", packets.len());
-        let turn: Vec<_> = packets[..7].iter().map(|seen| seen.to.0.clone()).collect();
-        assert_eq!(turn.iter().collect::<HashSet<_>>().len(), 7);
-        for (place, seen) in packets.iter().enumerate() {
-            assert_eq!(seen.to.0, turn[place % 7], "{place}");
+        for late in [false, true] {
+            let usual = Scenario { flood: true, ..Scenario::datagrams(10) };
+            let scenario = Scenario {
+                transport,
+                ipv6,
+                destinations: 7,
+                keepalive: Some((100, 0)),
+                ..if late { more_than_can_leave(10) } else { usual }
+            };
+            let report = sim::run_kept(&scenario, true, |_| {});
+            let packets = sent(&report);
+            assert!(packets.len() > 1000);
+            let turn: Vec<_> = packets[..7].iter().map(|seen| seen.to.0.clone()).collect();
+            assert_eq!(turn.iter().collect::<HashSet<_>>().len(), 7);
+            for (place, seen) in packets.iter().enumerate() {
+                assert_eq!(seen.to.0, turn[place % 7], "{place}");
+            }
         }
     }
 }

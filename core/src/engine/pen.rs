@@ -136,7 +136,7 @@ impl<'m> Pen<'m> {
 
     /// Writes `count` datagrams of connection `of` into frames of `stock`, and lays them on `tx`.
     #[inline(always)]
-    pub(super) fn datagrams(
+    pub(super) fn datagram_row(
         &mut self,
         count: u32,
         of: (&Space<'_>, SlotId),
@@ -146,10 +146,7 @@ impl<'m> Pen<'m> {
         let ends = self.datagrams.ends_ipv4(of).filter(|_| self.destinations.all.is_empty());
         for _ in 0..count {
             stock.offer(tx, |frame| match &ends {
-                Some(ends) => {
-                    let written = self.lay(frame) && self.datagrams.stamp_ipv4(frame, ends);
-                    count_datagram(written, stats)
-                }
+                Some(ends) => self.datagram_ipv4(frame, ends, stats),
                 None => self.datagram(frame, of, stats),
             });
         }
@@ -161,7 +158,18 @@ impl<'m> Pen<'m> {
         let Some(ends) = usual_ends(frame) else {
             return turned(frame).is_some_and(|ends| self.datagram_between(frame, &ends, stats));
         };
-        let written = self.lay(frame) && self.datagrams.stamp_ipv4(frame, &ends);
+        self.datagram_ipv4(frame, &ends, stats)
+    }
+
+    /// Writes a datagram between any two ends of IPv4. False if it does not fit.
+    #[inline(always)]
+    fn datagram_ipv4(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Pair<[u8; 4]>,
+        stats: &mut Writer<'_>,
+    ) -> bool {
+        let written = self.lay(frame) && self.datagrams.stamp_ipv4(frame, ends);
         count_datagram(written, stats)
     }
 

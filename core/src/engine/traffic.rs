@@ -176,7 +176,7 @@ impl Engine<'_> {
                     queue(id, slot, &mut self.ready);
                 }
                 let of = (&self.table.space, id);
-                self.pen.datagrams(count, of, (stock, tx), &mut self.tcp.stats);
+                self.pen.datagram_row(count, of, (stock, tx), &mut self.tcp.stats);
                 return count as usize - 1;
             }
         }
