@@ -5,7 +5,7 @@
 mod tests;
 mod udp;
 
-pub use udp::DatagramTemplate;
+pub use udp::{DatagramTemplate, Row};
 
 use core::net::IpAddr;
 

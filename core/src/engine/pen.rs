@@ -11,7 +11,7 @@ use crate::plan::{CorePlan, Payload};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::tcp::Reply;
-use crate::template::{DatagramTemplate, Endpoints, Pair, Template};
+use crate::template::{DatagramTemplate, Endpoints, Pair, Row, Template};
 use crate::wire::checksum::sum;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::TcpFlags;
@@ -127,7 +127,8 @@ impl<'m> Pen<'m> {
         stats: &mut Writer<'_>,
     ) -> bool {
         if self.destinations.all.is_empty() {
-            let written = self.lay(frame) && self.datagrams.stamp(frame, of);
+            let head = self.payload.head;
+            let written = self.datagrams.stamp(frame, of, |room| fill_whole(room, head));
             return count_datagram(written, stats);
         }
         let ends = self.destinations.redirect(Endpoints::of(of));
@@ -143,10 +144,10 @@ impl<'m> Pen<'m> {
         (stock, tx): (&mut Tray, &mut Tray),
         stats: &mut Writer<'_>,
     ) {
-        let ends = self.datagrams.ends_ipv4(of).filter(|_| self.destinations.all.is_empty());
+        let row = self.datagrams.row_ipv4(of).filter(|_| self.destinations.all.is_empty());
         for _ in 0..count {
-            stock.offer(tx, |frame| match &ends {
-                Some(ends) => self.datagram_ipv4(frame, ends, stats),
+            stock.offer(tx, |frame| match &row {
+                Some(row) => self.datagram_ipv4(frame, row, stats),
                 None => self.datagram(frame, of, stats),
             });
         }
@@ -158,18 +159,14 @@ impl<'m> Pen<'m> {
         let Some(ends) = usual_ends(frame) else {
             return turned(frame).is_some_and(|ends| self.datagram_between(frame, &ends, stats));
         };
-        self.datagram_ipv4(frame, &ends, stats)
+        self.datagram_ipv4(frame, &self.datagrams.row_between(ends), stats)
     }
 
-    /// Writes a datagram between any two ends of IPv4. False if it does not fit.
+    /// Writes one of a row of datagrams. False if it does not fit.
     #[inline(always)]
-    fn datagram_ipv4(
-        &mut self,
-        frame: &mut Frame,
-        ends: &Pair<[u8; 4]>,
-        stats: &mut Writer<'_>,
-    ) -> bool {
-        let written = self.lay(frame) && self.datagrams.stamp_ipv4(frame, ends);
+    fn datagram_ipv4(&mut self, frame: &mut Frame, row: &Row, stats: &mut Writer<'_>) -> bool {
+        let head = self.payload.head;
+        let written = self.datagrams.stamp_ipv4(frame, row, |room| fill_whole(room, head));
         count_datagram(written, stats)
     }
 
@@ -181,17 +178,9 @@ impl<'m> Pen<'m> {
         ends: &Endpoints,
         stats: &mut Writer<'_>,
     ) -> bool {
-        let written = self.lay(frame) && self.datagrams.stamp_between(ends, frame);
+        let head = self.payload.head;
+        let written = self.datagrams.stamp_between(frame, ends, |room| fill_whole(room, head));
         count_datagram(written, stats)
-    }
-
-    /// Lays the message where a datagram carries it. False if it does not fit.
-    #[inline(always)]
-    fn lay(&self, frame: &mut Frame) -> bool {
-        let (at, bytes) = (self.datagrams.header_bytes(), self.payload.total_bytes as usize);
-        let Some(room) = frame.buffer_mut().get_mut(at..at + bytes) else { return false };
-        fill_whole(room, self.payload.head);
-        true
     }
 }
 

@@ -4,7 +4,7 @@
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Endpoints, Family, Octets, Pair, ipv4, ipv6, outermost};
+use super::{Endpoints, Family, Pair, ipv4, ipv6, outermost};
 use crate::conn::{SlotId, Space};
 use crate::frame::{Frame, TxShape};
 use crate::plan::CorePlan;
@@ -79,88 +79,128 @@ impl DatagramTemplate {
         self.ipv6.ethernet.dst = mac;
     }
 
-    /// Bytes in front of the payload.
-    #[inline]
-    pub fn header_bytes(&self) -> usize {
-        match self.family {
-            Family::V4 => size_of::<DatagramHeaders>(),
-            Family::V6 => size_of::<HeadersV6>(),
+    /// What the ends of connection `of` come to, if they are IPv4's.
+    #[inline(always)]
+    pub fn row_ipv4(&self, of: (&Space<'_>, SlotId)) -> Option<Row> {
+        (self.family == Family::V4).then(|| self.row_between(Pair::ipv4(of)))
+    }
+
+    /// What two ends come to.
+    #[inline(always)]
+    pub fn row_between(&self, ends: Pair<[u8; 4]>) -> Row {
+        Row {
+            ends,
+            ip_sum: self.ipv4_sum + ends.address_sum(),
+            udp_checksum: udp_checksum(self.udp_sum + ends.sum()),
         }
     }
 
-    /// The ends of connection `of`, if they are IPv4's.
-    #[inline(always)]
-    pub fn ends_ipv4(&self, of: (&Space<'_>, SlotId)) -> Option<Pair<[u8; 4]>> {
-        (self.family == Family::V4).then(|| Pair::ipv4(of))
-    }
-
-    /// Writes the headers of a datagram of connection `of` over the frame; the payload
-    /// already lies behind them ([`DatagramTemplate::header_bytes`]). False if the frame is too
-    /// small.
+    /// Writes a datagram of connection `of` over the frame: `write` is given the room of the
+    /// payload. False if the frame is too small.
     #[inline(always)]
     #[must_use]
-    pub fn stamp(&mut self, frame: &mut Frame, of: (&Space<'_>, SlotId)) -> bool {
+    pub fn stamp(
+        &mut self,
+        frame: &mut Frame,
+        of: (&Space<'_>, SlotId),
+        write: impl FnOnce(&mut [u8]),
+    ) -> bool {
         match self.family {
-            Family::V4 => self.stamp_ipv4(frame, &Pair::ipv4(of)),
-            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(of)),
+            Family::V4 => self.stamp_ipv4(frame, &self.row_between(Pair::ipv4(of)), write),
+            Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(of), write),
         }
     }
 
     /// As [`DatagramTemplate::stamp`], between any two ends.
     #[must_use]
-    pub fn stamp_between(&mut self, ends: &Endpoints, frame: &mut Frame) -> bool {
+    pub fn stamp_between(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Endpoints,
+        write: impl FnOnce(&mut [u8]),
+    ) -> bool {
         match ends {
-            Endpoints::V4(ends) => self.stamp_ipv4(frame, ends),
-            Endpoints::V6(ends) => self.stamp_ipv6(frame, ends),
+            Endpoints::V4(ends) => self.stamp_ipv4(frame, &self.row_between(*ends), write),
+            Endpoints::V6(ends) => self.stamp_ipv6(frame, ends, write),
         }
     }
 
-    /// As [`DatagramTemplate::stamp`], between any two ends.
+    /// As [`DatagramTemplate::stamp`], for one of a row.
     #[inline(always)]
     #[must_use]
-    pub fn stamp_ipv4(&mut self, frame: &mut Frame, ends: &Pair<[u8; 4]>) -> bool {
-        let len = size_of::<DatagramHeaders>() + self.payload_bytes;
-        if !frame.set_packet(len, TxShape::Complete) {
-            return false;
-        }
-        let Ok((out, _)) = DatagramHeaders::mut_from_prefix(frame.bytes_mut()) else {
-            return false;
-        };
+    pub fn stamp_ipv4(
+        &mut self,
+        frame: &mut Frame,
+        row: &Row,
+        write: impl FnOnce(&mut [u8]),
+    ) -> bool {
+        let Some(room) = self.fit::<{ size_of::<DatagramHeaders>() }>(frame, write) else { return false };
+        let Ok(out) = DatagramHeaders::mut_from_bytes(room) else { return false };
         *out = self.ipv4;
         self.ip_id = self.ip_id.wrapping_add(1);
         out.ip.id = self.ip_id.into();
-        out.ip.source = ends.local.0;
-        out.ip.destination = ends.remote.0;
-        let varies = be16(self.ip_id) + ends.address_sum();
-        out.ip.checksum = U16::from_bytes(finish(self.ipv4_sum + varies));
-        patch_udp(&mut out.udp, ends, self.udp_sum);
+        out.ip.checksum = U16::from_bytes(finish(row.ip_sum + be16(self.ip_id)));
+        (out.ip.source, out.ip.destination) = (row.ends.local.0, row.ends.remote.0);
+        address(&mut out.udp, &row.ends, row.udp_checksum);
         true
     }
 
     #[inline(never)]
     #[must_use]
-    fn stamp_ipv6(&mut self, frame: &mut Frame, ends: &Pair<[u8; 16]>) -> bool {
-        let len = size_of::<HeadersV6>() + self.payload_bytes;
-        if !frame.set_packet(len, TxShape::Complete) {
-            return false;
-        }
-        let Ok((out, _)) = HeadersV6::mut_from_prefix(frame.bytes_mut()) else { return false };
+    fn stamp_ipv6(
+        &mut self,
+        frame: &mut Frame,
+        ends: &Pair<[u8; 16]>,
+        write: impl FnOnce(&mut [u8]),
+    ) -> bool {
+        let Some(room) = self.fit::<{ size_of::<HeadersV6>() }>(frame, write) else { return false };
+        let Ok(out) = HeadersV6::mut_from_bytes(room) else { return false };
         *out = self.ipv6;
-        out.ip.source = ends.local.0;
-        out.ip.destination = ends.remote.0;
-        patch_udp(&mut out.udp, ends, self.udp_sum);
+        (out.ip.source, out.ip.destination) = (ends.local.0, ends.remote.0);
+        address(&mut out.udp, ends, udp_checksum(self.udp_sum + ends.sum()));
         true
+    }
+
+    /// Gives the frame the datagram's length and lets `write` lay the payload. Returns the room of
+    /// the headers.
+    #[inline(always)]
+    fn fit<'f, const HEADERS: usize>(
+        &self,
+        frame: &'f mut Frame,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Option<&'f mut [u8; HEADERS]> {
+        if !frame.set_packet(HEADERS + self.payload_bytes, TxShape::Complete) {
+            return None;
+        }
+        let (headers, payload) = frame.bytes_mut().split_first_chunk_mut()?;
+        write(payload);
+        Some(headers)
     }
 }
 
-/// Writes over the constant UDP header what varies; all that does not adds up to `udp_sum`.
+/// What is the same in every datagram between two ends of IPv4.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    ends: Pair<[u8; 4]>,
+    /// Sum of the IPv4 header's words but its identification.
+    ip_sum: u64,
+    udp_checksum: U16,
+}
+
+/// Writes over the constant UDP header what varies.
 #[inline(always)]
-fn patch_udp<A: Octets>(out: &mut UdpHeader, ends: &Pair<A>, udp_sum: u64) {
+fn address<A>(out: &mut UdpHeader, ends: &Pair<A>, checksum: U16) {
     out.source_port = ends.local.1.into();
     out.destination_port = ends.remote.1.into();
-    out.checksum = U16::from_bytes(match finish(udp_sum + ends.sum()) {
+    out.checksum = checksum;
+}
+
+/// The checksum of a datagram that adds up to `sum`.
+#[inline(always)]
+fn udp_checksum(sum: u64) -> U16 {
+    U16::from_bytes(match finish(sum) {
         // Zero would say that there is none (RFC 768).
         [0, 0] => [0xff, 0xff],
         checksum => checksum,
-    });
+    })
 }
