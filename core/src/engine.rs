@@ -77,14 +77,17 @@ impl<'m> Engine<'m> {
         plan.rate = plan.rate.reaching(plan.longest_wait_us());
         let tick_shift = plan.rate.shift();
         let units = |us: u64| plan.rate.units_from_us(us);
-        let pace_units = plan.keepalive.map_or(0, |kept| units(kept.interval_us));
+        let steady = match plan.role {
+            Role::Client => (Timer::Pace, plan.keepalive.map_or(0, |kept| units(kept.interval_us))),
+            Role::Server => (Timer::Idle, units(plan.idle_timeout_us)),
+        };
         let timeout_us = u64::from(plan.retransmit_timeout_us).min(plan.idle_timeout_us);
         let timeout_units = units(timeout_us).min(LONGEST_WAIT);
         let table = Table::new(&plan, slots)?;
         Some(Engine {
             parser: Parser::new(&plan),
             table,
-            timers: Timers::new(tick_shift, pace_units, timeout_units, now),
+            timers: Timers::new(tick_shift, steady, timeout_units, now),
             ready: Ready::new(),
             turn: None,
             tcp: Tcp::new(&plan, stats),
@@ -198,8 +201,23 @@ impl<'m> Engine<'m> {
             Some(message) => self.act(id, (frame, Holds::Segment), now, |tcp, slot, _, stamp| {
                 tcp.on_predicted(slot, segment, message, stamp)
             }),
+            None if self.tcp.completes(slot, segment) => self.on_complete(frame, id, segment, now),
             None => self.on_unpredicted(frame, id, segment, now),
         }
+    }
+
+    /// As [`Engine::on_tcp`], for a segment that only acknowledges all there was to be sent.
+    #[inline(never)]
+    fn on_complete(
+        &mut self,
+        frame: &mut Frame,
+        id: SlotId,
+        segment: &Segment,
+        now: Instant,
+    ) -> bool {
+        self.act(id, (frame, Holds::Segment), now, |tcp, slot, _, stamp| {
+            tcp.on_complete(slot, segment, stamp)
+        })
     }
 
     /// As [`Engine::on_tcp`], for any segment.
@@ -419,11 +437,7 @@ fn own(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>) {
 #[inline(always)]
 fn arm(timers: &mut Timers, id: SlotId, slot: &mut Slot, (stamp, now): (Stamp, Instant)) {
     let delay_units = stamp.until(slot.due);
-    match slot.timer {
-        Timer::None => {}
-        Timer::Pace => timers.arm(Wheel::Fine, (id, slot), delay_units, now),
-        _ => timers.arm(Wheel::Coarse, (id, slot), delay_units, now),
-    }
+    timers.arm_timer((id, slot), delay_units, now);
 }
 
 /// Puts a slot into the ready list, once.

@@ -365,7 +365,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     fn ring(&mut self, now: Instant) -> u32 {
         let mut rung = 0;
         let share = self.share().min(BUDGET);
-        for wheel in [Wheel::Coarse, Wheel::Fine] {
+        for wheel in [Wheel::Timeout, Wheel::Steady] {
             let budget = self.room().min(share - rung);
             let Trays { tx, stock, .. } = &mut self.trays;
             rung += self.engine.ring(wheel, budget, (stock, tx), now);

@@ -55,10 +55,10 @@ bitflags! {
     /// Small facts about a connection.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct SlotFlags: u8 {
-        /// An entry of this slot lies in the fine wheel (pace). Outlives the connection.
-        const IN_FINE_WHEEL = 1;
-        /// An entry of this slot lies in the coarse wheel (the rest). Outlives the connection.
-        const IN_COARSE_WHEEL = 2;
+        /// An entry of this slot lies in the steady wheel. Outlives the connection.
+        const IN_STEADY_WHEEL = 1;
+        /// An entry of this slot lies in the wheel of time-outs. Outlives the connection.
+        const IN_TIMEOUT_WHEEL = 2;
         /// The slot lies in the ready list. Outlives the connection.
         const READY = 4;
         /// The peer is owed an ACK that no data carried yet.
@@ -79,7 +79,7 @@ bitflags! {
 impl SlotFlags {
     /// What stays when the tuple is used again: entries that still lie somewhere.
     pub const PLACES: SlotFlags =
-        SlotFlags::IN_FINE_WHEEL.union(SlotFlags::IN_COARSE_WHEEL).union(SlotFlags::READY);
+        SlotFlags::IN_STEADY_WHEEL.union(SlotFlags::IN_TIMEOUT_WHEEL).union(SlotFlags::READY);
 }
 
 /// The peer offered no window scale: its low bits shift by nothing.

@@ -5,14 +5,15 @@
 //! when its bucket comes round, the owner looks at the slot's own `due` and either acts, arms again
 //! or forgets. So arming an armed slot is one store, and a short connection costs one entry.
 //!
-//! *Coarse*: retransmission, silence, persist. An entry never lies further ahead than the shortest
-//! coarse time-out, hence a later and shorter wait is never missed. *Fine*: the pace of requests on
-//! kept connections, as exact as its interval needs.
+//! *Steady*: waits that are all equally long: the pace of a client's requests, the silence that a
+//! server bears. *Timeout*: the rest, retransmission above all. An entry never lies further ahead
+//! than the shortest wait of its wheel, hence a later and shorter one is never missed; and a
+//! connection that only waits for its peer is not looked at as often as segments are sent again.
 
 use crate::prefetch::prefetch_at;
 use crate::time::Instant;
 
-use super::slot::{Slot, SlotFlags};
+use super::slot::{Slot, SlotFlags, Timer};
 use super::table::SlotId;
 
 /// Buckets of one wheel.
@@ -46,10 +47,10 @@ pub type Row = heapless::Vec<SlotId, CHAINS>;
 /// Which wheel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wheel {
-    /// Pace of requests.
-    Fine = 0,
-    /// Everything else.
-    Coarse = 1,
+    /// Waits of one length.
+    Steady = 0,
+    /// All others.
+    Timeout = 1,
 }
 
 impl Wheel {
@@ -57,8 +58,8 @@ impl Wheel {
     #[inline(always)]
     fn place(self) -> SlotFlags {
         match self {
-            Wheel::Fine => SlotFlags::IN_FINE_WHEEL,
-            Wheel::Coarse => SlotFlags::IN_COARSE_WHEEL,
+            Wheel::Steady => SlotFlags::IN_STEADY_WHEEL,
+            Wheel::Timeout => SlotFlags::IN_TIMEOUT_WHEEL,
         }
     }
 }
@@ -85,26 +86,44 @@ struct Ring {
 /// Both wheels.
 #[derive(Debug)]
 pub struct Timers {
+    /// What is waited for in the steady wheel.
+    steady: Timer,
     rings: [Ring; 2],
     tick_shift: u32,
 }
 
 impl Timers {
-    /// Timers with nothing in them. `tick_shift` is [`crate::time::TickRate::shift`]; `pace_units`
-    /// the interval of requests (0: none) and `timeout_units` the shortest coarse time-out, both in
-    /// stamp units.
-    pub fn new(tick_shift: u32, pace_units: u32, timeout_units: u32, now: Instant) -> Timers {
+    /// Timers with nothing in them. `tick_shift` is [`crate::time::TickRate::shift`]; waits for
+    /// `steady` are `steady_units` long (0: there are none), the shortest other one is
+    /// `timeout_units`, both in stamp units.
+    pub fn new(
+        tick_shift: u32,
+        (steady, steady_units): (Timer, u32),
+        timeout_units: u32,
+        now: Instant,
+    ) -> Timers {
         let units = now.0 >> tick_shift;
         Timers {
-            rings: [Ring::new(pace_units, units), Ring::new(timeout_units, units)],
+            steady,
+            rings: [Ring::new(steady_units, units), Ring::new(timeout_units, units)],
             tick_shift,
+        }
+    }
+
+    /// Puts a slot into the wheel of its timer, if it has one, as [`Timers::arm`] does.
+    #[inline(always)]
+    pub fn arm_timer(&mut self, entry: (SlotId, &mut Slot), delay_units: u32, now: Instant) {
+        match entry.1.timer {
+            Timer::None => {}
+            timer if timer == self.steady => self.arm(Wheel::Steady, entry, delay_units, now),
+            _ => self.arm(Wheel::Timeout, entry, delay_units, now),
         }
     }
 
     /// Puts a slot into a wheel, `delay_units` from now or as far ahead as the wheel reaches, if it
     /// does not lie there already.
     #[inline(always)]
-    pub fn arm(
+    fn arm(
         &mut self,
         wheel: Wheel,
         (id, slot): (SlotId, &mut Slot),
@@ -290,18 +309,19 @@ mod tests {
 
     #[test]
     fn nothing_fires_early_or_later_than_a_bucket() {
-        let mut both = Both::new(10_000, Timers::new(SHIFT, 100_000, 1 << 20, Instant(77)));
+        let mut both =
+            Both::new(10_000, Timers::new(SHIFT, (Timer::Pace, 100_000), 1 << 20, Instant(77)));
         let mut seed = 1u64;
         let mut due = Vec::new();
         for id in 0..10_000u32 {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
             let delay = (seed >> 33) as u32 % 100_000;
-            both.arm(Wheel::Fine, id, delay, 77);
+            both.arm(Wheel::Steady, id, delay, 77);
             due.push(77 + u64::from(delay));
         }
         let mut fired = vec![false; 10_000];
         for now in (77..101_000u64).step_by(13) {
-            for id in both.pop(Wheel::Fine, usize::MAX, now) {
+            for id in both.pop(Wheel::Steady, usize::MAX, now) {
                 let due = due[id as usize];
                 assert!(due <= now && now - due <= 256 + 13, "due {due} fired at {now}");
                 assert!(!core::mem::replace(&mut fired[id as usize], true));
@@ -316,15 +336,16 @@ mod tests {
     #[test]
     fn a_wheel_that_was_not_turned_catches_up() {
         for pause in [10_000, 100_000, 1_000_000, 5_000_000] {
-            let mut both = Both::new(200, Timers::new(SHIFT, 0, 1 << 20, Instant(0)));
+            let mut both =
+                Both::new(200, Timers::new(SHIFT, (Timer::Pace, 0), 1 << 20, Instant(0)));
             for id in 0..200u32 {
-                both.arm(Wheel::Coarse, id, 1000, 0);
+                both.arm(Wheel::Timeout, id, 1000, 0);
             }
             let mut seen = 0;
             for turn in 0..1000 {
                 let now = pause + turn;
-                for id in both.pop(Wheel::Coarse, 32, now) {
-                    both.arm(Wheel::Coarse, id, 1 << 20, now);
+                for id in both.pop(Wheel::Timeout, 32, now) {
+                    both.arm(Wheel::Timeout, id, 1 << 20, now);
                     seen += 1;
                 }
             }
@@ -336,13 +357,13 @@ mod tests {
     /// due: it would come for ever.
     #[test]
     fn what_is_due_at_once_comes_in_a_later_turn() {
-        let mut both = Both::new(9, Timers::new(SHIFT, 1000, 0, Instant(0)));
-        (0..9).for_each(|id| both.arm(Wheel::Fine, id, 0, 0));
+        let mut both = Both::new(9, Timers::new(SHIFT, (Timer::Pace, 1000), 0, Instant(0)));
+        (0..9).for_each(|id| both.arm(Wheel::Steady, id, 0, 0));
         for now in [500, 1000, 1500] {
             let mut all: Vec<u32> = Vec::new();
             loop {
-                let few = both.pop(Wheel::Fine, 4, now);
-                few.iter().for_each(|id| both.arm(Wheel::Fine, *id, 0, now));
+                let few = both.pop(Wheel::Steady, 4, now);
+                few.iter().for_each(|id| both.arm(Wheel::Steady, *id, 0, now));
                 all.extend(&few);
                 if few.is_empty() {
                     break;
@@ -356,19 +377,19 @@ mod tests {
     #[test]
     fn every_entry_comes_out_once_whatever_the_order() {
         let slots = 5000;
-        let mut both = Both::new(slots, Timers::new(SHIFT, 1000, 2000, Instant(0)));
+        let mut both = Both::new(slots, Timers::new(SHIFT, (Timer::Pace, 1000), 2000, Instant(0)));
         let mut in_wheel = vec![[false; 2]; slots];
         let mut seed = 9u64;
         for now in 0..50_000u64 {
             for _ in 0..3 {
                 seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
                 let id = (seed >> 33) as u32 % slots as u32;
-                let wheel = if seed >> 63 == 0 { Wheel::Fine } else { Wheel::Coarse };
+                let wheel = if seed >> 63 == 0 { Wheel::Steady } else { Wheel::Timeout };
                 if !core::mem::replace(&mut in_wheel[id as usize][wheel as usize], true) {
                     both.arm(wheel, id, (seed >> 40) as u32 % 4000, now);
                 }
             }
-            for (wheel, most) in [(Wheel::Fine, 64), (Wheel::Coarse, 7)] {
+            for (wheel, most) in [(Wheel::Steady, 64), (Wheel::Timeout, 7)] {
                 for id in both.pop(wheel, most, now) {
                     assert!(core::mem::take(&mut in_wheel[id as usize][wheel as usize]));
                 }
@@ -376,7 +397,7 @@ mod tests {
         }
         let lying = in_wheel.iter().flatten().filter(|lies| **lies).count() as u64;
         assert!(both.timers.entries() == lying && lying > 0);
-        for wheel in [Wheel::Fine, Wheel::Coarse] {
+        for wheel in [Wheel::Steady, Wheel::Timeout] {
             for id in both.pop(wheel, usize::MAX, 60_000) {
                 assert!(core::mem::take(&mut in_wheel[id as usize][wheel as usize]));
             }
@@ -389,15 +410,15 @@ mod tests {
     #[test]
     fn every_chain_has_its_share() {
         let slots = 10 * CHAINS;
-        let mut both = Both::new(slots, Timers::new(SHIFT, 1000, 1000, Instant(0)));
-        (0..slots).for_each(|id| both.arm(Wheel::Fine, id as u32, 500, 0));
+        let mut both = Both::new(slots, Timers::new(SHIFT, (Timer::Pace, 1000), 1000, Instant(0)));
+        (0..slots).for_each(|id| both.arm(Wheel::Steady, id as u32, 500, 0));
         for round in 1..10 {
             // One by one, and all that may come at once.
             for (now, most) in [(1200 * round, 1), (1200 * round + 600, slots)] {
                 for _ in 0..slots / most.min(CHAINS) {
-                    let row = both.timers.pop(Wheel::Fine, &mut both.slots, most, Instant(now));
+                    let row = both.timers.pop(Wheel::Steady, &mut both.slots, most, Instant(now));
                     assert_eq!(row.len(), most.min(CHAINS));
-                    row.iter().for_each(|id| both.arm(Wheel::Fine, id.0, 500, now));
+                    row.iter().for_each(|id| both.arm(Wheel::Steady, id.0, 500, now));
                 }
             }
         }
@@ -405,13 +426,13 @@ mod tests {
 
     #[test]
     fn what_lies_in_a_wheel_is_not_put_there_again() {
-        let mut both = Both::new(2, Timers::new(SHIFT, 1000, 1000, Instant(0)));
+        let mut both = Both::new(2, Timers::new(SHIFT, (Timer::Pace, 1000), 1000, Instant(0)));
         for id in [0, 1, 0] {
-            both.arm(Wheel::Fine, id, 100, 0);
-            both.arm(Wheel::Coarse, id, 100, 0);
+            both.arm(Wheel::Steady, id, 100, 0);
+            both.arm(Wheel::Timeout, id, 100, 0);
         }
         assert_eq!(both.timers.entries(), 4);
-        for wheel in [Wheel::Fine, Wheel::Coarse] {
+        for wheel in [Wheel::Steady, Wheel::Timeout] {
             let mut all = both.pop(wheel, usize::MAX, 200);
             all.sort_unstable();
             assert_eq!(all, [0, 1]);
@@ -419,17 +440,35 @@ mod tests {
         assert!(both.slots.iter().all(|slot| slot.flags.is_empty()));
     }
 
+    /// Who only waits for the peer's next word is not looked at as often as segments are sent again.
+    #[test]
+    fn a_timer_lies_in_the_wheel_of_waits_of_its_length() {
+        let of = |steady, timer| {
+            let mut both = Both::new(1, Timers::new(SHIFT, (steady, 100_000), 100, Instant(0)));
+            both.slots[0].timer = timer;
+            both.timers.arm_timer((SlotId(0), &mut both.slots[0]), 100_000, Instant(0));
+            both.timers.next().map(|next| next.0)
+        };
+        for timer in [Timer::Pace, Timer::Idle] {
+            assert!(of(timer, timer).is_some_and(|next| next >= 100_000));
+        }
+        for timer in [Timer::Retransmit, Timer::Persist, Timer::Idle] {
+            assert!(of(Timer::Pace, timer).is_some_and(|next| next <= 101), "{timer:?}");
+        }
+        assert_eq!(of(Timer::Idle, Timer::None), None);
+    }
+
     /// Slots that lie in one bucket of each wheel, in chains of every length.
     #[test]
     fn chains_of_any_length_come_out_whole() {
         for count in 0..40u32 {
             for most in 1..9 {
-                let timers = Timers::new(SHIFT, 1000, 1000, Instant(0));
+                let timers = Timers::new(SHIFT, (Timer::Pace, 1000), 1000, Instant(0));
                 let mut both = Both::new(count as usize, timers);
-                for wheel in [Wheel::Fine, Wheel::Coarse] {
+                for wheel in [Wheel::Steady, Wheel::Timeout] {
                     (0..count).for_each(|id| both.arm(wheel, id, 100, 0));
                 }
-                for wheel in [Wheel::Fine, Wheel::Coarse] {
+                for wheel in [Wheel::Steady, Wheel::Timeout] {
                     let mut all = Vec::new();
                     while all.len() < count as usize {
                         let few = both.pop(wheel, most, 200);
@@ -455,14 +494,14 @@ mod tests {
 
     #[test]
     fn the_next_deadline_is_found_among_neighbours() {
-        let mut both = Both::new(4, Timers::new(SHIFT, 0, 500, Instant(0)));
+        let mut both = Both::new(4, Timers::new(SHIFT, (Timer::Pace, 0), 500, Instant(0)));
         for id in 1..=3 {
-            both.arm(Wheel::Coarse, id, 10 * id, 0);
+            both.arm(Wheel::Timeout, id, 10 * id, 0);
         }
         for id in 1..=3 {
             let next = both.timers.next().expect("more wait");
             assert_eq!(next, Instant(u64::from(10 * id + 1)));
-            assert_eq!(both.pop(Wheel::Coarse, 4, next.0), [id]);
+            assert_eq!(both.pop(Wheel::Timeout, 4, next.0), [id]);
         }
         assert_eq!(both.timers.next(), None);
     }
@@ -470,25 +509,25 @@ mod tests {
     #[test]
     fn the_next_deadline_is_the_end_of_the_bucket() {
         // Eight ticks are a unit, and a bucket is 4096 units wide.
-        let mut both = Both::new(2, Timers::new(3, 0, 1 << 20, Instant(0)));
-        both.arm(Wheel::Coarse, 1, 5000, 800);
+        let mut both = Both::new(2, Timers::new(3, (Timer::Pace, 0), 1 << 20, Instant(0)));
+        both.arm(Wheel::Timeout, 1, 5000, 800);
         let next = both.timers.next().unwrap();
         assert_eq!(next, Instant(2 * 4096 * 8), "100 and 5000 units lie in the second");
-        assert_eq!(both.pop(Wheel::Coarse, 4, next.0 - 8), []);
-        assert_eq!(both.pop(Wheel::Coarse, 4, next.0), [1]);
+        assert_eq!(both.pop(Wheel::Timeout, 4, next.0 - 8), []);
+        assert_eq!(both.pop(Wheel::Timeout, 4, next.0), [1]);
     }
 
     #[test]
     fn the_next_deadline_is_found_wherever_the_cursor_is() {
-        let mut both = Both::new(3, Timers::new(SHIFT, 0, 500, Instant(0)));
+        let mut both = Both::new(3, Timers::new(SHIFT, (Timer::Pace, 0), 500, Instant(0)));
         let mut now = 0;
         for delay in (0..500).chain((0..500).rev()) {
-            both.arm(Wheel::Coarse, 1, delay, now);
-            both.arm(Wheel::Coarse, 2, 499, now);
+            both.arm(Wheel::Timeout, 1, delay, now);
+            both.arm(Wheel::Timeout, 2, 499, now);
             for id in [1, 2] {
                 let next = both.timers.next().unwrap().0;
-                assert_eq!(both.pop(Wheel::Coarse, 1, next - 1), []);
-                let came = both.pop(Wheel::Coarse, 1, next);
+                assert_eq!(both.pop(Wheel::Timeout, 1, next - 1), []);
+                let came = both.pop(Wheel::Timeout, 1, next);
                 assert_eq!(came.len(), 1);
                 assert!(delay == 499 || came == [id], "{id} after {delay} at {now}");
                 now = next;

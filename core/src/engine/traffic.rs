@@ -138,7 +138,7 @@ impl Engine<'_> {
         now: Instant,
     ) -> usize {
         let endless = match &mut self.traffic {
-            Traffic::Udp(udp) if wheel == Wheel::Fine => {
+            Traffic::Udp(udp) if wheel == Wheel::Steady => {
                 udp.draining = self.tcp.draining;
                 udp.endless()
             }

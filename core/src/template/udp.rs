@@ -134,7 +134,9 @@ impl DatagramTemplate {
         row: &Row,
         write: impl FnOnce(&mut [u8]),
     ) -> bool {
-        let Some(room) = self.fit::<{ size_of::<DatagramHeaders>() }>(frame, write) else { return false };
+        let Some(room) = self.fit::<{ size_of::<DatagramHeaders>() }>(frame, write) else {
+            return false;
+        };
         let Ok(out) = DatagramHeaders::mut_from_bytes(room) else { return false };
         *out = self.ipv4;
         self.ip_id = self.ip_id.wrapping_add(1);

@@ -29,18 +29,30 @@ impl Usual {
         })
     }
 
-    /// The segment with the next message, changed by `change`, is predicted.
-    fn is_predicted(&self, flags: TcpFlags, change: impl FnOnce(&mut Segment)) -> bool {
-        let mut segment = Segment {
+    /// The peer's next segment.
+    fn segment(&self, flags: TcpFlags, payload_bytes: u16) -> Segment {
+        Segment {
             seq: self.rig.seq,
             ack: self.rig.ack,
             window: self.rig.window,
             flags,
             payload_at: 0,
-            payload_bytes: self.message.len() as u16,
+            payload_bytes,
             mss: 0,
             wscale: None,
-        };
+        }
+    }
+
+    /// The bare ACK of all that is in flight, changed by `change`, is told from other segments.
+    fn completes(&self, flags: TcpFlags, change: impl FnOnce(&mut Segment)) -> bool {
+        let mut segment = self.segment(flags, 0);
+        change(&mut segment);
+        self.rig.tcp.completes(&self.rig.slot, &segment)
+    }
+
+    /// The segment with the next message, changed by `change`, is predicted.
+    fn is_predicted(&self, flags: TcpFlags, change: impl FnOnce(&mut Segment)) -> bool {
+        let mut segment = self.segment(flags, self.message.len() as u16);
         change(&mut segment);
         let payload = segment.payload(self.message);
         self.rig.tcp.predicted(&self.rig.slot, &segment, payload).is_some()
@@ -118,5 +130,48 @@ fn a_connection_that_owes_closes_or_asked_for_nothing_is_not_predicted() {
         usual.rig.slot.flags.remove(SlotFlags::AWAITING);
         let server = usual.rig.tcp.settings.role == Role::Server;
         assert_eq!(usual.is_predicted(DATA, |_| {}), server);
+    }
+}
+
+/// The bare ACK of everything does what it would do on the long way.
+#[test]
+fn the_last_ack_is_taken_as_any_segment_is() {
+    for mut usual in Usual::all() {
+        assert!(usual.completes(ACK, |_| {}));
+        let (mut any, segment) = (usual.rig.slot.clone(), usual.segment(ACK, 0));
+        let now = Stamp(usual.rig.now.0 + 3);
+        (any.retries, any.dup_acks) = (2, 2);
+        any.flags.insert(SlotFlags::RETRANSMITTED);
+        let mut short = any.clone();
+        assert_eq!(usual.rig.tcp.on_any(&mut any, &segment, b"", now), None);
+        assert_eq!(usual.rig.tcp.on_complete(&mut short, &segment, now), None);
+        assert_eq!(std::format!("{short:?}"), std::format!("{any:?}"));
+        assert_eq!((any.timer, any.retries, any.in_flight()), (Timer::Idle, 0, 0));
+    }
+}
+
+#[test]
+fn a_segment_that_leaves_something_to_do_completes_nothing() {
+    for mut usual in Usual::all() {
+        for off in [1, u32::MAX, 1 << 31] {
+            assert!(!usual.completes(ACK, |it| it.seq = it.seq.wrapping_add(off)));
+            assert!(!usual.completes(ACK, |it| it.ack = it.ack.wrapping_add(off)));
+        }
+        assert!(!usual.completes(ACK, |it| it.payload_bytes = 1));
+        for flags in [TcpFlags::empty(), DATA, FIN_ACK, SYN_ACK, RST_ACK, ACK | TcpFlags::URG] {
+            assert!(!usual.completes(flags, |_| {}), "{flags:?}");
+        }
+        for flag in [SlotFlags::FIN_QUEUED, SlotFlags::ACK_OWED] {
+            usual.rig.slot.flags.insert(flag);
+            assert!(!usual.completes(ACK, |_| {}), "{flag:?}");
+            usual.rig.slot.flags.remove(flag);
+        }
+        for timer in [Timer::Pace, Timer::Persist, Timer::Idle] {
+            let before = core::mem::replace(&mut usual.rig.slot.timer, timer);
+            assert!(!usual.completes(ACK, |_| {}), "{timer:?}");
+            usual.rig.slot.timer = before;
+        }
+        usual.rig.slot.snd_end = usual.rig.slot.snd_end.wrapping_add(1);
+        assert!(!usual.completes(ACK, |_| {}), "there is more to be sent");
     }
 }
