@@ -586,6 +586,24 @@ fn large_answers_cost_few_acknowledgments() {
     assert!(asks * 4 < answers, "{asks} segments for {answers}");
 }
 
+/// Connections that wait for their next request wake neither side: not as often as segments would
+/// be sent again, nor as often as connections would be opened if more were allowed.
+#[test]
+fn idle_connections_let_both_sides_rest() {
+    let scenario = Scenario {
+        keepalive: Some((60_000_000, 0)),
+        idle_us: 600_000_000,
+        cps: 1,
+        duration: 300 * SECOND,
+        cc: 3,
+        ..Scenario::short(21)
+    };
+    let report = run(&scenario);
+    let asked = client(&report, Count::HttpGet);
+    assert!((12..=18).contains(&asked), "{asked}");
+    assert!(report.steps < 1000, "{} steps for {asked} requests", report.steps);
+}
+
 /// Waits that no 32-bit count of microseconds holds: a request an hour, a time-out of 5 minutes.
 #[test]
 fn long_waits_are_waited() {
