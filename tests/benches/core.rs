@@ -340,7 +340,9 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         messages: Messages::HttpGet,
         keepalive: scenario.is_kept().then_some(keepalive),
         pace: PacePlan {
-            cps: per_second,
+            // Kept connections take two intervals to open, so that both sides keep up meanwhile and
+            // as many ask in every turn afterwards.
+            cps: if scenario.kind == Kind::Kept { per_second / 2 } else { per_second },
             cc: if scenario.is_kept() { u64::from(scenario.connections) } else { 0 },
             launch: 1,
             slow_start_s: 0,

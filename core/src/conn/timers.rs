@@ -440,7 +440,8 @@ mod tests {
         assert!(both.slots.iter().all(|slot| slot.flags.is_empty()));
     }
 
-    /// Who only waits for the peer's next word is not looked at as often as segments are sent again.
+    /// Who only waits for the peer's next word is not looked at as often as segments are sent
+    /// again.
     #[test]
     fn a_timer_lies_in_the_wheel_of_waits_of_its_length() {
         let of = |steady, timer| {
