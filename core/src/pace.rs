@@ -22,6 +22,8 @@ pub struct Pace {
     stage_ends: Instant,
     /// Seconds of the ramp that are over.
     stage: u32,
+    /// Not the pace holds back, but the limit on open connections.
+    held: bool,
 }
 
 impl Pace {
@@ -34,6 +36,7 @@ impl Pace {
             interval: 0,
             stage_ends: start,
             stage: 0,
+            held: false,
         };
         pace.enter(start, 0);
         pace
@@ -46,6 +49,9 @@ impl Pace {
             self.enter(self.stage_ends, self.stage + 1);
         }
         let now = u128::from(now.0) << FRACTION;
+        if core::mem::take(&mut self.held) {
+            self.due = self.due.max(now);
+        }
         let mut count = 0;
         while self.due <= now && count < most {
             self.due += self.interval;
@@ -54,15 +60,17 @@ impl Pace {
         count
     }
 
-    /// Forgets what is due and missed: the limit on open connections, not the pace, holds back.
+    /// The limit on open connections holds back: nothing is due before [`Pace::due`] is asked
+    /// again, and what is missed until then is forgotten.
     #[inline]
-    pub fn forgive(&mut self, now: Instant) {
-        self.due = self.due.max(u128::from(now.0) << FRACTION);
+    pub fn hold(&mut self) {
+        self.held = true;
     }
 
-    /// When the next connection is due.
-    pub fn next(&self) -> Instant {
-        Instant((self.due >> FRACTION).min(u128::from(u64::MAX)) as u64)
+    /// When the next connection is due; `None` while the limit holds back.
+    pub fn next(&self) -> Option<Instant> {
+        let due = (self.due >> FRACTION).min(u128::from(u64::MAX)) as u64;
+        (!self.held).then_some(Instant(due))
     }
 
     /// Begins second `stage` of the ramp at `start`; the last stage has no end.
@@ -160,9 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn forgiven_launches_are_not_made_up() {
+    fn launches_that_the_limit_held_back_are_not_made_up() {
         let mut pace = Pace::new(plan(1000), RATE, Instant(0));
-        pace.forgive(Instant(900_000_000));
-        assert!(pace.due(Instant(901_500_000), 100) <= 2);
+        assert_eq!(pace.next(), Some(Instant(1_000_000)));
+        pace.hold();
+        assert_eq!(pace.next(), None, "a connection must end first");
+        assert_eq!(pace.due(Instant(900_000_000), 100), 1);
+        assert_eq!(pace.due(Instant(901_500_000), 100), 1);
+        assert_eq!(pace.next(), Some(Instant(902_000_000)));
     }
 }

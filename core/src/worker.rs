@@ -212,10 +212,8 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// When the worker has something to do even if nothing comes; worth asking only after a turn
     /// without work.
     pub fn next_deadline(&self) -> Option<Instant> {
-        // Where the limit holds back, a connection must end first.
-        let opens = self.control.phase() == Phase::Run && self.allowed() > 0;
-        let pace = self.pace.as_ref().filter(|_| opens);
-        let deadlines = [self.engine.next_timer(), self.host().next(), pace.map(Pace::next)];
+        let pace = self.pace.as_ref().filter(|_| self.control.phase() == Phase::Run);
+        let deadlines = [self.engine.next_timer(), self.host().next(), pace.and_then(Pace::next)];
         deadlines.into_iter().flatten().min()
     }
 
@@ -387,15 +385,6 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         served as u32
     }
 
-    /// How many connections more the limit allows.
-    #[inline]
-    fn allowed(&self) -> u64 {
-        match self.engine.plan.pace.cc {
-            0 => u64::MAX,
-            limit => limit.saturating_sub(self.engine.open_connections()),
-        }
-    }
-
     /// Opens what is due, as far as frames, places, free tuples and the limit allow.
     #[inline]
     fn open(&mut self, now: Instant) -> u32 {
@@ -405,11 +394,14 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         if self.pace.is_none() && !self.engine.learn_gateway() {
             return 0;
         }
-        let allowed = self.allowed();
         let plan = &self.engine.plan;
         let pace = self.pace.get_or_insert_with(|| Pace::new(plan.pace, plan.rate, now));
+        let allowed = match plan.pace.cc {
+            0 => u64::MAX,
+            limit => limit.saturating_sub(self.engine.open_connections()),
+        };
         if allowed == 0 {
-            pace.forgive(now);
+            pace.hold();
             self.owed = 0;
             return 0;
         }
