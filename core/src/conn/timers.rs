@@ -110,8 +110,8 @@ impl Timers {
         }
     }
 
-    /// Puts a slot into the wheel of its timer, if it has one, `delay_units` from now or as far ahead
-    /// as the wheel reaches; not if it lies there already.
+    /// Puts a slot into the wheel of its timer, if it has one, `delay_units` from now or as far
+    /// ahead as the wheel reaches; not if it lies there already.
     #[inline(always)]
     pub fn arm_timer(&mut self, entry: (SlotId, &mut Slot), delay_units: u32, now: Instant) {
         match entry.1.timer {
