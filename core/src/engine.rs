@@ -201,23 +201,22 @@ impl<'m> Engine<'m> {
             Some(message) => self.act(id, (frame, Holds::Segment), now, |tcp, slot, _, stamp| {
                 tcp.on_predicted(slot, segment, message, stamp)
             }),
-            None if self.tcp.completes(slot, segment) => self.on_complete(frame, id, segment, now),
+            None if self.tcp.completes(slot, segment) => {
+                self.on_last_ack(id, segment, now);
+                false
+            }
             None => self.on_unpredicted(frame, id, segment, now),
         }
     }
 
-    /// As [`Engine::on_tcp`], for a segment that only acknowledges all there was to be sent.
+    /// A segment that only acknowledges all there was to be sent: nothing is left to be said.
     #[inline(never)]
-    fn on_complete(
-        &mut self,
-        frame: &mut Frame,
-        id: SlotId,
-        segment: &Segment,
-        now: Instant,
-    ) -> bool {
-        self.act(id, (frame, Holds::Segment), now, |tcp, slot, _, stamp| {
-            tcp.on_complete(slot, segment, stamp)
-        })
+    fn on_last_ack(&mut self, id: SlotId, segment: &Segment, now: Instant) {
+        let stamp = self.stamp(now);
+        if let Some(slot) = self.table.slots.get_mut(id.0 as usize) {
+            self.tcp.on_last_ack(slot, segment, stamp);
+            self.timers.arm_timer((id, slot), (stamp, now));
+        }
     }
 
     /// As [`Engine::on_tcp`], for any segment.
@@ -260,7 +259,7 @@ impl<'m> Engine<'m> {
         let stamp = self.stamp(now);
         let Some(slot) = self.table.slots.get_mut(id.0 as usize) else { return false };
         let reply = event(&mut self.tcp, slot, frame, stamp);
-        arm(&mut self.timers, id, slot, (stamp, now));
+        self.timers.arm_timer((id, slot), (stamp, now));
         // Who has data and says nothing cannot, or waits for more room.
         let owes = slot.flags.contains(SlotFlags::ACK_OWED);
         if owes || reply.is_some() && slot.snd_nxt != slot.snd_last() {
@@ -431,13 +430,6 @@ fn own(id: SlotId, slot: &mut Slot, tcp: &Tcp<'_>) {
         slot.is_own = true;
         tcp.scatter(id, slot);
     }
-}
-
-/// Puts a slot's timer into its wheel.
-#[inline(always)]
-fn arm(timers: &mut Timers, id: SlotId, slot: &mut Slot, (stamp, now): (Stamp, Instant)) {
-    let delay_units = stamp.until(slot.due);
-    timers.arm_timer((id, slot), delay_units, now);
 }
 
 /// Puts a slot into the ready list, once.

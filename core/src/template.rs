@@ -5,7 +5,7 @@
 mod tests;
 mod udp;
 
-pub use udp::{DatagramTemplate, Row};
+pub use udp::{DatagramTemplate, Flow};
 
 use core::net::IpAddr;
 

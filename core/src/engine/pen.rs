@@ -11,7 +11,7 @@ use crate::plan::{CorePlan, Payload};
 use crate::port::Offloads;
 use crate::stats::{Count, Writer};
 use crate::tcp::Reply;
-use crate::template::{DatagramTemplate, Endpoints, Pair, Row, Template};
+use crate::template::{DatagramTemplate, Endpoints, Flow, Pair, Template};
 use crate::wire::checksum::sum;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::TcpFlags;
@@ -144,10 +144,10 @@ impl<'m> Pen<'m> {
         (stock, tx): (&mut Tray, &mut Tray),
         stats: &mut Writer<'_>,
     ) {
-        let row = self.datagrams.row_ipv4(of).filter(|_| self.destinations.all.is_empty());
+        let flow = self.datagrams.flow_ipv4(of).filter(|_| self.destinations.all.is_empty());
         for _ in 0..count {
-            stock.offer(tx, |frame| match &row {
-                Some(row) => self.datagram_ipv4(frame, row, stats),
+            stock.offer(tx, |frame| match &flow {
+                Some(flow) => self.datagram_ipv4(frame, flow, stats),
                 None => self.datagram(frame, of, stats),
             });
         }
@@ -159,14 +159,14 @@ impl<'m> Pen<'m> {
         let Some(ends) = usual_ends(frame) else {
             return turned(frame).is_some_and(|ends| self.datagram_between(frame, &ends, stats));
         };
-        self.datagram_ipv4(frame, &self.datagrams.row_between(ends), stats)
+        self.datagram_ipv4(frame, &self.datagrams.flow_between(ends), stats)
     }
 
-    /// Writes one of a row of datagrams. False if it does not fit.
+    /// Writes a datagram of a flow. False if it does not fit.
     #[inline(always)]
-    fn datagram_ipv4(&mut self, frame: &mut Frame, row: &Row, stats: &mut Writer<'_>) -> bool {
+    fn datagram_ipv4(&mut self, frame: &mut Frame, flow: &Flow, stats: &mut Writer<'_>) -> bool {
         let head = self.payload.head;
-        let written = self.datagrams.stamp_ipv4(frame, row, |room| fill_whole(room, head));
+        let written = self.datagrams.stamp_ipv4(frame, flow, |room| fill_whole(room, head));
         count_datagram(written, stats)
     }
 

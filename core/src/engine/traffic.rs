@@ -2,7 +2,7 @@
 //! engine is built.
 
 use super::ends::is_astray;
-use super::{Engine, arm, own, queue};
+use super::{Engine, own, queue};
 use crate::conn::{Slot, SlotFlags, SlotId, Timer, timers::Wheel};
 use crate::frame::{Frame, Tray};
 use crate::host::Verdict;
@@ -171,7 +171,7 @@ impl Engine<'_> {
         if let (Traffic::Udp(udp), Some(slot)) = (&mut self.traffic, slot) {
             let count = udp.tick_endless(slot, interval, 1 + more, stamp);
             if count > 0 {
-                arm(&mut self.timers, id, slot, (stamp, now));
+                self.timers.arm_timer((id, slot), (stamp, now));
                 if udp.wants_more(slot) {
                     queue(id, slot, &mut self.ready);
                 }
@@ -217,7 +217,7 @@ impl Engine<'_> {
                 Event::Ready => udp.ready(slot, stats),
                 Event::Drain => udp.drain(slot, stats, stamp),
             };
-            arm(&mut self.timers, id, slot, (stamp, now));
+            self.timers.arm_timer((id, slot), (stamp, now));
             if udp.wants_more(slot) {
                 queue(id, slot, &mut self.ready);
             }
@@ -229,7 +229,7 @@ impl Engine<'_> {
             Event::Drain => self.tcp.flood_drain(slot),
             _ => None,
         };
-        arm(&mut self.timers, id, slot, (stamp, now));
+        self.timers.arm_timer((id, slot), (stamp, now));
         if rings(slot, stamp) {
             queue(id, slot, &mut self.ready);
         }

@@ -28,7 +28,10 @@ impl Tcp<'_> {
     ) -> Option<Reply> {
         match self.predicted(slot, segment, payload) {
             Some(message) => self.on_predicted(slot, segment, message, now),
-            None if self.completes(slot, segment) => self.on_complete(slot, segment, now),
+            None if self.completes(slot, segment) => {
+                self.on_last_ack(slot, segment, now);
+                None
+            }
             None => self.on_any(slot, segment, payload, now),
         }
     }
@@ -99,21 +102,10 @@ impl Tcp<'_> {
             && !slot.flags.intersects(SlotFlags::FIN_QUEUED.union(SlotFlags::ACK_OWED))
     }
 
-    /// What [`Tcp::on_any`] would do with a segment that [`Tcp::completes`], in fewer steps.
+    /// All that was sent is acknowledged, on a connection that has not begun to close. Of a segment
+    /// that [`Tcp::completes`] it is all that [`Tcp::on_any`] would do.
     #[inline(always)]
-    pub(crate) fn on_complete(
-        &mut self,
-        slot: &mut Slot,
-        segment: &Segment,
-        now: Stamp,
-    ) -> Option<Reply> {
-        self.on_last_ack(slot, segment, now);
-        None
-    }
-
-    /// All that was sent is acknowledged, on a connection that has not begun to close.
-    #[inline(always)]
-    fn on_last_ack(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) {
+    pub(crate) fn on_last_ack(&mut self, slot: &mut Slot, segment: &Segment, now: Stamp) {
         slot.snd_una = segment.ack;
         slot.snd_nxt = segment.ack;
         slot.retries = 0;

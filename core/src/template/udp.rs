@@ -81,14 +81,14 @@ impl DatagramTemplate {
 
     /// What the ends of connection `of` come to, if they are IPv4's.
     #[inline(always)]
-    pub fn row_ipv4(&self, of: (&Space<'_>, SlotId)) -> Option<Row> {
-        (self.family == Family::V4).then(|| self.row_between(Pair::ipv4(of)))
+    pub fn flow_ipv4(&self, of: (&Space<'_>, SlotId)) -> Option<Flow> {
+        (self.family == Family::V4).then(|| self.flow_between(Pair::ipv4(of)))
     }
 
     /// What two ends come to.
     #[inline(always)]
-    pub fn row_between(&self, ends: Pair<[u8; 4]>) -> Row {
-        Row {
+    pub fn flow_between(&self, ends: Pair<[u8; 4]>) -> Flow {
+        Flow {
             ends,
             ip_sum: self.ipv4_sum + ends.address_sum(),
             udp_checksum: udp_checksum(self.udp_sum + ends.sum()),
@@ -106,7 +106,7 @@ impl DatagramTemplate {
         write: impl FnOnce(&mut [u8]),
     ) -> bool {
         match self.family {
-            Family::V4 => self.stamp_ipv4(frame, &self.row_between(Pair::ipv4(of)), write),
+            Family::V4 => self.stamp_ipv4(frame, &self.flow_between(Pair::ipv4(of)), write),
             Family::V6 => self.stamp_ipv6(frame, &Pair::ipv6(of), write),
         }
     }
@@ -120,18 +120,18 @@ impl DatagramTemplate {
         write: impl FnOnce(&mut [u8]),
     ) -> bool {
         match ends {
-            Endpoints::V4(ends) => self.stamp_ipv4(frame, &self.row_between(*ends), write),
+            Endpoints::V4(ends) => self.stamp_ipv4(frame, &self.flow_between(*ends), write),
             Endpoints::V6(ends) => self.stamp_ipv6(frame, ends, write),
         }
     }
 
-    /// As [`DatagramTemplate::stamp`], for one of a row.
+    /// As [`DatagramTemplate::stamp`], for one of a flow.
     #[inline(always)]
     #[must_use]
     pub fn stamp_ipv4(
         &mut self,
         frame: &mut Frame,
-        row: &Row,
+        flow: &Flow,
         write: impl FnOnce(&mut [u8]),
     ) -> bool {
         let Some(room) = self.fit::<{ size_of::<DatagramHeaders>() }>(frame, write) else {
@@ -141,9 +141,9 @@ impl DatagramTemplate {
         *out = self.ipv4;
         self.ip_id = self.ip_id.wrapping_add(1);
         out.ip.id = self.ip_id.into();
-        out.ip.checksum = U16::from_bytes(finish(row.ip_sum + be16(self.ip_id)));
-        (out.ip.source, out.ip.destination) = (row.ends.local.0, row.ends.remote.0);
-        address(&mut out.udp, &row.ends, row.udp_checksum);
+        out.ip.checksum = U16::from_bytes(finish(flow.ip_sum + be16(self.ip_id)));
+        (out.ip.source, out.ip.destination) = (flow.ends.local.0, flow.ends.remote.0);
+        address(&mut out.udp, &flow.ends, flow.udp_checksum);
         true
     }
 
@@ -182,7 +182,7 @@ impl DatagramTemplate {
 
 /// What is the same in every datagram between two ends of IPv4.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct Flow {
     ends: Pair<[u8; 4]>,
     /// Sum of the IPv4 header's words but its identification.
     ip_sum: u64,

@@ -144,7 +144,7 @@ fn the_last_ack_is_taken_as_any_segment_is() {
         any.flags.insert(SlotFlags::RETRANSMITTED);
         let mut short = any.clone();
         assert_eq!(usual.rig.tcp.on_any(&mut any, &segment, b"", now), None);
-        assert_eq!(usual.rig.tcp.on_complete(&mut short, &segment, now), None);
+        assert_eq!(usual.rig.tcp.on_segment(&mut short, &segment, b"", now), None);
         assert_eq!(std::format!("{short:?}"), std::format!("{any:?}"));
         assert_eq!((any.timer, any.retries, any.in_flight()), (Timer::Idle, 0, 0));
     }
