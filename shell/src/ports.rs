@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use dperf_core::plan::Role;
 use dperf_core::wire::ethernet::VLAN_BYTES;
 
-use crate::config::{Config, Memif, PortName};
+use crate::config::{Config, Memif, PortName, Xdp};
 use crate::exception;
 use crate::port::af_xdp::program::Traffic;
 use crate::port::bpf::IpRange;
@@ -70,8 +70,9 @@ impl Ports {
                         None => shared_memory(config, name, stopped)
                             .with_context(|| port.place.to_string())?,
                     },
-                    PortName::AfXdp(interface) => xdp_sockets(config, index, interface)
-                        .with_context(|| port.place.to_string())?,
+                    PortName::AfXdp(xdp) => {
+                        xdp_sockets(config, index, xdp).with_context(|| port.place.to_string())?
+                    }
                     #[cfg(feature = "dpdk")]
                     _ => dpdk_ports::open(config, index, stopped)
                         .with_context(|| port.place.to_string())?,
@@ -226,8 +227,9 @@ fn shared_memory(config: &Config, name: &Memif, stopped: &dyn Fn() -> bool) -> R
     memif::open(&interface, (queues, frame_bytes), PEER_WAIT, stopped)
 }
 
-/// XDP sockets on `interface` for the load of a port.
-fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> {
+/// XDP sockets for the load of a port.
+fn xdp_sockets(config: &Config, port: usize, xdp: &Xdp) -> Result<Opened> {
+    let interface = &xdp.interface;
     let own = ranges(config.outer_addresses(port).to_vec());
     // What it has on the interface itself it has not where frames are tagged.
     let (answered, kernels) = match config.vlan {
@@ -247,7 +249,7 @@ fn xdp_sockets(config: &Config, port: usize, interface: &str) -> Result<Opened> 
     };
     let gateway_known = config.ports[port].gateway_mac.is_some();
     af_xdp::check_resolvable(interface, &traffic, gateway_known)?;
-    af_xdp::open(interface, config.queues() as u16, &traffic)
+    af_xdp::open((interface, xdp.defer_us), config.queues() as u16, &traffic)
 }
 
 fn holds(range: &IpRange, address: IpAddr) -> bool {

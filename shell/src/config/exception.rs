@@ -62,8 +62,8 @@ pub(super) fn check(config: &mut Config, notes: &mut Vec<Note>) -> Result<(), Co
                  own there, other than the load's and {}",
                 port.local
             ),
-            PortName::AfXdp(interface) => {
-                format!("the kernel keeps {interface}, all but the load")
+            PortName::AfXdp(xdp) => {
+                format!("the kernel keeps {}, all but the load", xdp.interface)
             }
             _ => continue,
         };

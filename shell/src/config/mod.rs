@@ -34,7 +34,7 @@ pub use error::{Complaint, ConfigError, Note, Place};
 
 pub use exception::{Exception, ExceptionKind};
 pub use manual::{manual, markdown};
-pub use port_name::{Memif, PortName};
+pub use port_name::{Memif, PortName, Xdp};
 pub use schema::schema;
 
 /// A named piece of configuration text, usually a file.

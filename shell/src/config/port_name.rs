@@ -5,6 +5,7 @@ use std::fmt;
 use dperf_core::plan::Role;
 
 use super::error::Complaint;
+use super::number;
 
 /// A device for a port.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,8 +25,8 @@ pub enum PortName {
     Link(String),
     /// A Linux network interface, by packet sockets: `af_packet:IFNAME`.
     AfPacket(String),
-    /// A Linux network interface, by XDP sockets: `af_xdp:IFNAME`.
-    AfXdp(String),
+    /// A Linux network interface, by XDP sockets: `af_xdp:IFNAME[,defer=TIME]`.
+    AfXdp(Xdp),
     /// Memory shared with another process: `memif:SOCKET`.
     Memif(Memif),
     /// A DPDK virtual device with its arguments: `net_memif0,role=server`.
@@ -55,6 +56,15 @@ impl Memif {
     }
 }
 
+/// An interface that XDP sockets are on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Xdp {
+    /// Its name.
+    pub interface: String,
+    /// How long its interrupts are put off, in microseconds, if they shall be.
+    pub defer_us: Option<u16>,
+}
+
 impl PortName {
     /// Reads a port's name.
     pub fn parse(text: &str) -> Result<PortName, Complaint> {
@@ -66,8 +76,14 @@ impl PortName {
         if let Some(name) = text.strip_prefix("af_packet:") {
             return named(text, name, 15, sound).map(PortName::AfPacket);
         }
-        if let Some(name) = text.strip_prefix("af_xdp:") {
-            return named(text, name, 15, sound).map(PortName::AfXdp);
+        if let Some(words) = text.strip_prefix("af_xdp:") {
+            let (name, option) = match words.split_once(',') {
+                Some((name, option)) => (name, Some(option)),
+                None => (words, None),
+            };
+            let interface = named(text, name, 15, sound)?;
+            let defer_us = option.map(|option| deferral(text, option)).transpose()?;
+            return Ok(PortName::AfXdp(Xdp { interface, defer_us }));
         }
         if let Some(words) = text.strip_prefix("memif:") {
             return memif(text, words).map(PortName::Memif);
@@ -119,10 +135,8 @@ impl PortName {
             PortName::Bond { members, .. } => members.iter().map(|member| name(member)).collect(),
             PortName::Vdev(device) => vec![name(device)],
             PortName::Memif(memif) => vec![&memif.interface],
-            PortName::Pci(name)
-            | PortName::Link(name)
-            | PortName::AfPacket(name)
-            | PortName::AfXdp(name) => vec![name],
+            PortName::Pci(name) | PortName::Link(name) | PortName::AfPacket(name) => vec![name],
+            PortName::AfXdp(xdp) => vec![&xdp.interface],
         }
     }
 }
@@ -133,7 +147,10 @@ impl fmt::Display for PortName {
             PortName::Pci(name) | PortName::Vdev(name) => f.write_str(name),
             PortName::Link(name) => write!(f, "link:{name}"),
             PortName::AfPacket(name) => write!(f, "af_packet:{name}"),
-            PortName::AfXdp(name) => write!(f, "af_xdp:{name}"),
+            PortName::AfXdp(Xdp { interface, defer_us }) => {
+                write!(f, "af_xdp:{interface}")?;
+                defer_us.map_or(Ok(()), |time_us| write!(f, ",defer={time_us}us"))
+            }
             PortName::Memif(Memif { interface, listens, .. }) => {
                 let role = match listens {
                     None => "",
@@ -168,6 +185,23 @@ fn named(
         ));
     }
     Ok(name.to_owned())
+}
+
+/// Longer than this no interrupt is put off: the rings would run over.
+const LONGEST_DEFERRAL_US: u64 = 10_000;
+
+/// What stands behind the interface of XDP sockets.
+fn deferral(text: &str, option: &str) -> Result<u16, Complaint> {
+    let Some(time) = option.strip_prefix("defer=") else {
+        let why = format!("'{text}': XDP sockets have no '{option}'");
+        return Err(Complaint::new(why, "af_xdp:INTERFACE[,defer=TIME], TIME being 100us or so"));
+    };
+    let time_us = number::interval_us(time)?;
+    if !(1..=LONGEST_DEFERRAL_US).contains(&time_us) {
+        let why = format!("'{text}': interrupts are put off by 1us to 10ms, not by {time}");
+        return Err(Complaint::new(why, "100us, or what fewer than 256 frames come in"));
+    }
+    Ok(time_us as u16)
 }
 
 /// The longest name of a Unix socket, in bytes.

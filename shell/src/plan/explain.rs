@@ -47,8 +47,8 @@ fn write_all(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
 fn assumptions(config: &Config) -> String {
     let mtu = config.mtu;
     let of_port = |port: &Port| match &port.name {
-        PortName::AfPacket(interface) | PortName::AfXdp(interface) => {
-            Some(format!("the MTU of {interface}, {mtu}"))
+        PortName::AfPacket(_) | PortName::AfXdp(_) => {
+            Some(format!("the MTU of {}, {mtu}", port.name.devices().concat()))
         }
         PortName::Link(_) => Some(format!("the other end of {}, like this one", port.name)),
         PortName::Memif(_) | PortName::Pci(_) | PortName::Vdev(_) | PortName::Bond { .. } => None,

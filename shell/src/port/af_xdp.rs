@@ -21,10 +21,12 @@ use dperf_core::frame::{Frame, Tray};
 use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortState};
 use dperf_core::wire::ethernet::VLAN_BYTES;
 
+use self::deferral::Deferral;
 use self::socket::{CHUNKS, Chunks, Copying, HEADROOM, Socket};
 use super::interface::{self, Interface};
 use super::{Delivery, Facts, KernelSees, Opened, bpf, ethtool, packet_socket};
 
+mod deferral;
 pub mod program;
 mod ring;
 mod socket;
@@ -38,11 +40,16 @@ const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 
-/// Opens one socket for each of the `queues` receive queues of `name` and sends them `traffic`.
+/// Opens one socket for each of the `queues` receive queues of `name` and sends them `traffic`. The
+/// interface's interrupts are put off for `defer_us` microseconds, if that is said.
 ///
 /// # Errors
 /// One sentence that says what is missing and how to provide it; nothing stays attached.
-pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
+pub fn open(
+    (name, defer_us): (&str, Option<u16>),
+    queues: u16,
+    traffic: &Traffic,
+) -> Result<Opened> {
     let ranges = traffic.own.len();
     ensure!(
         ranges <= bpf::MAX_RANGES,
@@ -83,7 +90,8 @@ pub fn open(name: &str, queues: u16, traffic: &Traffic) -> Result<Opened> {
     let link = attach(name, found.index as u32, traffic, &map, &mut notes)?;
     let groups = packet_socket::socket()?;
     packet_socket::hear_groups(groups.as_fd(), found.index).map_err(|why| refused(name, &why))?;
-    let held = Arc::new(Held { _link: link, _groups: groups });
+    let deferral = defer_us.map(|time_us| Deferral::set(name, found.index, time_us)).transpose()?;
+    let held = Arc::new(Held { _link: link, _groups: groups, _deferral: deferral });
     let facts = Facts {
         mac: found.mac,
         frame_bytes: found.frame_bytes,
@@ -220,6 +228,8 @@ struct Held {
     _link: OwnedFd,
     /// The interface hands on solicitations for the load's addresses.
     _groups: OwnedFd,
+    /// Its interrupts are put off.
+    _deferral: Option<Deferral>,
 }
 
 impl XdpQueue {

@@ -21,6 +21,8 @@ pub(crate) enum Transport {
     AfPacket,
     /// The same, by XDP sockets.
     AfXdp,
+    /// The same, interrupts put off: a peer's are put off for it.
+    AfXdpDeferred,
 }
 
 impl Transport {
@@ -33,6 +35,7 @@ impl Transport {
             Transport::Null => "net_null",
             Transport::AfPacket => "AF_PACKET",
             Transport::AfXdp => "AF_XDP",
+            Transport::AfXdpDeferred => "AF_XDP, deferred",
         }
     }
 
@@ -42,7 +45,7 @@ impl Transport {
         let dpdk = String::from_utf8_lossy(&help.stdout).contains("DPDK: built in");
         match self {
             Transport::NetMemif | Transport::Null if !dpdk => Some("a program built with DPDK"),
-            Transport::AfPacket | Transport::AfXdp if !rustix::process::geteuid().is_root() => {
+            _ if self.is_cable() && !rustix::process::geteuid().is_root() => {
                 Some("root, to make network namespaces")
             }
             _ => None,
@@ -51,7 +54,7 @@ impl Transport {
 
     /// There is a cable between two namespaces.
     pub(crate) fn is_cable(self) -> bool {
-        matches!(self, Transport::AfPacket | Transport::AfXdp)
+        matches!(self, Transport::AfPacket | Transport::AfXdp | Transport::AfXdpDeferred)
     }
 
     /// The device as DPDK's words for it.
@@ -71,7 +74,9 @@ impl Transport {
                     place.interface(role)
                 )
             }
-            Transport::AfXdp => format!("net_af_xdp0,iface={}", place.interface(role)),
+            Transport::AfXdp | Transport::AfXdpDeferred => {
+                format!("net_af_xdp0,iface={}", place.interface(role))
+            }
         }
     }
 
@@ -82,6 +87,9 @@ impl Transport {
             Transport::Memif if tester.ours => format!("memif:{}", place.socket().display()),
             Transport::AfPacket if tester.ours => format!("af_packet:{}", place.interface(role)),
             Transport::AfXdp if tester.ours => format!("af_xdp:{}", place.interface(role)),
+            Transport::AfXdpDeferred if tester.ours => {
+                format!("af_xdp:{},defer={DEFERRED_US}us", place.interface(role))
+            }
             _ => self.vdev(role, place),
         };
         // Nobody answers for the gateway of a null device.
@@ -89,6 +97,9 @@ impl Transport {
         format!("{device} {ends}{mac}")
     }
 }
+
+/// How long interrupts are put off where they are, in microseconds.
+pub(crate) const DEFERRED_US: u32 = 100;
 
 /// How much is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -266,6 +277,7 @@ pub(crate) const LOADS: &[Load] = &[
         ..kept("syn-flood-null", Transport::Null)
     },
     short("short-af-xdp", Transport::AfXdp, 60_000),
+    short("short-af-xdp-deferred", Transport::AfXdpDeferred, 100_000),
     short("short-af-packet", Transport::AfPacket, 40_000),
     Load {
         what: "1 M open, 250 k requests/s",

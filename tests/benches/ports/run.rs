@@ -10,7 +10,7 @@ use dperf_tests::process::{Folder, Process, first_in_line};
 use dperf_tests::program::FAULTS;
 
 use crate::blocks::{self, Block};
-use crate::load::{Load, Transport};
+use crate::load::{DEFERRED_US, Load, Transport};
 
 /// How often it is looked whether they are over.
 const LOOK: Duration = Duration::from_millis(50);
@@ -73,6 +73,10 @@ impl Place {
         let cable = transport.is_cable().then(|| {
             let ends = [Namespace::new(), Namespace::new()];
             join((&ends[0], "client0"), (&ends[1], "server0"));
+            if transport == Transport::AfXdpDeferred {
+                put_off((&ends[0], "client0"));
+                put_off((&ends[1], "server0"));
+            }
             ends
         });
         Place { folder: Folder::new(), cable }
@@ -98,6 +102,17 @@ impl Place {
         inside.args(command.get_args());
         Process::start(first_in_line(&inside), role, &self.folder)
     }
+}
+
+/// Puts the interrupts of an interface off, as dperf-shell would by itself.
+fn put_off((namespace, interface): (&Namespace, &str)) {
+    let nanos = DEFERRED_US * 1000;
+    let settings = format!(
+        "cd /sys/class/net/{interface} && echo 2 > napi_defer_hard_irqs && \
+         echo {nanos} > gro_flush_timeout"
+    );
+    let status = namespace.command("sh").args(["-c", &settings]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{settings}");
 }
 
 /// Huge pages of 2 MiB that nobody uses.

@@ -21,6 +21,9 @@ fn shared() -> Net {
     net
 }
 
+/// The port, its interrupts put off.
+const DEFERRED: &str = "af_xdp:port0,defer=200us";
+
 fn start(net: &Net, name: &str, text: &str) -> Program {
     let text = text.replace("af_packet:", "af_xdp:");
     Program::start(&net.here, &net.folder, name, &text)
@@ -90,6 +93,37 @@ fn the_kernel_lives_beside_a_server_over_xdp() {
     assert_eq!(outcome.count("skErr") - outcome.count("skErrReset"), 0, "{}", outcome.record());
     assert!(outcome.count("skErrReset") <= 32, "{}", outcome.record());
     assert_eq!(outcome.count("icmpTx"), 20, "pings of the load's address are ours");
+    assert_detached(&net);
+}
+
+#[test]
+fn interrupts_are_put_off_as_long_as_a_port_is_open() {
+    let name = "interrupts_are_put_off_as_long_as_a_port_is_open";
+    let Some(_alone) = alone(name, &["wrk"]) else { return };
+    let net = shared();
+    let file = |setting| format!("/sys/class/net/{PORT}/{setting}");
+    let settings = || {
+        ["napi_defer_hard_irqs", "gro_flush_timeout"].map(|setting| {
+            let text = net.here.run(&format!("cat {}", file(setting)));
+            text.trim().parse::<u32>().expect("a number")
+        })
+    };
+    let before = net.folder.write("before", "7000");
+    net.here.run(&format!(
+        "cp --no-preserve=all {} {}",
+        before.display(),
+        file("gro_flush_timeout")
+    ));
+    assert_eq!(settings(), [0, 7000]);
+    let text = net::server(OURS, "").replace(&format!("af_packet:{PORT}"), DEFERRED);
+    let mut server = Program::start(&net.here, &net.folder, "server", &text);
+    server.wait_for_load();
+    assert_eq!(settings(), [2, 200_000]);
+    wrk(&net.there, LOAD, few_seconds(), &[]);
+    let outcome = server.stop();
+    let lost = outcome.count("imissed") + outcome.count("rxNombuf");
+    assert!(outcome.count("http2XX") > 1000 && lost == 0, "{}", outcome.record());
+    assert_eq!(settings(), [0, 7000]);
     assert_detached(&net);
 }
 
@@ -176,6 +210,16 @@ fn an_xdp_port_that_cannot_be_opened_says_why() {
     assert_ne!(all_kernels, text);
     let unheard = refusal("unheard", &[], &all_kernels);
     assert!(unheard.contains("is an address of the kernel on 'port0'"), "{unheard}");
+    let put_off = text.replace(&format!("af_packet:{PORT}"), DEFERRED);
+    let sys = |mount: &str| {
+        let before = format!("mount {mount} /sys && exec \"$@\"");
+        refusal("sys", &["unshare", "--mount", "sh", "-c", &before, "sh"], &put_off)
+    };
+    let elsewhere = sys("-t tmpfs none");
+    assert!(elsewhere.contains("/sys does not show this network namespace"), "{elsewhere}");
+    let fixed = sys("-o remount,ro,bind");
+    assert!(fixed.contains("'port0': its interrupts cannot be put off: leave"), "{fixed}");
+    assert!(fixed.contains("echo 200000 > /sys/class/net/port0/gro_flush_timeout"), "{fixed}");
     let _first = server(&net, "");
     let second = refusal("second", &[], &text);
     assert!(second.contains("another XDP program or socket has it"), "{second}");

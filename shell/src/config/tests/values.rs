@@ -2,10 +2,10 @@
 
 use dperf_core::plan::Role;
 
-use crate::config::PortName;
 use crate::config::error::Complaint;
 use crate::config::number::{interval_us, scaled, seconds, whole, whole_or_hex};
 use crate::config::value::{address, cores, host_address, mac};
+use crate::config::{PortName, Xdp};
 
 type Table<'t> = &'t [(&'t str, Option<u64>)];
 
@@ -200,6 +200,33 @@ fn port_names_tell_the_device() {
     ];
     for name in wrong {
         assert!(PortName::parse(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn interrupts_may_be_put_off_where_xdp_sockets_are() {
+    let xdp = |defer_us| PortName::AfXdp(Xdp { interface: "eth0".to_owned(), defer_us });
+    for (text, name, said) in [
+        ("af_xdp:eth0", xdp(None), "af_xdp:eth0"),
+        ("af_xdp:eth0,defer=1us", xdp(Some(1)), "af_xdp:eth0,defer=1us"),
+        ("af_xdp:eth0,defer=0.1ms", xdp(Some(100)), "af_xdp:eth0,defer=100us"),
+        ("af_xdp:eth0,defer=10ms", xdp(Some(10_000)), "af_xdp:eth0,defer=10000us"),
+    ] {
+        let read = PortName::parse(text).unwrap();
+        assert_eq!((read.to_string(), read.devices()), (said.to_owned(), vec!["eth0"]));
+        assert_eq!(read, name);
+    }
+    for (wrong, why) in [
+        ("af_xdp:,defer=1us", "no proper name"),
+        ("af_xdp:eth0,", "have no ''"),
+        ("af_xdp:eth0,gather=1us", "have no 'gather=1us'"),
+        ("af_xdp:eth0,defer=100", "not a time with us, ms or s behind it"),
+        ("af_xdp:eth0,defer=0us", "put off by 1us to 10ms, not by 0us"),
+        ("af_xdp:eth0,defer=10001us", "put off by 1us to 10ms, not by 10001us"),
+        ("af_xdp:eth0,defer=1us,defer=2us", "not a time with us"),
+    ] {
+        let complaint = PortName::parse(wrong).unwrap_err();
+        assert!(complaint.why.contains(why), "{wrong}: {complaint:?}");
     }
 }
 

@@ -10,9 +10,10 @@ use super::ring::{self, Ring};
 use crate::port::socket_option::{get, set};
 
 /// Chunks of one socket's memory: what its rings hold and what a worker's trays hold.
-pub(super) const CHUNKS: u32 = 4096;
-/// Entries of the ring of empty chunks and of the ring of received frames.
-const RX_ENTRIES: u32 = 2048;
+pub(super) const CHUNKS: u32 = 6144;
+/// Entries of the ring of empty chunks and of the ring of received frames: what comes in the eight
+/// milliseconds that a virtual machine's processor may be away.
+const RX_ENTRIES: u32 = 4096;
 /// Entries of the ring of frames to be sent and of the ring of sent ones.
 const TX_ENTRIES: u32 = 1024;
 /// What the kernel keeps free before a received frame (linux/bpf.h: XDP_PACKET_HEADROOM).

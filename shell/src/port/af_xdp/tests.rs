@@ -33,7 +33,7 @@ fn traffic() -> Traffic {
 }
 
 fn xdp(traffic: &Traffic) -> Queue {
-    open("va", 1, traffic).unwrap().queues.pop().unwrap()
+    open(("va", None), 1, traffic).unwrap().queues.pop().unwrap()
 }
 
 /// The other end of the cable.
@@ -324,7 +324,7 @@ fn every_chunk_can_be_taken_and_comes_back() {
             trays.iter_mut().for_each(|tray| xdp.give_back(tray));
             count
         };
-        // Half of them are the kernel's, to receive into.
+        // Two of three are the kernel's, to receive into.
         let first = all(&mut xdp);
         assert_eq!(first, 2048);
         assert_eq!(all(&mut xdp), first);
@@ -355,7 +355,7 @@ fn nothing_stays_at_the_interface() {
         let attached = || sh_out("ip -details link show va").contains("prog/xdp");
         let first = xdp(&traffic());
         assert!(attached());
-        let second = open("va", 1, &traffic()).map(|_| ()).unwrap_err().to_string();
+        let second = open(("va", None), 1, &traffic()).map(|_| ()).unwrap_err().to_string();
         assert!(second.contains("another XDP program or socket has it"), "{second}");
         assert!(second.contains("'ip link set va xdp off'"), "{second}");
         assert!(attached(), "the first goes on");
@@ -376,7 +376,7 @@ fn what_is_wrong_with_an_interface_is_said() {
     alone("what_is_wrong_with_an_interface_is_said", || {
         cable("va", "vb");
         let refusal = |name: &str, queues| {
-            let opened = open(name, queues, &traffic());
+            let opened = open((name, None), queues, &traffic());
             opened.map(|_| ()).unwrap_err().to_string()
         };
         assert!(refusal("absent", 1).contains("there is no interface 'absent'"));
