@@ -360,13 +360,14 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         if self.owed > 0 { room - room / 4 } else { room }
     }
 
-    /// Rings the timers that are due, within a budget.
+    /// Rings the timers that are due, within a budget. Time-outs first, but for an eighth: where
+    /// they are always behind, connections that fell silent would never be given up.
     #[inline]
     fn ring(&mut self, now: Instant) -> u32 {
         let mut rung = 0;
         let share = self.share().min(BUDGET);
-        for wheel in [Wheel::Timeout, Wheel::Steady] {
-            let budget = self.room().min(share - rung);
+        for (wheel, most) in [(Wheel::Timeout, share - share / 8), (Wheel::Steady, share)] {
+            let budget = self.room().min(most - rung);
             let Trays { tx, stock, .. } = &mut self.trays;
             rung += self.engine.ring(wheel, budget, (stock, tx), now);
         }

@@ -8,6 +8,7 @@ use dperf_core::sync::Gateway;
 use dperf_tests::alone;
 use dperf_tests::hostile;
 use dperf_tests::ipv4::Way;
+use dperf_tests::reference;
 use dperf_tests::scenario::{Scenario, Side, Travel, mac};
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, Icmpv4Message, Icmpv4Packet, IpAddress, IpProtocol,
@@ -229,4 +230,48 @@ fn a_hostile_frame_in_a_tunnel_is_counted_for_what_it_is_and_not_answered() {
         wrong.extend(hostile::misjudged(&hostile.name, hostile.counter, &counts, answers));
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Many that knock and never come in keep the timers behind; who came in and fell silent is given
+/// up nevertheless.
+#[test]
+fn a_silent_connection_is_given_up_however_many_knock() {
+    const TURNS: u64 = 400;
+    let side = Side::new(&Scenario::short(1), Role::Server, 0);
+    let plan = CorePlan {
+        announces: false,
+        retransmit_timeout_us: 2_000,
+        idle_timeout_us: 10_000,
+        ..side.plan(&Scenario::short(1))
+    };
+    let tuple = |number: u16, flags: &str| {
+        let [client, server] = [number / 5000 % 2, number / 10_000].map(|place| place as u8);
+        let addresses = [[10, 1, 0, 2 + client], [10, 2, 0, 2 + server]].map(Ipv4Address::from);
+        let way = Way { macs: [them(), us()], addresses };
+        way.segment([1024 + number % 5000, 80], flags, b"")
+    };
+    let serve = |mut before: Box<dyn FnMut(u64) -> Vec<Vec<u8>>>| {
+        let gateway = Gateway::new(Some(side.peer_mac()));
+        let times = (0..TURNS).map(|turn| turn * 64_000);
+        alone::serve(plan, &gateway, Closed, times, |now, wire| {
+            wire.lock().unwrap().extend(before(now / 64_000));
+        })
+    };
+    let first = |turn, frame: Vec<u8>| if turn == 0 { vec![frame] } else { Vec::new() };
+    let said = serve(Box::new(move |turn| first(turn, tuple(0, "S")))).bytes();
+    let (tcp, _) = reference::segment_of(&said[0]).expect("a SYN-ACK");
+    let mut ack = tuple(0, "A");
+    // Behind its SYN and ours.
+    ack[tcp + 4..tcp + 8].copy_from_slice(&1001u32.to_be_bytes());
+    let seq = u32::from_be_bytes(said[0][tcp + 4..tcp + 8].try_into().unwrap());
+    ack[tcp + 8..tcp + 12].copy_from_slice(&seq.wrapping_add(1).to_be_bytes());
+    reference::repair(&mut ack);
+    let knocks = 32;
+    let said = serve(Box::new(move |turn| match turn {
+        0 => vec![tuple(0, "S")],
+        1 => vec![ack.clone()],
+        _ => (0..knocks).map(|knock| tuple((turn * knocks + knock) as u16, "S")).collect(),
+    }));
+    assert!(said.counts.get(Count::SynRt) > 4_000, "{}", said.counts.get(Count::SynRt));
+    assert_eq!(said.counts.get(Count::SkErrIdle), 1);
 }

@@ -5,10 +5,11 @@
 //! when its bucket comes round, the owner looks at the slot's own `due` and either acts, arms again
 //! or forgets. So arming an armed slot is one store, and a short connection costs one entry.
 //!
-//! *Steady*: waits that are all equally long: the pace of a client's requests, the silence that a
-//! server bears. *Timeout*: the rest, retransmission above all. An entry never lies further ahead
-//! than the shortest wait of its wheel, hence a later and shorter one is never missed; and a
-//! connection that only waits for its peer is not looked at as often as segments are sent again.
+//! *Steady*: waits of one length: the pace of a client's requests, the silence that a server bears;
+//! what is left of one ends no earlier than the one before. *Timeout*: the rest, retransmission
+//! above all. An entry never lies further ahead than the shortest wait of its wheel, hence a later
+//! and shorter one is never missed; and a connection that only waits for its peer is not looked at
+//! as often as segments are sent again. A wait ends up to 1/255 of its wheel's reach late.
 
 use crate::prefetch::prefetch_at;
 use crate::time::{Instant, Stamp};

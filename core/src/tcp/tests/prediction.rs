@@ -137,16 +137,22 @@ fn a_connection_that_owes_closes_or_asked_for_nothing_is_not_predicted() {
 #[test]
 fn the_last_ack_is_taken_as_any_segment_is() {
     for mut usual in Usual::all() {
-        assert!(usual.completes(ACK, |_| {}));
         let (mut any, segment) = (usual.rig.slot.clone(), usual.segment(ACK, 0));
         let now = Stamp(usual.rig.now.0 + 3);
-        (any.retries, any.dup_acks) = (2, 2);
+        // As after a time-out: all that an ACK may change is something else.
+        (any.retries, any.dup_acks, any.cwnd) = (2, 2, 1);
+        (any.snd_nxt, any.snd_wnd) = (any.snd_una, 1);
         any.flags.insert(SlotFlags::RETRANSMITTED);
-        let mut short = any.clone();
+        let (before, mut short) = (any.clone(), any.clone());
+        assert!(usual.rig.tcp.completes(&short, &segment));
+        let counts = usual.rig.counts.snapshot();
         assert_eq!(usual.rig.tcp.on_any(&mut any, &segment, b"", now), None);
+        let counted = usual.rig.counts.snapshot();
         assert_eq!(usual.rig.tcp.on_segment(&mut short, &segment, b"", now), None);
+        assert_eq!(usual.rig.counts.snapshot().since(&counted), counted.since(&counts));
         assert_eq!(std::format!("{short:?}"), std::format!("{any:?}"));
         assert_eq!((any.timer, any.retries, any.in_flight()), (Timer::Idle, 0, 0));
+        assert!(any.cwnd > before.cwnd && any.snd_nxt != before.snd_nxt && any.snd_wnd > 1);
     }
 }
 
