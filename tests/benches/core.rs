@@ -103,6 +103,8 @@ impl Scenario {
     }
 }
 
+/// How long a segment is waited for.
+const TIMEOUT_US: u32 = 2_000_000;
 /// Virtual ticks from one turn to the next.
 const TURN_TICKS: u64 = 64_000;
 /// The clock's rate the plans are made for.
@@ -346,8 +348,9 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         pipeline: 1,
         client_hop: false,
         destinations: &[],
-        retransmit_timeout_us: 2_000_000,
-        idle_timeout_us: 600_000_000,
+        retransmit_timeout_us: TIMEOUT_US,
+        // As the program has it: what follows an idle time-out is part of what is measured.
+        idle_timeout_us: keepalive.interval_us + 4 * u64::from(TIMEOUT_US),
         tcp_rst: true,
         fast_close: false,
         disable_ack: false,

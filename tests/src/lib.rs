@@ -16,10 +16,12 @@
 //! meanwhile. [`flood`] sends numbered packets from one kernel to another, [`threads`] runs more
 //! workers than there are processors, and [`steady`] tells what failed from what a machine that
 //! stood still made fail.
-//! [`callgrind`] counts a program's instructions, [`record`] knows how many there were before.
+//! [`blocks`] reads what testers print, [`callgrind`] counts a program's instructions, [`record`]
+//! knows how many there were before.
 
 pub mod alone;
 pub mod arena;
+pub mod blocks;
 pub mod cable;
 pub mod callgrind;
 pub mod cgroup;

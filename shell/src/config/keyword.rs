@@ -189,7 +189,8 @@ const ADDRESSES: &[Keyword] = &[
                `af_packet:INTERFACE` (a Linux interface, by packet sockets), \
                `af_xdp:INTERFACE` (the same, by XDP sockets: the kernel keeps all but the load, \
                the port's own address as well; behind it may stand \
-               `,defer=TIME`, 1us to 10ms, which puts the interface's interrupts off), a DPDK virtual device with its arguments \
+               `,defer=TIME`, 1us to 10ms, which puts the interface's interrupts off), a DPDK \
+               virtual device with its arguments \
                (`net_memif0,role=server,socket=/run/demo`) or `bondMODE:POLICY(MEMBER,..)`: \
                one to four devices, by PCI address or virtual, bonded by DPDK in its modes 0 \
                (round robin), 1 (active backup), 2 (balance), 3 (broadcast), 4 (LACP), 5 (TLB) \

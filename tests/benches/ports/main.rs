@@ -14,7 +14,6 @@
 //! connection are those that came with the connections. Where workers waited for their processor,
 //! the machine was measured: run it again. What is missing is skipped by name.
 
-mod blocks;
 mod driver;
 mod figures;
 mod knee;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use dperf_tests::blocks::{self, Block};
 use dperf_tests::namespace::{Namespace, join};
 use dperf_tests::process::{Folder, Process, first_in_line};
 use dperf_tests::program::FAULTS;
 
-use crate::blocks::{self, Block};
 use crate::load::{DEFERRED_US, Load, Transport};
 
 /// How often it is looked whether they are over.
