@@ -68,6 +68,8 @@ const OPENS_BEHIND: usize = BURST / 4;
 const CACHE_LINE: usize = 64;
 /// Slots looked at in one turn while the run ends.
 const SWEEP: usize = 1024;
+/// Looks at the port in a second.
+const LOOKS_PER_SECOND: u64 = 8;
 
 /// What one turn came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -120,8 +122,8 @@ pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     owed: u32,
     /// The next slot to be swept while the run ends.
     swept: usize,
-    /// When the current second began.
-    second: Instant,
+    /// When the port was looked at last.
+    last_look: Instant,
     state: PortState,
     exception_state: PortState,
     /// When a silent kernel is asked next.
@@ -172,7 +174,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             pace: None,
             owed: 0,
             swept: 0,
-            second: now,
+            last_look: now,
             state: PortState::Up,
             congested: false,
             behind: false,
@@ -186,7 +188,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     pub fn run_once(&mut self, now: Instant) -> Load {
         let phase = self.control.phase();
         self.account_turn(now);
-        if now - self.second >= Ticks(self.engine.plan.rate.hz() / 8) {
+        if now - self.last_look >= self.between_looks() {
             self.eighth(now);
         }
         if !self.engine.gateway_known {
@@ -213,7 +215,9 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// without work.
     pub fn next_deadline(&self) -> Option<Instant> {
         let pace = self.pace.as_ref().filter(|_| self.control.phase() == Phase::Run);
-        let deadlines = [self.engine.next_timer(), self.host().next(), pace.and_then(Pace::next)];
+        let look = self.last_look + self.between_looks();
+        let chore = self.host().next().map(|due| if self.is_up() { due } else { due.max(look) });
+        let deadlines = [self.engine.next_timer(), chore, pace.and_then(Pace::next)];
         deadlines.into_iter().flatten().min()
     }
 
@@ -266,12 +270,18 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         self.last_turn = now;
     }
 
-    /// Eight times a second: budgets, the gateway, the port.
+    /// From one look at the port to the next.
+    #[inline]
+    fn between_looks(&self) -> Ticks {
+        Ticks(self.engine.plan.rate.hz() / LOOKS_PER_SECOND)
+    }
+
+    /// So many times a second: budgets, the gateway, the port.
     #[cold]
     #[inline(never)]
     fn eighth(&mut self, now: Instant) {
-        self.second = now;
-        self.engine.tcp.challenges_left = CHALLENGES_PER_SECOND / 8;
+        self.last_look = now;
+        self.engine.tcp.challenges_left = CHALLENGES_PER_SECOND / LOOKS_PER_SECOND as u32;
         self.engine.learn_gateway();
         self.state = self.queue.state();
         self.exception_state = self.exception.state();
@@ -451,11 +461,18 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
         u32::from(self.swept < slots) + sent
     }
 
-    /// Questions and announcements of the host.
+    /// The port has its link, as of the last look.
+    #[inline]
+    fn is_up(&self) -> bool {
+        self.state == PortState::Up
+    }
+
+    /// Questions and announcements of the host. Without a link they wait: nobody would hear them,
+    /// and they would count as lost when a peer has only ended first.
     #[inline]
     fn chores(&mut self, now: Instant) -> u32 {
         let mut sent = 0;
-        while sent < 8 && self.host().has_chore(now) {
+        while sent < 8 && self.host().has_chore(now) && self.is_up() {
             if self.chore(now) != Some(true) {
                 break;
             }
