@@ -17,6 +17,7 @@ use dperf_core::time::{Instant, Ticks};
 use dperf_core::worker::{Lent, Worker};
 
 use crate::clock::Clock;
+use crate::memory;
 
 /// Without work, a thread goes on polling this long.
 const SPIN_US: u64 = 1000;
@@ -175,6 +176,7 @@ fn turn<'q, X: ExceptionPath>(
 ) -> Result<()> {
     let mut crew = Vec::new();
     for (queue, exception, (plan, slots, stats, gateway, control, watch)) in wired {
+        memory::touch_first(slots);
         let lent = Lent { slots, stats, gateway, control };
         let worker = Worker::new(plan, &mut **queue, exception, lent, clock.now()).context(
             "a worker's memory is smaller than its plan: this is a fault of the program",

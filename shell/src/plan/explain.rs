@@ -138,7 +138,7 @@ fn totals(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
     writeln!(text, "  tuples   {}", grouped(record.tuples))?;
     writeln!(
         text,
-        "  memory   {} for connections, touched as connections open",
+        "  memory   {} for connections, but for 32 MiB a worker touched as they open",
         binary(record.memory_bytes)
     )?;
     writeln!(text, "           {} for frames", binary(record.buffer_bytes))?;

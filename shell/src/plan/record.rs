@@ -30,7 +30,7 @@ pub struct PlanRecord {
     pub exchange: Vec<FrameRecord>,
     /// Different connections in all.
     pub tuples: u64,
-    /// Bytes of address space for connections; touched only as connections open.
+    /// Bytes of address space for connections; but for the first of it touched as they open.
     pub memory_bytes: u64,
     /// Bytes for frames, set aside at the start.
     pub buffer_bytes: u64,

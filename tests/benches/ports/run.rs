@@ -163,7 +163,7 @@ pub(crate) struct Run {
 /// Memory of a process under load, and what a connection costs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
-    /// Open connections and bytes at the first look.
+    /// Open connections and bytes at the first look that counts.
     first: Option<(f64, f64)>,
     /// The same at the last one.
     last: (f64, f64),
@@ -172,10 +172,14 @@ pub(crate) struct Memory {
 impl Memory {
     /// Fewer connections than that are lost among the pages.
     const ENOUGH: f64 = 100_000.0;
+    /// What these take was touched at the start.
+    const TOUCHED: f64 = 550_000.0;
 
     fn look(&mut self, block: &Block, pid: u32) {
         self.last = (block.count("skCon"), memory(pid));
-        self.first.get_or_insert(self.last);
+        if self.last.0 > Self::TOUCHED {
+            self.first.get_or_insert(self.last);
+        }
     }
 
     /// All of it, in bytes.

@@ -13,17 +13,21 @@ use crate::setup::{Kind, Setup};
 
 /// Seconds of load that nobody waits for.
 const LONG: u64 = 50;
-/// What it may take once load flows: some seconds of new connections.
+/// What it may take once load flows: a second of new connections, when those that were touched at
+/// the start are open.
 const LIMIT_BYTES: u64 = 4 << 20;
+/// More addresses than connections that were touched at the start.
+const MANY: &str = "client 10.77.0.100 20";
 /// The longest that the limit may last.
 const SPENT: Duration = Duration::from_secs(30);
 
-/// A load whose connections all stay open, a side's 20,000 more in every second.
+/// A load whose connections all stay open, a side's 100,000 more in every second.
 fn growing(kind: Kind) -> Setup {
     let setup = Setup::new(kind, LONG);
-    for (name, more) in [("server.conf", ""), ("client.conf", "cps 20k\n")] {
+    for (name, more) in [("server.conf", ""), ("client.conf", "cps 100k\n")] {
         let text = String::from_utf8(setup.folder.read(name)).expect("text");
-        setup.folder.write(name, text.replace("cps 1k\n", more) + "keepalive 60s\n");
+        let text = text.replace("cps 1k\n", more).replace("client 10.77.0.100 2", MANY);
+        setup.folder.write(name, text + "keepalive 60s\n");
     }
     setup
 }
