@@ -90,7 +90,11 @@ pub fn open(
     let link = attach(name, found.index as u32, traffic, &map, &mut notes)?;
     let groups = packet_socket::socket()?;
     packet_socket::hear_groups(groups.as_fd(), found.index).map_err(|why| refused(name, &why))?;
-    let deferral = defer_us.map(|time_us| Deferral::set(name, found.index, time_us)).transpose()?;
+    let deferral = defer_us.map(|time_us| Deferral::set(probe.as_fd(), &found, time_us));
+    let deferral = deferral.transpose()?;
+    notes.extend(deferral.iter().map(|put_off| {
+        format!("{name}: if this program is killed, undo with: {}", put_off.remedy())
+    }));
     let held = Arc::new(Held { _link: link, _groups: groups, _deferral: deferral });
     let facts = Facts {
         mac: found.mac,
@@ -190,7 +194,7 @@ fn refused(name: &str, why: &Error) -> anyhow::Error {
     let fix = match why.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
             "XDP sockets need the right to raw sockets and programs: run as root, or once 'setcap \
-             cap_net_raw,cap_net_admin,cap_bpf+ep' on this program"
+             cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep' on this program"
                 .into()
         }
         Some(libc::EBUSY | libc::EEXIST) => format!(
@@ -199,7 +203,9 @@ fn refused(name: &str, why: &Error) -> anyhow::Error {
         ),
         Some(libc::EAFNOSUPPORT) => "the kernel has no XDP sockets (CONFIG_XDP_SOCKETS)".into(),
         Some(libc::ENOBUFS | libc::ENOMEM) => {
-            "memory that may be locked is short: ulimit -l".into()
+            "memory that may be locked is short: 'ulimit -l unlimited', or give this program \
+             cap_ipc_lock as well ('setcap')"
+                .into()
         }
         _ => format!("use af_packet:{name}, or a newer kernel (Linux 5.9)"),
     };

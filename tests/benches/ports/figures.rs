@@ -32,7 +32,7 @@ struct Row {
 /// The names of the columns.
 pub(crate) fn headline() -> String {
     format!(
-        "{:<11}{:<27}{:<9}{:>26} {:<15}{:>6}{:>20}{:>20}{:>7}{:>13}{:>6}{:>14}",
+        "{:<18}{:<27}{:<9}{:>26} {:<15}{:>6}{:>20}{:>20}{:>7}{:>13}{:>6}{:>14}",
         "port",
         "load",
         "",
@@ -68,7 +68,7 @@ impl Figures {
                 .filter_map(|run| run.memory.bytes_per_connection())
                 .collect(),
         };
-        let head = format!("{:<11}{:<27}", load.transport.name(), load.what);
+        let head = format!("{:<18}{:<27}", load.transport.name(), load.what);
         let instructions = load.scenario.and_then(recorded);
         Figures { head, instructions, testers: runs.iter().map(row).collect(), floor }
     }

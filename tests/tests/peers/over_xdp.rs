@@ -205,7 +205,13 @@ fn an_xdp_port_that_cannot_be_opened_says_why() {
     let text = net::server(OURS, "");
     let bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
     let rights = refusal("rights", &bare, &text);
-    assert!(rights.contains("'setcap cap_net_raw,cap_net_admin,cap_bpf+ep'"), "{rights}");
+    assert!(
+        rights.contains("'setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep'"),
+        "{rights}"
+    );
+    let small = ["prlimit", "--memlock=8388608", "setpriv", "--bounding-set=-ipc_lock"];
+    let memory = refusal("memory", &small, &text);
+    assert!(memory.contains("memory that may be locked is short: 'ulimit -l"), "{memory}");
     let all_kernels = text.replace(&format!("server {LOAD} 4"), &format!("server {OURS} 1"));
     assert_ne!(all_kernels, text);
     let unheard = refusal("unheard", &[], &all_kernels);
