@@ -471,8 +471,12 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// and they would count as lost when a peer has only ended first.
     #[inline]
     fn chores(&mut self, now: Instant) -> u32 {
+        if self.is_up() && self.host().has_chore(now) {
+            // The last look may be a while ago, and before the first turn there is none.
+            self.state = self.queue.state();
+        }
         let mut sent = 0;
-        while sent < 8 && self.host().has_chore(now) && self.is_up() {
+        while sent < 8 && self.is_up() && self.host().has_chore(now) {
             if self.chore(now) != Some(true) {
                 break;
             }

@@ -41,7 +41,7 @@ pub fn slots(count: u64) -> Result<&'static mut [Slot]> {
 /// So much is touched before the first connection opens.
 const FIRST_BYTES: usize = 32 << 20;
 
-/// Touches what the first half million connections use, from the thread that will use it. On a
+/// Touches what the first connections use, from the thread that will use it. On a
 /// virtual machine each huge page keeps its processor for milliseconds when it is touched first, in
 /// which a device's ring may run over.
 pub fn touch_first(slots: &mut [Slot]) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dperf_core::plan::{Messages, Role};
 use dperf_core::port::PortState;
-use dperf_core::stats::{Reader, Snapshot};
+use dperf_core::stats::{Count, Reader, Snapshot};
 use dperf_core::sync::{Control, Gateway};
 use dperf_core::time::Instant;
 
@@ -150,6 +150,11 @@ impl RoleRun {
     pub fn lost_port(&self) -> Option<&Port> {
         let lost = self.gateways.iter().position(|gateway| gateway.load().is_none())?;
         self.config().ports.get(lost)
+    }
+
+    /// Every worker has turned.
+    pub fn turns(&self) -> bool {
+        self.readers.iter().all(|reader| reader.get(Count::Turns) > 0)
     }
 
     /// Seconds until full rate.

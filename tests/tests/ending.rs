@@ -36,6 +36,21 @@ fn without_a_link_nobody_is_told_anything() {
     assert_eq!(report.machines[1].counts.get(Count::DropTx), 0);
 }
 
+/// Nor before there is a link for the first time.
+#[test]
+fn before_there_is_a_link_nobody_is_told_anything() {
+    let network = Conditions { flap: [0, 1000 * MILLI], ..Conditions::CABLE };
+    let scenario = Scenario { network, gateway_known: false, ..Scenario::short(1) };
+    let (role, phase) = (Role::Server, Phase::Resolve);
+    let told = alone::on_a_wire(&scenario, role, phase, |mut worker, reader| {
+        (0..3000).for_each(|turn| {
+            worker.run_once(Instant(turn * MILLI));
+        });
+        reader.get(Count::ArpTx)
+    });
+    assert_eq!(told, 0);
+}
+
 /// A device whose ring has one place, and a worker that has more to announce: told to flush, it
 /// sends one after the other; without, the rest is given up and counted.
 #[test]

@@ -138,7 +138,8 @@ fn totals(text: &mut String, record: &PlanRecord) -> std::fmt::Result {
     writeln!(text, "  tuples   {}", grouped(record.tuples))?;
     writeln!(
         text,
-        "  memory   {} for connections, but for 32 MiB a worker touched as they open",
+        "  memory   {} for connections, touched as they open but for the first 32 MiB of each \
+         worker",
         binary(record.memory_bytes)
     )?;
     writeln!(text, "           {} for frames", binary(record.buffer_bytes))?;

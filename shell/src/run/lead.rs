@@ -20,6 +20,8 @@ use super::watchdog::Watchdog;
 const GATEWAY_WAIT: Duration = Duration::from_secs(60);
 /// How long open connections may take until the next of them ends (dperf: 4 s for all).
 const DRAIN_WAIT_NS: u64 = 4_000_000_000;
+/// How long a worker's first turn is waited for.
+const FIRST_TURN: Duration = Duration::from_secs(3);
 /// How often the leading thread looks.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -40,6 +42,7 @@ pub(super) fn lead(
         }
     };
     find_gateways(roles, signals, || look(roles, report))?;
+    await_workers(roles, || look(roles, report));
     // Servers first: whoever is called must be there.
     for wanted in [Role::Server, Role::Client] {
         for role in roles.iter().filter(|role| role.role() == wanted) {
@@ -131,6 +134,16 @@ fn find_gateways(roles: &[RoleRun], signals: &Signals, mut look: impl FnMut()) -
         look();
     }
     Ok(())
+}
+
+/// Waits until every worker turns: each touches memory before, and time in which nothing can be
+/// sent is not the load's.
+fn await_workers(roles: &[RoleRun], mut look: impl FnMut()) {
+    let begun = std::time::Instant::now();
+    while !roles.iter().all(RoleRun::turns) && begun.elapsed() < FIRST_TURN {
+        std::thread::sleep(LOOK);
+        look();
+    }
 }
 
 struct Lead<'a> {
