@@ -163,23 +163,28 @@ pub(crate) struct Run {
 /// Memory of a process under load, and what a connection costs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
-    /// Open connections and bytes at the first look that counts.
-    first: Option<(f64, f64)>,
-    /// The same at the last one.
+    /// Bytes of connections that were touched before any was opened.
+    touched: f64,
+    /// Bytes at the first look.
+    first: Option<f64>,
+    /// Open connections and bytes at the last one.
     last: (f64, f64),
 }
 
 impl Memory {
-    /// Fewer connections than that are lost among the pages.
-    const ENOUGH: f64 = 100_000.0;
-    /// What these take was touched at the start.
-    const TOUCHED: f64 = 550_000.0;
+    /// Fewer connections than that are lost among the pages, or were touched at the start.
+    const ENOUGH: f64 = 600_000.0;
+    /// What ours touches at the start.
+    const TOUCHED: f64 = (32 << 20) as f64;
+
+    fn of(tester: &Tester) -> Memory {
+        let touched = if tester.ours { Self::TOUCHED } else { 0.0 };
+        Memory { touched, ..Memory::default() }
+    }
 
     fn look(&mut self, block: &Block, pid: u32) {
         self.last = (block.count("skCon"), memory(pid));
-        if self.last.0 > Self::TOUCHED {
-            self.first.get_or_insert(self.last);
-        }
+        self.first.get_or_insert(self.last.1);
     }
 
     /// All of it, in bytes.
@@ -187,11 +192,10 @@ impl Memory {
         self.last.1
     }
 
-    /// Bytes for each connection that was opened between the first look and the last.
+    /// Bytes for each connection that is open at the last look.
     pub(crate) fn bytes_per_connection(&self) -> Option<f64> {
-        let (connections, bytes) = self.first?;
-        let opened = self.last.0 - connections;
-        (opened > Self::ENOUGH).then(|| (self.last.1 - bytes) / opened)
+        let (first, (open, last)) = (self.first?, self.last);
+        (open > Self::ENOUGH).then(|| (last - first + self.touched) / open)
     }
 }
 
@@ -221,7 +225,7 @@ impl Bench {
         let over = |blocks: &[Block]| blocks.iter().any(|block| block.second >= seconds.end);
         let mut blocks = Vec::new();
         let mut waited = 0.0f64;
-        let mut memory = Memory::default();
+        let mut memory = Memory::of(tester);
         wait(LIMIT, || {
             for process in &processes {
                 waited = waited.max(waiting(process.pid()).unwrap_or(0.0));
