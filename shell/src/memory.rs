@@ -38,8 +38,8 @@ pub fn slots(count: u64) -> Result<&'static mut [Slot]> {
     Ok(unsafe { std::slice::from_raw_parts_mut(start.cast(), count) })
 }
 
-/// So much is touched before the first connection opens.
-const FIRST_BYTES: usize = 32 << 20;
+/// So much of a worker's slots is touched before the first connection opens.
+pub const FIRST_BYTES: usize = 32 << 20;
 
 /// Touches what the first connections use, from the thread that will use it. On a
 /// virtual machine each huge page keeps its processor for milliseconds when it is touched first, in
@@ -58,10 +58,9 @@ mod tests {
     #[test]
     fn the_first_connections_are_touched_before_they_open() {
         let lent = slots(2_000_000).unwrap();
-        let start = lent.as_mut_ptr();
+        let (start, bytes) = (lent.as_mut_ptr(), size_of_val(lent));
         let resident = || {
-            let mut pages = vec![0u8; (2_000_000 * size_of::<Slot>()).div_ceil(4096)];
-            let bytes = 2_000_000 * size_of::<Slot>();
+            let mut pages = vec![0u8; bytes.div_ceil(4096)];
             // SAFETY: there is a byte for each page of the mapping.
             let rc = unsafe { libc::mincore(start.cast(), bytes, pages.as_mut_ptr()) };
             assert_eq!(rc, 0);

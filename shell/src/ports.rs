@@ -23,7 +23,7 @@ use crate::port::af_xdp::program::Traffic;
 use crate::port::bpf::IpRange;
 use crate::port::ifreq::addresses_of;
 use crate::port::kernel_silence::{Silence, silence};
-use crate::port::{Facts, KernelSees, Opened, af_xdp, link, memif, packet_socket, rss};
+use crate::port::{Facts, KernelSees, Opened, af_xdp, link, memif, packet_socket, rss, undo};
 
 /// How long a peer and then the link to it may take to come: it may be started by hand.
 const PEER_WAIT: Duration = Duration::from_secs(60);
@@ -128,7 +128,6 @@ impl Ports {
     /// What the user should know, one line each: what was opened otherwise than asked, and how to
     /// undo a silence if this process is killed.
     pub fn notes(&self) -> Vec<String> {
-        let undo = |remedy| format!("if this program is killed, undo with: {remedy}");
         let ports = self.of_role.iter().flatten().flat_map(|port| port.notes.iter().cloned());
         let ways = self.exceptions.iter().flatten().flat_map(|way| way.notes.iter().cloned());
         let hook = "--exception-up is not run: no file makes an interface of the kernel's \
@@ -136,7 +135,7 @@ impl Ports {
         ports
             .chain(ways)
             .chain(self.idle_hook.then(|| hook.to_owned()))
-            .chain(self.silences.iter().filter_map(Silence::remedy).map(undo))
+            .chain(self.silences.iter().filter_map(Silence::remedy).map(|remedy| undo(&remedy)))
             .collect()
     }
 

@@ -24,7 +24,7 @@ use dperf_core::wire::ethernet::VLAN_BYTES;
 use self::deferral::Deferral;
 use self::socket::{CHUNKS, Chunks, Copying, HEADROOM, Socket};
 use super::interface::{self, Interface};
-use super::{Delivery, Facts, KernelSees, Opened, bpf, ethtool, packet_socket};
+use super::{Delivery, Facts, KernelSees, Opened, bpf, ethtool, packet_socket, undo};
 
 mod deferral;
 pub mod program;
@@ -92,9 +92,7 @@ pub fn open(
     packet_socket::hear_groups(groups.as_fd(), found.index).map_err(|why| refused(name, &why))?;
     let deferral = defer_us.map(|time_us| Deferral::set(probe.as_fd(), &found, time_us));
     let deferral = deferral.transpose()?;
-    notes.extend(deferral.iter().map(|put_off| {
-        format!("{name}: if this program is killed, undo with: {}", put_off.remedy())
-    }));
+    notes.extend(deferral.iter().map(|put_off| format!("{name}: {}", undo(&put_off.remedy()))));
     let held = Arc::new(Held { _link: link, _groups: groups, _deferral: deferral });
     let facts = Facts {
         mac: found.mac,

@@ -79,6 +79,11 @@ pub struct Opened {
     pub refusals: Option<Receiver<String>>,
 }
 
+/// The note about a change to the system that outlives a program that is killed.
+pub fn undo(remedy: &str) -> String {
+    format!("if this program is killed, undo with: {remedy}")
+}
+
 impl Opened {
     /// Waits until the link of the port `name` is up. With several ports in one process: open all,
     /// then wait.

@@ -11,8 +11,8 @@
 //! and the most. Cycles are ticks of the time-stamp counter: the part of its time that a worker
 //! says it was busy, over packets received and sent. Instructions per packet are those of our core,
 //! both sides and the link together, as the core's own benchmark recorded them. Bytes per
-//! connection are those that came with the connections. Where workers waited for their processor,
-//! the machine was measured: run it again. What is missing is skipped by name.
+//! connection are those that a process grew by, with what was touched before. Where workers waited
+//! for their processor, the machine was measured: run it again. What is missing is skipped by name.
 
 mod driver;
 mod figures;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use dperf_shell::memory::FIRST_BYTES;
 use dperf_tests::blocks::{self, Block};
 use dperf_tests::namespace::{Namespace, join};
 use dperf_tests::process::{Folder, Process, first_in_line};
@@ -174,11 +175,9 @@ pub(crate) struct Memory {
 impl Memory {
     /// Fewer connections than that are lost among the pages, or were touched at the start.
     const ENOUGH: f64 = 600_000.0;
-    /// What ours touches at the start.
-    const TOUCHED: f64 = (32 << 20) as f64;
 
     fn of(tester: &Tester) -> Memory {
-        let touched = if tester.ours { Self::TOUCHED } else { 0.0 };
+        let touched = if tester.ours { FIRST_BYTES as f64 } else { 0.0 };
         Memory { touched, ..Memory::default() }
     }
 
