@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dperf_tests::kernel::{COMPLAINTS, Counters};
 use dperf_tests::namespace::{Namespace, join};
-use dperf_tests::process::{Folder, Process, first_in_line};
+use dperf_tests::process::{Folder, Process, Signal, first_in_line};
 use dperf_tests::program::{self, Outcome, Program};
 
 /// Seconds that a long run takes.
@@ -195,15 +195,35 @@ pub(crate) fn tool(namespace: &Namespace, line: &str) -> String {
 /// Runs a load of wrk against `address` over 32 connections, with `more` words. Returns the number
 /// of answers, all of which were good.
 pub(crate) fn wrk(namespace: &Namespace, address: &str, seconds: u64, more: &[&str]) -> u64 {
-    let mut command: Command = namespace.line("taskset -c 0 wrk -t1 -c32 --timeout 5s");
-    command.arg(format!("-d{seconds}s")).args(more).arg(format!("http://{address}/"));
+    let mut command = wrk_line(namespace, address, seconds, more);
     let output = command.output().expect("wrk starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let count = good_answers(&String::from_utf8_lossy(&output.stdout));
+    println!("wrk at {address} {}: {count} answers in {seconds} s", more.join(" "));
+    count
+}
+
+/// Does `work` while wrk asks [`LOAD`], which is answered well all the while.
+pub(crate) fn under_wrk(net: &Net, more: &[&str], work: impl FnOnce()) {
+    let line = wrk_line(&net.there, LOAD, 600, more);
+    let mut wrk = Process::start(line, "wrk", &net.folder);
+    work();
+    assert!(wrk.runs(), "the load ended first: {}", wrk.err());
+    let ended = wrk.end_by(Signal::INT, Duration::from_secs(10));
+    assert!(ended.status.success(), "{}", ended.err);
+    println!("wrk at {LOAD} {}: {} answers", more.join(" "), good_answers(&ended.out));
+}
+
+fn wrk_line(namespace: &Namespace, address: &str, seconds: u64, more: &[&str]) -> Command {
+    let mut command = namespace.line("taskset -c 0 wrk -t1 -c32 --timeout 5s");
+    command.arg(format!("-d{seconds}s")).args(more).arg(format!("http://{address}/"));
+    command
+}
+
+/// The number of answers that wrk tells.
+fn good_answers(text: &str) -> u64 {
     assert!(!text.contains("Socket errors") && !text.contains("Non-2xx"), "{text}");
     let line = text.lines().find(|line| line.contains(" requests in "));
     let count = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    let count = count.unwrap_or_else(|| panic!("no count in: {text}"));
-    println!("wrk at {address} {}: {count} answers in {seconds} s", more.join(" "));
-    count
+    count.unwrap_or_else(|| panic!("no count in: {text}"))
 }
