@@ -315,7 +315,7 @@ impl<'m> Engine<'m> {
         if !self.traffic.is_tcp() {
             return self.ring_other(wheel, most, (stock, tx), now);
         }
-        self.pop_each(wheel, most, now, |engine, id, _| {
+        self.pop_each(wheel, (most, most), now, |engine, id, _| {
             stock.offer(tx, |frame| {
                 engine.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| {
                     let rings = slot.timer != Timer::None && stamp.reached(slot.due);
@@ -326,20 +326,20 @@ impl<'m> Engine<'m> {
         })
     }
 
-    /// Takes slots out of `wheel` whose bucket has come round and does something with each, for
-    /// which there is a frame: `then` gets how many it may take besides, and returns how many it
-    /// did. There are `most`; returns how many were taken.
+    /// Takes slots out of `wheel` whose bucket has come round, so many at once, and does something
+    /// with each, for which there is a frame: `then` gets how many it may take besides, and returns
+    /// how many it did. There are `most`; returns how many were taken.
     #[inline(always)]
     fn pop_each(
         &mut self,
         wheel: Wheel,
-        most: usize,
+        (most, together): (usize, usize),
         now: Instant,
         mut then: impl FnMut(&mut Self, SlotId, usize) -> usize,
     ) -> usize {
         let mut left = most;
         while left > 0 {
-            let row = self.timers.pop(wheel, self.table.slots, left, now);
+            let row = self.timers.pop(wheel, self.table.slots, left.min(together), now);
             if row.is_empty() {
                 break;
             }

@@ -21,9 +21,9 @@ use super::table::SlotId;
 const BUCKETS: usize = 1024;
 /// From one bucket of a wheel to the last one of its round.
 const ROUND: u64 = BUCKETS as u64 - 1;
-/// Chains of one bucket. Where a chain goes on is known when its first slot has come from memory,
-/// and wanted when those of the others were dealt with.
-const CHAINS: usize = 4;
+/// Chains of one bucket, whose heads are one line of the cache. Where a chain goes on is known when
+/// its first slot has come from memory, and wanted when those of the others were dealt with.
+const CHAINS: usize = 16;
 
 /// From one slot of a chain to the next; zero is the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -65,10 +65,16 @@ impl Wheel {
     }
 }
 
+/// Where the chains of a bucket begin.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Heads([Link; CHAINS]);
+
+const _: () = assert!(size_of::<Heads>() == 64, "one line of the cache");
+
 #[derive(Debug)]
 struct Ring {
-    /// Where the chains of each bucket begin.
-    heads: [[Link; CHAINS]; BUCKETS],
+    buckets: [Heads; BUCKETS],
     /// The buckets that hold anything.
     taken: Buckets,
     /// The bucket that is emptied next, counted from time zero.
@@ -144,7 +150,7 @@ impl Timers {
         let far = ring.cursor + ROUND;
         let bucket = (due >> ring.width_shift).clamp(ring.cursor, far) as usize % BUCKETS;
         ring.chain = (ring.chain + 1) % CHAINS;
-        let head = &mut ring.heads[bucket][ring.chain];
+        let head = &mut ring.buckets[bucket].0[ring.chain];
         slot.next[wheel as usize] = core::mem::replace(head, Link::to(id));
         ring.taken.insert(bucket);
         ring.entries += 1;
@@ -187,7 +193,7 @@ impl Ring {
         // The reach is half the round at most: a wheel that lags by the other half loses nothing.
         let width_shift = (reach / (BUCKETS as u64 / 2 - 2) + 1).next_power_of_two().ilog2();
         Ring {
-            heads: [[Link(0); CHAINS]; BUCKETS],
+            buckets: [Heads([Link(0); CHAINS]); BUCKETS],
             taken: Buckets([0; WORDS]),
             cursor: now_units >> width_shift,
             width_shift,
@@ -201,7 +207,7 @@ impl Ring {
     #[inline(always)]
     fn pop_row(&mut self, bucket: usize, (wheel, slots): (Wheel, &mut [Slot]), most: usize) -> Row {
         let (mut row, mut left) = (Row::new(), false);
-        for head in &mut self.heads[bucket] {
+        for head in &mut self.buckets[bucket].0 {
             if let Some(id) = head.id()
                 && row.len() < most
                 && let Some(slot) = slots.get_mut(id.0 as usize)

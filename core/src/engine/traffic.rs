@@ -144,7 +144,9 @@ impl Engine<'_> {
             }
             _ => None,
         };
-        self.pop_each(wheel, most, now, |engine, id, share| match endless {
+        // So few at once that each may send as many as it may.
+        let together = most.div_ceil(BACK_TO_BACK);
+        self.pop_each(wheel, (most, together), now, |engine, id, share| match endless {
             Some(interval) => {
                 let more = share.min(BACK_TO_BACK - 1) as u32;
                 engine.tick_endless(id, (interval, more), (stock, tx), now)
