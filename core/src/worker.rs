@@ -132,6 +132,8 @@ pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     /// The device did not take all in the last turn: what can wait does, or its frames would take
     /// the places that answers need, and two full devices would wait for each other.
     congested: bool,
+    /// So much waits to be transmitted that nothing was received in this turn.
+    full: bool,
     /// The last burst was full: more waits to be received, and few connections more are opened
     /// until it was, or a queue that is once long never becomes short again.
     behind: bool,
@@ -177,6 +179,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             last_look: now,
             state: PortState::Up,
             congested: false,
+            full: false,
             behind: false,
             stuck_since: None,
             last_turn: now,
@@ -314,7 +317,8 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// device's ring.
     #[inline]
     fn receive(&mut self, now: Instant) -> u32 {
-        if self.trays.tx.room() < BURST {
+        self.full = self.trays.tx.room() < BURST;
+        if self.full {
             return 0;
         }
         self.queue.receive(&mut self.trays.rx);
@@ -372,11 +376,18 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
 
     /// Rings the timers that are due, within a budget. Time-outs first, but for an eighth: where
     /// they are always behind, connections that fell silent would never be given up.
+    ///
+    /// Where the device is full they wait until a burst was received, and until opens that are owed
+    /// had their turn: what rings by the clock would take every place that comes free, for ever.
     #[inline]
     fn ring(&mut self, now: Instant) -> u32 {
+        if self.full || (self.congested && self.owed > 0) {
+            return 0;
+        }
         let mut rung = 0;
         let share = self.share().min(BUDGET);
-        for (wheel, most) in [(Wheel::Timeout, share - share / 8), (Wheel::Steady, share)] {
+        let spared = (share / 8).max(usize::from(share > 1));
+        for (wheel, most) in [(Wheel::Timeout, share - spared), (Wheel::Steady, share)] {
             let budget = self.room().min(most - rung);
             let Trays { tx, stock, .. } = &mut self.trays;
             rung += self.engine.ring(wheel, budget, (stock, tx), now);
@@ -425,8 +436,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             (false, true) => OPENS_BEHIND,
             (false, false) => BURST,
         };
-        let room = self.room().min(most) as u64;
-        let wanted = u64::from(self.owed).min(allowed).min(room) as u32;
+        let wanted = u64::from(self.owed).min(allowed).min(most as u64) as u32;
         let mut opened = 0;
         while opened < wanted {
             if self.send_one(|engine, frame| engine.open(frame, now)) != Some(true) {

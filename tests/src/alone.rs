@@ -80,7 +80,7 @@ pub fn on_a_wire<R>(
     let gateway = Gateway::new(scenario.gateway_known.then(|| side.peer_mac()));
     let control = Control::new();
     control.advance(phase);
-    let queue = SimQueue::new(wire, (station, 0), scenario.offloads, scenario.ring);
+    let queue = SimQueue::new(wire, (station, 0), scenario);
     lend(&plan, &gateway, &control, |lent, reader| {
         let worker = Worker::new(plan, queue, Closed, lent, Instant(0));
         work(worker.expect("the memory fits"), reader)

@@ -7,10 +7,8 @@ use dperf_core::port::{BURST, Capabilities, Faults, Offloads, PacketQueue, PortS
 
 use crate::arena::Arena;
 use crate::reference;
+use crate::scenario::Scenario;
 use crate::wire::SharedWire;
-
-/// Buffers of one queue.
-const BUFFERS: usize = 512;
 
 /// What a queue has seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -42,22 +40,16 @@ pub struct SimQueue {
 }
 
 impl SimQueue {
-    /// The queue with the receive ring `place` of a station of the wire; it takes at most `ring`
-    /// frames at once.
+    /// The queue with the receive ring `place` of a station of the wire, as `scenario` has it.
     #[must_use]
-    pub fn new(
-        wire: SharedWire,
-        (station, place): (usize, u16),
-        offloads: Offloads,
-        ring: usize,
-    ) -> SimQueue {
+    pub fn new(wire: SharedWire, (station, place): (usize, u16), scenario: &Scenario) -> SimQueue {
         SimQueue {
             wire,
             station,
             place,
-            arena: Arena::new(BUFFERS),
-            offloads,
-            ring,
+            arena: Arena::new(scenario.buffers),
+            offloads: scenario.offloads,
+            ring: scenario.ring,
             tally: Tally::default(),
         }
     }

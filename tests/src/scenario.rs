@@ -94,6 +94,8 @@ pub struct Scenario {
     pub gateway_known: bool,
     /// Work the devices take over.
     pub offloads: Offloads,
+    /// Buffers of each queue.
+    pub buffers: usize,
     /// Frames the transmit ring takes at once.
     pub ring: usize,
     /// Time one round of turns takes, in nanoseconds.
@@ -154,6 +156,7 @@ impl Scenario {
             tx_burst: 64,
             gateway_known: true,
             offloads: Offloads::empty(),
+            buffers: 512,
             ring: 64,
             turn: 500,
         }
@@ -193,6 +196,7 @@ impl Scenario {
             tcp_rst: pick(&[0, 1]) == 1,
             offloads: [Offloads::empty(), Offloads::all(), Offloads::RX_CHECKSUM]
                 [pick(&[0, 1, 2]) as usize],
+            buffers: 512,
             ring: pick(&[7, 32, 64]) as usize,
             turn: u64::from(pick(&[100, 500, 20_000])),
             travel: Travel::ALL[pick(&[0, 0, 0, 1, 2, 3]) as usize],

@@ -145,7 +145,7 @@ impl Machine {
         let core = |core| Memory {
             slots: vec![Slot::default(); tuples],
             page: Page::new(),
-            queue: SimQueue::new(wire.clone(), (station, core), scenario.offloads, scenario.ring),
+            queue: SimQueue::new(wire.clone(), (station, core), scenario),
             kernel: SlowKernel::new(
                 wire.clone(),
                 scenario.seed ^ u64::from(core),

@@ -2,13 +2,14 @@
 //! first, or two full devices would wait for each other.
 
 use dperf_core::exception::Closed;
-use dperf_core::plan::Role;
+use dperf_core::plan::{Role, Transport};
 use dperf_core::port::BURST;
 use dperf_core::stats::Count;
 use dperf_core::sync::{Gateway, Phase};
 use dperf_core::time::Instant;
 use dperf_tests::alone;
 use dperf_tests::scenario::{MILLI, Scenario, Side};
+use dperf_tests::sim;
 
 /// Far more than one turn per millisecond opens.
 fn hurried() -> Scenario {
@@ -33,6 +34,50 @@ fn nothing_is_opened_while_the_device_is_full() {
     assert!(held.all(|[opened, sent, _]| opened - sent < BURST as u64), "{turns:?}");
     let [opened, _, deferred] = turns[turns.len() - 1];
     assert!(opened > BURST as u64 && deferred > BURST as u64, "{turns:?}");
+}
+
+/// Nothing is left to write into: what is due is put off, and told.
+#[test]
+fn opens_without_a_frame_are_told() {
+    let (role, phase) = (Role::Client, Phase::Run);
+    let scenario = Scenario { buffers: 0, ..hurried() };
+    let [opened, deferred] = alone::on_a_wire(&scenario, role, phase, |mut worker, reader| {
+        worker.run_once(Instant(0));
+        worker.run_once(Instant(MILLI));
+        [Count::SkOpen, Count::Deferred].map(|count| reader.snapshot().get(count))
+    });
+    assert_eq!((opened, deferred), (0, 1));
+}
+
+/// More is due by the clock than can leave: what comes is read all the same, and connections open.
+#[test]
+fn who_sends_by_the_clock_listens_where_the_device_is_full() {
+    for (transport, ring) in [(Transport::Udp, 8), (Transport::Udp, 1), (Transport::Tcp, 8)] {
+        let scenario = Scenario {
+            transport,
+            keepalive: Some((100, 0)),
+            cps: 1_000_000,
+            cc: 600,
+            space: [1, 1, 700, 1],
+            ring,
+            turn: MILLI / 10,
+            duration: 400 * MILLI,
+            ..Scenario::datagrams(5)
+        };
+        let mut half = None;
+        let report = sim::run_with(&scenario, |sim| {
+            if sim.now() >= scenario.duration / 2 {
+                half.get_or_insert_with(|| sim.counts(0));
+            }
+        });
+        let half = half.expect("the run was long enough");
+        let [sent, read] = [Count::PktTx, Count::PktRx].map(|count| half.get(count));
+        assert!(read > sent / 2, "{transport:?} {ring}: {sent} sent, {read} read");
+        // Over TCP those that are open fill the device by themselves.
+        let least = BURST as u64 + u64::from(transport == Transport::Udp);
+        let opened = report.machines[0].counts.get(Count::SkOpen);
+        assert!(opened >= least, "{transport:?} {ring}: {opened} opened");
+    }
 }
 
 /// Every burst is full: fewer are opened than answers fit into a burst, but some are.

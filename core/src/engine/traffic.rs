@@ -144,8 +144,8 @@ impl Engine<'_> {
             }
             _ => None,
         };
-        // So few at once that each may send as many as it may.
-        let together = most.div_ceil(BACK_TO_BACK);
+        // So few at once that each may send in a row.
+        let together = if endless.is_some() { most.div_ceil(BACK_TO_BACK) } else { most };
         self.pop_each(wheel, (most, together), now, |engine, id, share| match endless {
             Some(interval) => {
                 let more = share.min(BACK_TO_BACK - 1) as u32;

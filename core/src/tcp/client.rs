@@ -125,12 +125,16 @@ impl Tcp<'_> {
     }
 
     /// Nothing is in flight any more. A client whose answer came before all of its request was
-    /// acknowledged returns to its pace; false for any other.
+    /// acknowledged returns to its pace, or closes if the run ends; false for any other.
     #[inline]
     pub(super) fn pace_again(&mut self, slot: &mut Slot, now: Stamp) -> bool {
         let facts = SlotFlags::AWAITING | SlotFlags::SERVED | SlotFlags::FIN_QUEUED;
         let waits = slot.flags & facts == SlotFlags::SERVED && slot.state == State::Established;
         match self.settings.keepalive {
+            Some(_) if waits && self.settings.role == Role::Client && self.draining => {
+                slot.flags.insert(SlotFlags::FIN_QUEUED);
+                false
+            }
             Some((interval, _)) if waits && self.settings.role == Role::Client => {
                 let waited = now.since(slot.sent_at).min(interval.units());
                 self.arm(slot, Timer::Pace, interval.units() - waited, now);

@@ -338,7 +338,10 @@ impl Tcp<'_> {
         if segment.is_empty() {
             return self.challenge(slot);
         }
-        self.stats.inc(Count::AckRt);
+        // Who was started again knocks with a new number, on all its connections at once; nobody
+        // answers an ACK by a SYN, so that needs no budget.
+        let is_knock = segment.flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN;
+        self.stats.inc(if is_knock { Count::ChallengeAck } else { Count::AckRt });
         Some(self.acknowledge(slot))
     }
 

@@ -18,6 +18,9 @@ impl Tcp<'_> {
             if slot.flags.contains(SlotFlags::FIN_QUEUED) {
                 return; // our last word is said
             }
+            if slot.flags.contains(SlotFlags::HEADER_LAST) && !self.header_is_taken(slot) {
+                return;
+            }
             self.stats.inc(Count::TcpReq);
             self.respond(slot, self.settings.message_bytes, false);
             return;
@@ -58,8 +61,7 @@ impl Tcp<'_> {
             Method::Head => header_bytes(self.settings.message_bytes),
             _ => self.settings.message_bytes,
         };
-        self.respond(slot, bytes, request.close);
-        if request.method == Method::Head {
+        if self.respond(slot, bytes, request.close) && request.method == Method::Head {
             slot.flags.insert(SlotFlags::HEADER_LAST);
         }
     }
@@ -75,15 +77,16 @@ impl Tcp<'_> {
         taken
     }
 
-    /// Queues one response of `bytes`, and the FIN behind it where the connection is not kept.
+    /// Queues one response of `bytes`, and the FIN behind it where the connection is not kept. False
+    /// if it finds no room.
     #[inline]
-    fn respond(&mut self, slot: &mut Slot, bytes: u32, peer_closes: bool) {
+    fn respond(&mut self, slot: &mut Slot, bytes: u32, peer_closes: bool) -> bool {
         let queued = slot.snd_end.wrapping_sub(slot.snd_una);
         if queued.saturating_add(bytes) > LONGEST_QUEUE && queued > 0 {
             // Nobody asks for that much at once; the sequence space is finite.
             self.stats.inc(Count::HttpErr);
             slot.flags.insert(SlotFlags::FIN_QUEUED);
-            return;
+            return false;
         }
         slot.snd_end = slot.snd_end.wrapping_add(bytes);
         slot.flags.insert(SlotFlags::SERVED);
@@ -97,6 +100,7 @@ impl Tcp<'_> {
             Messages::Raw => Count::TcpRsp,
             _ => Count::Http2xx,
         });
+        true
     }
 
     /// The segment is part of a last answer that was known to be the last when it was queued: its

@@ -103,6 +103,11 @@ impl ExtensionHeader {
         (u16::from(self.length) + 1) * 8
     }
 
+    /// Read as a routing header: nodes still to be visited.
+    fn segments_left(&self) -> u8 {
+        self.data[1]
+    }
+
     /// Read as a fragment header, it is the only fragment: offset 0 and M clear (RFC 6946).
     fn is_atomic_fragment(&self) -> bool {
         let [offset_high, offset_low_flags, ..] = self.data;
@@ -159,6 +164,10 @@ impl UpperLayer<'_> {
             let bytes = match self.protocol {
                 // Only right after the fixed header, RFC 8200 section 4.1.
                 extension::HOP_BY_HOP if step != 0 => return Err(Malformed::ExtensionChain),
+                // It goes on to somebody else, RFC 8200 section 4.4.
+                extension::ROUTING if self.peek()?.segments_left() > 0 => {
+                    return Err(Malformed::ExtensionChain);
+                }
                 extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION_OPTIONS => {
                     self.peek()?.bytes()
                 }
@@ -262,6 +271,14 @@ mod tests {
         for kinds in [&nine[..], &[60, 0], &[0, 0], &[50], &[51], &[135], &[139], &[140]] {
             assert_eq!(Ipv6::parse(&chain(kinds)), Err(Malformed::ExtensionChain), "{kinds:?}");
         }
+    }
+
+    #[test]
+    fn a_packet_that_goes_on_to_somebody_else_is_not_ours() {
+        let mut bytes = chain(&[43]);
+        assert!(Ipv6::parse(&bytes).is_ok());
+        bytes[43] = 1;
+        assert_eq!(Ipv6::parse(&bytes), Err(Malformed::ExtensionChain));
     }
 
     #[test]

@@ -204,7 +204,8 @@ fn meet(
     let control = Control::new();
     control.advance(Phase::Run);
     let lent = Lent { slots: &mut slots, stats, gateway: &gateway, control: &control };
-    let queue = SimQueue::new(wire.clone(), (here, 0), Offloads::empty(), scenario.ring);
+    let plain = Scenario { offloads: Offloads::empty(), ..*scenario };
+    let queue = SimQueue::new(wire.clone(), (here, 0), &plain);
     let mut worker =
         Worker::new(side.plan(scenario), queue, Closed, lent, Instant(0)).expect("it fits");
     let mut now = 0;

@@ -188,6 +188,19 @@ fn a_pace_that_was_set_is_set_once() {
     assert_eq!((client.slot.timer, client.slot.due), paced);
 }
 
+/// The last part of a request is acknowledged while the run ends: no further one is waited for.
+#[test]
+fn a_run_that_ends_ends_who_waits_for_an_ack_as_well() {
+    let mut client = Client::kept(2920);
+    client.hear_answer(1460, OPENED.after(1_000));
+    client.slot.timer = Timer::Retransmit;
+    client.tcp.draining = true;
+    assert!(client.tcp.drain(&mut client.slot, OPENED.after(1_500)).is_none());
+    let (behind, all) = (5001 + ANSWER.len() as u32, client.slot.snd_max);
+    client.hear(behind, all, TcpFlags::ACK, b"", OPENED.after(2_000));
+    assert_eq!(client.slot.state, State::FinWait1);
+}
+
 #[test]
 fn who_waits_for_room_or_an_answer_wants_to_send_nothing() {
     for total_bytes in [100, 4000] {

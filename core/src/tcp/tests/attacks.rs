@@ -121,6 +121,19 @@ fn a_syn_in_a_connection_is_challenged() {
     }
 }
 
+/// Who was started again knocks with any number, on more connections than the budget has ACKs.
+#[test]
+fn a_syn_with_a_new_number_is_always_challenged() {
+    let mut rig = Rig::server();
+    let (seq, ack) = (rig.seq.wrapping_sub(1 << 30), rig.ack);
+    for _ in 0..2 * CHALLENGES_PER_SECOND {
+        assert_eq!(told(rig.hear_at(seq, ack, SYN, b"")), Some((ACK, 0)));
+    }
+    let challenges = u64::from(2 * CHALLENGES_PER_SECOND);
+    assert_eq!((rig.count(Count::ChallengeAck), rig.count(Count::AckRt)), (challenges, 0));
+    assert_eq!(rig.slot.state, State::Established);
+}
+
 #[test]
 fn strangers_are_told_only_if_we_may() {
     let mut rig = Rig::new(Role::Client, |plan| plan.tcp_rst = false);

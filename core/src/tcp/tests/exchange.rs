@@ -292,6 +292,36 @@ fn a_head_request_gets_no_body() {
     assert_eq!((rig.count(Count::Http2xx), rig.count(Count::SkErr)), (4, 0));
 }
 
+/// What has no form is a request too: behind a header that is under way it is not answered.
+#[test]
+fn what_is_no_http_behind_a_head_request_is_not_answered() {
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    assert_eq!(told(rig.hear(DATA, HEAD)), Some((DATA, 85)));
+    let reply = rig.hear(DATA, b"hello").expect("a FIN");
+    assert_eq!((reply.payload_bytes, reply.flags.contains(TcpFlags::FIN)), (0, true));
+    assert_eq!((rig.count(Count::Http2xx), rig.count(Count::TcpReq)), (1, 0));
+    // Once the header has arrived it is answered as any other.
+    let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
+    rig.hear(DATA, HEAD);
+    rig.take_all();
+    let reply = rig.hear(DATA, b"hello").expect("an answer");
+    assert_eq!((reply.payload_at, reply.payload_bytes), (0, 100));
+}
+
+/// A HEAD for whose answer there is no room queues no header: what is queued stays as it is.
+#[test]
+fn a_head_request_that_finds_no_room_changes_nothing() {
+    let mut rig = Rig::new(Role::Server, |plan| {
+        plan.keepalive = Some(Keepalive { interval_us: 1_000_000, requests: 0 });
+        plan.payload.total_bytes = 1 << 30;
+    })
+    .connected();
+    rig.hear(DATA, REQUEST);
+    rig.hear(DATA, HEAD);
+    assert!(!rig.slot.flags.contains(SlotFlags::HEADER_LAST));
+    assert_eq!((rig.count(Count::HttpErr), rig.count(Count::Http2xx)), (1, 1));
+}
+
 #[test]
 fn a_head_request_in_a_pipeline_is_the_last_that_is_answered() {
     let mut rig = Rig::kept(Role::Server, 1_000_000, 0);
