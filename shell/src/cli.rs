@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Read, Source};
+use crate::config::{self, ConfigError, Read, Source};
 use crate::daemon;
 use crate::demo::{self, Demo};
 use crate::plan::{Plan, PlanRecord, explain};
@@ -36,8 +36,8 @@ const AFTER_HELP: &str = if cfg!(feature = "dpdk") {
      not start or the input was bad.\nDPDK: not built in"
 };
 
-/// A network load tester: HTTP connections by the million, over DPDK, packet sockets or an
-/// in-process link.
+/// A network load tester: HTTP connections and datagrams by the million, over DPDK, any Linux
+/// interface, shared memory or a link within the process.
 #[derive(Parser, Debug)]
 #[command(
     name = "dperf-shell",
@@ -63,6 +63,8 @@ struct Cli {
     #[arg(short = 'v', long)]
     version: bool,
     #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -74,9 +76,12 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         #[command(flatten)]
+        machine: Machine,
+        #[command(flatten)]
         output: Output,
     },
-    /// Check a configuration and explain what it would do; needs no device and no privilege
+    /// Check a configuration and explain what it would do; needs no device and no privilege.
+    /// Several files are checked as one run of them all
     Check {
         /// Configuration files: each is one role
         #[arg(required = true, value_name = "FILE")]
@@ -103,21 +108,19 @@ enum Command {
     /// Run client and server in one process, without any device
     Demo {
         /// Connections opened a second
-        #[arg(long, default_value_t = 100_000)]
+        #[arg(long, default_value = "100k", value_parser = config::rate)]
         cps: u64,
-        /// Seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+        /// How long, in seconds or with a unit
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = config::duration_s)]
         duration: u32,
         #[command(flatten)]
         output: Output,
     },
 }
 
+/// What a run needs of the machine.
 #[derive(Args, Clone, Debug)]
-struct Output {
-    /// Records for programs on stdout, one JSON object per line; text for people on stderr
-    #[arg(long)]
-    json: bool,
+struct Machine {
     /// Words for DPDK's EAL, as one argument: --eal '--no-huge -m 512'
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     eal: Option<String>,
@@ -125,6 +128,14 @@ struct Output {
     /// GATEWAY, MAC and ROLE in its environment
     #[arg(long, value_name = "CMD")]
     exception_up: Option<String>,
+}
+
+/// What a run tells, and what it is judged by.
+#[derive(Args, Clone, Debug)]
+struct Output {
+    /// Records for programs on stdout, one JSON object per line; text for people on stderr
+    #[arg(long)]
+    json: bool,
     /// In each output a line for each worker and each port, as the keyword per_worker
     #[arg(long)]
     per_worker: bool,
@@ -141,6 +152,9 @@ pub fn main() -> ExitCode {
     let status = match act(Cli::parse_from(words(std::env::args_os()))) {
         Ok(status) => status,
         Err(error) => {
+            if let Some(of_config) = error.downcast_ref::<ConfigError>() {
+                of_config.notes.iter().for_each(|note| complain(&note.to_string()));
+            }
             // One sentence with its causes behind it.
             complain(&format!("dperf-shell: {error:#}"));
             NOT_STARTED
@@ -181,8 +195,8 @@ fn percent(text: &str) -> Result<f64, String> {
 
 fn act(cli: Cli) -> Result<u8> {
     match cli.command {
-        Some(Command::Run { files, output }) => {
-            let reads = read_files(&files)?.into_iter().map(|read| with(read, &output));
+        Some(Command::Run { files, machine, output }) => {
+            let reads = read_files(&files)?.into_iter().map(|read| with(read, &machine));
             run(reads.collect(), Style::Blocks, &output)
         }
         Some(Command::Check { files, json }) => check(&files, json),
@@ -210,19 +224,33 @@ fn as_dperf(cli: &Cli) -> Result<u8> {
         bail!("no configuration file: dperf-shell run FILE, or -c FILE");
     }
     let sources = cli.conf.iter().map(|path| source(path)).collect::<Result<Vec<_>>>()?;
-    let read = with(config::read(&sources)?, &cli.output);
+    let read = with(config::read(&sources)?, &cli.machine);
     if cli.test {
-        Plan::assumed(&read.config)?;
+        limits(&cli.output)?;
+        plan(&read)?;
         read.notes.iter().for_each(|note| complain(&note.to_string()));
         return print("Config file OK\n");
     }
     run(vec![read], Style::Blocks, &cli.output)
 }
 
-fn run(reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
+/// What a run may do and still pass.
+fn limits(output: &Output) -> Result<Limits> {
     let mut limits = Limits { target_percent: output.target, ..Limits::default() };
-    for text in &output.allow {
-        limits.allow(text)?;
+    output.allow.iter().try_for_each(|text| limits.allow(text))?;
+    Ok(limits)
+}
+
+/// What a configuration comes to, as far as it can be known without opening a port.
+fn plan(read: &Read) -> Result<Plan, ConfigError> {
+    Plan::assumed(&read.config).map_err(|error| error.after(read.notes.clone()))
+}
+
+fn run(mut reads: Vec<Read>, style: Style, output: &Output) -> Result<u8> {
+    let limits = limits(output)?;
+    config::together(&mut reads)?;
+    for read in &mut reads {
+        read.config.per_worker |= output.per_worker;
     }
     if reads.iter().any(|read| read.config.daemon) {
         return in_background(reads, &limits, output);
@@ -250,7 +278,7 @@ fn in_background(reads: Vec<Read>, limits: &Limits, output: &Output) -> Result<u
             .map(|verdict| judge(&verdict, &report));
     }
     for read in &reads {
-        Plan::assumed(&read.config)?;
+        plan(read)?;
     }
     let logs: Vec<String> = roles().map(|role| log_path(role).display().to_string()).collect();
     let process = daemon::start()?;
@@ -262,8 +290,13 @@ fn in_background(reads: Vec<Read>, limits: &Limits, output: &Output) -> Result<u
 }
 
 fn check(files: &[PathBuf], json: bool) -> Result<u8> {
-    for read in read_files(files)? {
-        let plan = Plan::assumed(&read.config)?;
+    let mut reads = read_files(files)?;
+    // The other end of a link may be in a file that is not here.
+    if reads.len() > 1 {
+        config::together(&mut reads)?;
+    }
+    let plans = reads.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
+    for (read, plan) in reads.iter().zip(plans) {
         if json {
             let record = PlanRecord::new(&read.config, &plan, &read.notes);
             print(&format!("{}\n", serde_json::to_string(&record)?))?;
@@ -284,10 +317,9 @@ fn read_files(files: &[PathBuf]) -> Result<Vec<Read>> {
 }
 
 /// A configuration with what the command line adds.
-fn with(mut read: Read, output: &Output) -> Read {
-    read.config.eal.extend(output.eal.iter().cloned());
-    read.config.exception_up.clone_from(&output.exception_up);
-    read.config.per_worker |= output.per_worker;
+fn with(mut read: Read, machine: &Machine) -> Read {
+    read.config.eal.extend(machine.eal.iter().cloned());
+    read.config.exception_up.clone_from(&machine.exception_up);
     read
 }
 

@@ -418,7 +418,7 @@ fn split(config: &Config, facts: &Facts, port: usize) -> Result<Split, ConfigErr
 fn messages(config: &Config) -> Messages {
     match (config.protocol, config.role, config.http_post) {
         (Protocol::Udp, ..) => Messages::Raw,
-        (Protocol::Tcp, ..) if message::is_plain(config) => Messages::Raw,
+        (Protocol::Tcp, ..) if config.is_plain() => Messages::Raw,
         (_, Role::Client, true) => Messages::HttpPost,
         (_, _, _) => Messages::HttpGet,
     }

@@ -13,7 +13,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+#[cfg(not(feature = "dpdk"))]
+use anyhow::bail;
+use anyhow::{Context, Result};
 use dperf_core::plan::Role;
 use dperf_core::wire::ethernet::VLAN_BYTES;
 
@@ -50,7 +52,7 @@ impl Ports {
     /// The first port that cannot be opened, in one sentence with the fix. What was opened before
     /// is closed again.
     pub fn open(roles: &[&Config], stopped: &dyn Fn() -> bool) -> Result<Ports> {
-        let mut links = Links::join(roles)?;
+        let mut links = Links::join(roles);
         let mut listening = listening(roles, stopped)?;
         #[cfg(feature = "dpdk")]
         let dpdk = dpdk_ports::start(roles)?;
@@ -294,40 +296,23 @@ fn follows(before: IpAddr, address: IpAddr) -> bool {
 struct Links(HashMap<String, Vec<Opened>>);
 
 impl Links {
-    fn join(roles: &[&Config]) -> Result<Links> {
-        let mut links: HashMap<String, Vec<Opened>> = HashMap::new();
-        let named = |name: &str| {
-            let ports = roles.iter().flat_map(|config| {
-                config.ports.iter().map(move |port| (&port.place, &port.name, *config))
-            });
-            let ends = ports.filter(|(_, is, _)| **is == PortName::Link(name.to_string()));
-            ends.map(|(place, _, config)| (place, config)).collect::<Vec<_>>()
-        };
-        for port in roles.iter().flat_map(|config| &config.ports) {
-            let PortName::Link(name) = &port.name else { continue };
-            if links.contains_key(name) {
-                continue;
+    /// Both ends of every link; that there are two was checked (`config::together`).
+    fn join(roles: &[&Config]) -> Links {
+        let mut open: HashMap<&str, &Config> = HashMap::new();
+        let mut links = HashMap::new();
+        let ends = roles.iter().flat_map(|config| {
+            config.ports.iter().filter_map(move |port| match &port.name {
+                PortName::Link(name) => Some((name.as_str(), *config)),
+                _ => None,
+            })
+        });
+        for (name, there) in ends {
+            if let Some(here) = open.insert(name, there) {
+                let (first, second) = joined(here, there);
+                links.insert(name.to_owned(), vec![second, first]);
             }
-            let ends = named(name);
-            let [(_, here), (other, there)] = ends[..] else {
-                bail!(
-                    "{}: link:{name} has {} end(s) in this process, it needs two: run the client's \
-                     and the server's file together, `dperf-shell run SERVER.conf CLIENT.conf`",
-                    port.place,
-                    ends.len()
-                );
-            };
-            if here.role == there.role {
-                bail!(
-                    "{other}: link:{name} has a {} on both ends: it joins a client's file and a \
-                     server's",
-                    here.role.name()
-                );
-            }
-            let (first, second) = joined(here, there);
-            links.insert(name.clone(), vec![second, first]);
         }
-        Ok(Links(links))
+        Links(links)
     }
 
     fn take_end(&mut self, name: &str) -> Result<Opened> {

@@ -11,7 +11,7 @@ use super::lenient::{self, interval_us, leading, scaled};
 use super::number::whole;
 use super::value::{
     address, address_list, address_range, cores, header_text, host_address, kernel_interface, mac,
-    node_megabytes, not_longer, nth,
+    no_hosts, node_megabytes, not_longer, spaced,
 };
 use super::words::Word;
 use super::{Addresses, Config, Exception, ExceptionKind, Keepalive, Port, PortName, Vxlan};
@@ -85,7 +85,13 @@ pub(super) fn server(config: &mut Config, first: &Word, arguments: &[Word]) -> D
 
 pub(super) fn listen(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     if let [first, rest @ ..] = arguments {
-        let lowest = first.read(|text| whole(text, &PORTS))?;
+        let hint = "write the first port and how many there are, for example listen 80 11";
+        let lowest = first.read(|text| {
+            whole(text, &PORTS).map_err(|complaint| match text.contains(['-', ',']) {
+                true => Complaint::new(complaint.why, hint),
+                false => complaint,
+            })
+        })?;
         let room = 65536 - lowest;
         let count = rest.first().map(|word| word.read(|text| whole(text, &(1..=room))));
         let count = count.transpose()?.unwrap_or(1);
@@ -161,7 +167,8 @@ pub(super) fn payload_file(config: &mut Config, _: &Word, arguments: &[Word]) ->
 
 pub(super) fn http_host(config: &mut Config, _: &Word, arguments: &[Word]) -> Done {
     if let [host] = arguments {
-        config.http_host = host.read(|text| header_text(text, 127))?;
+        config.http_host =
+            host.read(|text| header_text(text, 127, "write a name as DNS has it (xn--..)"))?;
     }
     Ok(())
 }
@@ -172,7 +179,8 @@ pub(super) fn http_path(config: &mut Config, _: &Word, arguments: &[Word]) -> Do
             let why = format!("'{}' does not begin with a slash", path.text);
             return Err(path.error(Complaint::new(why, format!("write /{}", path.text))));
         }
-        config.http_path = path.read(|text| header_text(text, 255))?;
+        config.http_path =
+            path.read(|text| header_text(text, 255, "percent-encode other characters"))?;
     }
     Ok(())
 }
@@ -251,6 +259,18 @@ pub(super) fn vxlan(config: &mut Config, first: &Word, arguments: &[Word]) -> Do
         remote: address_range(remote, remotes)?,
         place: first.place.clone(),
     };
+    for (word, address) in [(source, vxlan.inner.0), (destination, vxlan.inner.1)] {
+        let odd = match address {
+            MacAddr::ZERO => "a MAC address of zeros is nobody's",
+            group if group.is_multicast() => "this MAC address is a group's",
+            _ => continue,
+        };
+        config.remarks.push(word.note(odd));
+    }
+    if let Some(both) = vxlan.local.iter().find(|address| vxlan.remote.contains(address)) {
+        let why = format!("{both} is at both ends of the tunnel");
+        return Err(remote.error(Complaint::new(why, "LOCAL is our end, REMOTE the other one")));
+    }
     for (word, end) in [(local, &vxlan.local), (remote, &vxlan.remote)] {
         if end.iter().any(IpAddr::is_ipv6) {
             let why = format!("'{}' is not an IPv4 address", word.text);
@@ -266,7 +286,8 @@ pub(super) fn change_dip(config: &mut Config, first: &Word, arguments: &[Word]) 
         return Ok(());
     };
     let from = lowest.read(address)?;
-    if lenient::atoi(step.text) <= 0 || lenient::atoi(count.text) <= 0 {
+    let is_none = |word: &Word| word.text.is_ascii() && lenient::atoi(word.text) <= 0;
+    if is_none(step) || is_none(count) {
         let text = "the line is ignored, as in dperf: its step or its count is not above 0";
         config.remarks.push(first.note(text));
         return Ok(());
@@ -275,8 +296,14 @@ pub(super) fn change_dip(config: &mut Config, first: &Word, arguments: &[Word]) 
     let step = step.read_leniently(notes, |text| leading(text, &(1..=0x7fff_ffff)))?;
     let taken: usize = config.change_dips.iter().map(|dips| dips.list.len()).sum();
     let room = 65536 - taken as u64;
-    let count = count.read_leniently(notes, |text| leading(text, &(1..=room)))?;
-    let list = (0..count).map(|place| nth(from, (place * step) as u32)).collect();
+    let many = count.read_leniently(notes, |text| leading(text, &(1..=room)))?;
+    let list = spaced(from, step, many).ok_or_else(|| {
+        let why = format!("there are no {many} addresses from {from} on, {step} apart");
+        count.error(Complaint::new(why, "begin with a lower address, or take fewer"))
+    })?;
+    if let Some((address, kind)) = list.iter().find_map(|one| Some((one, no_hosts(*one)?))) {
+        notes.push(lowest.note(format!("{address} is no host's address: {kind}")));
+    }
     config.change_dips.push(Addresses { list, place: first.place.clone() });
     Ok(())
 }

@@ -13,7 +13,7 @@ use dperf_core::plan::Role;
 
 use super::error::{Complaint, ConfigError, Note, Place};
 use super::keyword::{self, Otherwise, Side};
-use super::{Config, MTU, Protocol};
+use super::{Config, MOST_TX_BURST, MTU, Protocol};
 
 type Done = Result<(), ConfigError>;
 
@@ -42,6 +42,8 @@ pub(super) fn all(config: &mut Config, notes: &mut Vec<Note>) -> Done {
     flow_isolate(config)?;
     super::exception::check(config, notes)?;
     without_dpdk(config, notes);
+    tx_burst(config, notes);
+    whole_messages(config, notes);
     meanings(config, notes);
     Ok(())
 }
@@ -292,6 +294,34 @@ fn without_dpdk(config: &Config, notes: &mut Vec<Note>) {
     }
 }
 
+/// A worker hands over no more frames than it writes in a turn.
+fn tx_burst(config: &mut Config, notes: &mut Vec<Note>) {
+    if config.tx_burst > MOST_TX_BURST {
+        let asked = config.tx_burst;
+        config.tx_burst = MOST_TX_BURST;
+        let text = format!("{asked} is taken as {MOST_TX_BURST}: a worker writes no more at once");
+        note(config, notes, "tx_burst", format!("tx_burst {text}"));
+    }
+}
+
+/// What would be written into a message that is written already, or has no header.
+fn whole_messages(config: &Config, notes: &mut Vec<Note>) {
+    if config.flood && !config.is_udp() {
+        return;
+    }
+    let is_file = !config.payload_file.is_empty();
+    let why = if is_file {
+        "payload_file has the whole message"
+    } else {
+        "so short a message has no header"
+    };
+    let header = ["http_host", "http_path", "http_method"];
+    let header = header.into_iter().filter(|_| config.is_plain() && !config.is_udp());
+    for name in header.chain(is_file.then_some("payload_random")) {
+        note(config, notes, name, format!("{name} is ignored: {why}"));
+    }
+}
+
 /// What is read as in dperf and meant differently.
 fn meanings(config: &Config, notes: &mut Vec<Note>) {
     let (unused, why): (&[&str], _) = match (config.is_udp(), config.flood) {
@@ -323,7 +353,7 @@ fn meanings(config: &Config, notes: &mut Vec<Note>) {
             (true, _) => "dperf sends them without end over UDP".to_owned(),
             (false, true) => "dperf's flood has no end".to_owned(),
         };
-        let text = format!("{ours} requests on each connection; {theirs}");
+        let text = format!("requests on each connection: {ours}; {theirs}");
         note(config, notes, "keepalive", text);
     }
 }

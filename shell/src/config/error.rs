@@ -48,15 +48,24 @@ pub struct ConfigError {
     /// The keyword concerned; empty if there is none.
     pub keyword: &'static str,
     /// The offending word; empty if something is missing.
-    pub word: String,
+    pub word: Box<str>,
     /// What is wrong and what to do about it.
     pub complaint: Complaint,
+    /// What was to be said of what had been read before: it may be the cause.
+    pub notes: Box<[Note]>,
 }
 
 impl ConfigError {
     /// The `complaint` about what stands at `place`.
     pub fn new(place: &Place, keyword: &'static str, complaint: Complaint) -> ConfigError {
-        ConfigError { place: place.clone(), keyword, word: String::new(), complaint }
+        let (place, word, notes) = (place.clone(), Box::default(), Box::default());
+        ConfigError { place, keyword, word, complaint, notes }
+    }
+
+    /// The error, after `notes`.
+    #[must_use]
+    pub fn after(self, notes: Vec<Note>) -> ConfigError {
+        ConfigError { notes: notes.into(), ..self }
     }
 }
 

@@ -13,7 +13,7 @@ use super::error::{Complaint, ConfigError};
 use super::lenient::{duration, hexadecimal, leading, scaled};
 use super::number::{seconds, whole};
 use super::words::Word;
-use super::{Config, MOST_TX_BURST, Protocol};
+use super::{Config, Protocol};
 use Otherwise::{Ignored, Refused};
 use Reads::{Choice, Duration, Flag, Hex, Leading, Nothing, Scaled, Seconds, Whole, Words};
 use Side::{Both, Client, Server};
@@ -668,7 +668,7 @@ const MACHINE: &[Keyword] = &[
                dperf frames wait until so many are there, or for a tick; nothing waits here: each \
                turn ends with all that it wrote, in bursts of this size.",
         example: "tx_burst 32",
-        reads: Whole(1..=1024, |c, n| c.tx_burst = (n as u16).min(MOST_TX_BURST)),
+        reads: Whole(1..=1024, |c, n| c.tx_burst = n as u16),
         ..KEYWORD
     },
     Keyword {
@@ -812,6 +812,8 @@ impl Reads {
 
 fn choice(text: &str, words: &[&str]) -> Result<usize, Complaint> {
     words.iter().position(|word| *word == text).ok_or_else(|| {
-        Complaint::new(format!("'{text}' is none of {}", words.join(", ")), "mind the case")
+        let near = words.iter().find(|word| word.eq_ignore_ascii_case(text));
+        let hint = near.map_or(String::new(), |word| format!("write {word}"));
+        Complaint::new(format!("'{text}' is none of {}", words.join(", ")), hint)
     })
 }

@@ -2,7 +2,8 @@
 //! so. A proper word is read exactly, and where dperf computes something else, that is said.
 //!
 //! dperf reads decimals with C's `atof`, multiplies and cuts off; other numbers with `atoi`, which
-//! takes the leading digits and nothing else. What it stores has 32 bits.
+//! takes the leading digits and nothing else. What it stores has 32 bits. It ends on any byte that
+//! is no ASCII, so a word with one is refused here too.
 
 use std::ops::RangeInclusive;
 
@@ -48,7 +49,8 @@ pub(super) fn hexadecimal(text: &str, range: &RangeInclusive<u64>) -> Lenient<u6
 pub(super) fn span_of_cores(text: &str) -> Option<(&str, &str)> {
     let (first, rest) = text.split_once('-')?;
     let last = &rest[..digits(rest)];
-    (!first.is_empty() && digits(first) == first.len() && !last.is_empty()).then_some((first, last))
+    let sound = text.is_ascii() && !first.is_empty() && !last.is_empty();
+    (sound && digits(first) == first.len()).then_some((first, last))
 }
 
 /// C's `atoi`: leading digits with a sign, or 0.
@@ -74,7 +76,7 @@ fn reconcile(
     theirs: Option<u64>,
     range: &RangeInclusive<u64>,
 ) -> Lenient<u64> {
-    match (ours, theirs.filter(|value| range.contains(value))) {
+    match (ours, theirs.filter(|value| text.is_ascii() && range.contains(value))) {
         (Ok(ours), Some(theirs)) if ours != theirs => {
             let remark = format!("'{text}' is {ours}{unit}; dperf reads {theirs}{unit}");
             Ok((ours, Some(remark)))
@@ -190,6 +192,7 @@ mod tests {
             ("+5", Some(5), "'+5' is read as 5 s, as in dperf"),
             ("1.5.7h", Some(5400), "'1.5.7h' is read as 5400 s, as in dperf"),
             ("0.5", None, ""),
+            ("5µs", None, ""),
             ("x", None, ""),
             ("m", None, ""),
             ("-5", None, ""),
@@ -205,7 +208,10 @@ mod tests {
             ("7x", Some(7), "'7x' is read as 7, as in dperf"),
             ("+7", Some(7), "'+7' is read as 7, as in dperf"),
             ("x", Some(0), "'x' is read as 0, as in dperf"),
-            ("é", Some(0), "'é' is read as 0, as in dperf"),
+            ("é", None, ""),
+            // In full width.
+            ("１", None, ""),
+            ("5µ", None, ""),
             ("-7", None, ""),
             ("101", None, ""),
             ("99999999999999999999999", None, ""),
@@ -227,5 +233,6 @@ mod tests {
         check(table, interval_us);
         assert_eq!(span_of_cores("0-3-5"), Some(("0", "3")));
         assert_eq!(span_of_cores("0-x"), None);
+        assert_eq!(span_of_cores("0-3é"), None);
     }
 }

@@ -17,6 +17,7 @@ mod number;
 mod port_name;
 mod read;
 mod schema;
+mod together;
 mod toml;
 mod value;
 mod words;
@@ -26,6 +27,7 @@ mod tests;
 
 use std::net::IpAddr;
 
+use dperf_core::http::REQUEST_BYTES;
 use dperf_core::plan::{PortRange, Role, Vlan};
 use dperf_core::wire::ethernet::{MacAddr, VLAN_BYTES};
 
@@ -36,6 +38,7 @@ pub use exception::{Exception, ExceptionKind};
 pub use manual::{manual, markdown};
 pub use port_name::{Memif, PortName, Xdp};
 pub use schema::schema;
+pub use together::together;
 
 /// A named piece of configuration text, usually a file.
 #[derive(Clone, Debug)]
@@ -75,10 +78,29 @@ pub fn read_roles(source: &Source) -> Result<Vec<Read>, ConfigError> {
     roles.map(|lines| complete(read::lines(source, lines)?)).collect()
 }
 
+/// A rate on the command line, as `cps` has it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn rate(text: &str) -> Result<u64, String> {
+    number::scaled(text, &(1..=u64::MAX)).map_err(|complaint| complaint.why)
+}
+
+/// A time on the command line, as `duration` has it, in seconds.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration_s(text: &str) -> Result<u32, String> {
+    let seconds = number::seconds(text, &(1..=u64::from(u32::MAX)));
+    seconds.map(|seconds| seconds as u32).map_err(|complaint| complaint.why)
+}
+
 /// Checks what was read across keywords.
 fn complete((mut config, mut notes): (Config, Vec<Note>)) -> Result<Read, ConfigError> {
-    check::all(&mut config, &mut notes)?;
-    Ok(Read { config, notes })
+    match check::all(&mut config, &mut notes) {
+        Ok(()) => Ok(Read { config, notes }),
+        Err(error) => Err(error.after(notes)),
+    }
 }
 
 /// A port: one network device and our address on it.
@@ -259,6 +281,13 @@ impl Config {
     /// Messages are datagrams.
     pub fn is_udp(&self) -> bool {
         self.protocol == Protocol::Udp
+    }
+
+    /// Messages are filler without a form.
+    pub fn is_plain(&self) -> bool {
+        let is_short = |size: &u32| (1..REQUEST_BYTES as u32).contains(size);
+        let is_written = !self.payload_file.is_empty();
+        self.is_udp() || is_written || self.payload_sizes.iter().all(is_short)
     }
 
     /// Where `keyword` was given first.

@@ -16,7 +16,10 @@ use super::error::Complaint;
 pub(super) fn whole(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
     let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !sound {
-        let why = format!("'{text}' is not a whole number");
+        let why = match text {
+            "" => "a number is missing".to_owned(),
+            _ => format!("'{text}' is not a whole number"),
+        };
         return Err(Complaint::new(why, format!("write digits only, {}", span(range))));
     }
     within(text, text.parse().ok(), range)
@@ -137,7 +140,10 @@ fn decimal_and_unit(text: &str) -> Result<(Decimal, &str), Complaint> {
         return Err(Complaint::new(why, "write what you mean"));
     }
     if digits.is_empty() {
-        let why = format!("'{text}' is not a number");
+        let why = match text {
+            "" => "a number is missing".to_owned(),
+            _ => format!("'{text}' is not a number"),
+        };
         return Err(Complaint::new(why, "a number begins with a digit, without a sign"));
     }
     if digits.len() > MAX_DIGITS {

@@ -72,8 +72,12 @@ impl PortName {
             let sound = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             return named(text, name, 32, sound).map(PortName::Link);
         }
-        let sound = |c: char| c.is_ascii_graphic() && !"/:".contains(c);
+        let sound = |c: char| c.is_ascii_graphic() && !"/:,".contains(c);
         if let Some(name) = text.strip_prefix("af_packet:") {
+            if let Some((interface, option)) = name.split_once(',') {
+                let why = format!("'{text}': packet sockets have no '{option}'");
+                return Err(Complaint::new(why, format!("af_packet:{interface}, or af_xdp:")));
+            }
             return named(text, name, 15, sound).map(PortName::AfPacket);
         }
         if let Some(words) = text.strip_prefix("af_xdp:") {
@@ -220,13 +224,19 @@ fn memif(text: &str, words: &str) -> Result<Memif, Complaint> {
         return Err(wrong("a socket's name is 1 to 107 characters of printable ASCII"));
     }
     let (mut id, mut listens) = (0, None);
+    let mut named = Vec::new();
     for word in words {
-        match word.split_once('=') {
-            Some(("id", number)) => {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        if named.contains(&name) {
+            return Err(wrong(&format!("it has '{name}' twice")));
+        }
+        named.push(name);
+        match (name, value) {
+            ("id", number) => {
                 id = number.parse().map_err(|_| wrong("an id is a number from 0 to 4294967295"))?;
             }
-            Some(("role", "server")) => listens = Some(true),
-            Some(("role", "client")) => listens = Some(false),
+            ("role", "server") => listens = Some(true),
+            ("role", "client") => listens = Some(false),
             _ => return Err(wrong(&format!("it has no '{word}'"))),
         }
     }
@@ -250,7 +260,7 @@ fn vdev(text: &str) -> Result<PortName, Complaint> {
 /// `domain:bus:device.function` in hexadecimal; domains have four digits, behind some controllers
 /// five or more.
 fn pci(text: &str) -> Result<String, Complaint> {
-    let sound = || -> Option<()> {
+    let sound = |text: &str| -> Option<()> {
         let (domain, rest) = text.split_once(':')?;
         let (bus, rest) = rest.split_once(':')?;
         let (device, function) = rest.split_once('.')?;
@@ -263,13 +273,21 @@ fn pci(text: &str) -> Result<String, Complaint> {
             && matches!(function.as_bytes(), [b'0'..=b'7']);
         sound.then_some(())
     };
-    if sound().is_none() {
-        return Err(Complaint::new(
-            format!("'{text}' is not the name of a port"),
-            "a PCI address (0000:03:00.1), bondM:P(PCI,..), link:NAME, memif:SOCKET, \
-             af_packet:INTERFACE, af_xdp:INTERFACE or a DPDK virtual device \
-             (net_memif0,role=server)",
-        ));
+    if sound(text).is_none() {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let hint = match () {
+            () if sound(&format!("0000:{text}")).is_some() => {
+                format!("with its domain: 0000:{text}")
+            }
+            () if !text.is_empty() && text.len() <= 15 && text.chars().all(is_name) => {
+                format!("a Linux interface is written af_packet:{text} or af_xdp:{text}")
+            }
+            () => "a PCI address (0000:03:00.1), bondM:P(PCI,..), link:NAME, memif:SOCKET, \
+                   af_packet:INTERFACE, af_xdp:INTERFACE or a DPDK virtual device \
+                   (net_memif0,role=server)"
+                .to_owned(),
+        };
+        return Err(Complaint::new(format!("'{text}' is not the name of a port"), hint));
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -287,6 +305,9 @@ fn bond(text: &str) -> Result<PortName, Complaint> {
         return Err(wrong("the mode is 0 to 6 and the policy 0 to 2"));
     };
     let members = split_members(members);
+    if members.iter().any(String::is_empty) {
+        return Err(wrong("a member is missing"));
+    }
     let members = members.iter().map(|device| member(device)).collect::<Result<Vec<_>, _>>()?;
     if members.len() > 4 {
         return Err(wrong("it has more than four members"));

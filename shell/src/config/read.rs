@@ -11,16 +11,8 @@ use super::{Config, Role, Source};
 /// Reads every line of every source; nothing is compared across lines yet except repetition.
 pub(super) fn words(sources: &[Source]) -> Result<(Config, Vec<Note>), ConfigError> {
     let mut reading = Reading::new(end(sources));
-    for source in sources {
-        if toml::is_toml(source) {
-            reading.toml(only_role(source)?)?;
-            continue;
-        }
-        for line in words::lines(source) {
-            reading.line(&line?)?;
-        }
-    }
-    Ok((reading.config, reading.notes))
+    let done = sources.iter().try_for_each(|source| reading.source(source));
+    reading.end(done)
 }
 
 /// Reads the lines of one role of a TOML file.
@@ -29,8 +21,8 @@ pub(super) fn lines(
     lines: Vec<toml::Line>,
 ) -> Result<(Config, Vec<Note>), ConfigError> {
     let mut reading = Reading::new(end(std::slice::from_ref(source)));
-    reading.toml(lines)?;
-    Ok((reading.config, reading.notes))
+    let done = reading.toml(lines);
+    reading.end(done)
 }
 
 /// The lines of a TOML file that is to be one role.
@@ -56,6 +48,21 @@ struct Reading {
 impl Reading {
     fn new(end: Place) -> Reading {
         Reading { config: Config::new(end), notes: Vec::new() }
+    }
+
+    /// What was read, if all went well.
+    fn end(self, done: Result<(), ConfigError>) -> Result<(Config, Vec<Note>), ConfigError> {
+        match done {
+            Ok(()) => Ok((self.config, self.notes)),
+            Err(error) => Err(error.after(self.notes)),
+        }
+    }
+
+    fn source(&mut self, source: &Source) -> Result<(), ConfigError> {
+        if toml::is_toml(source) {
+            return self.toml(only_role(source)?);
+        }
+        words::lines(source).try_for_each(|line| self.line(&line?))
     }
 
     fn toml(&mut self, lines: Vec<toml::Line>) -> Result<(), ConfigError> {
@@ -148,12 +155,16 @@ fn not_repeated(config: &mut Config, keyword: &Keyword, first: &Word) -> Result<
 }
 
 fn right_count(keyword: &Keyword, first: &Word, arguments: &[Word]) -> Result<(), ConfigError> {
+    if arguments.first().is_some_and(|word| word.text == "=") {
+        let why = "'=' stands in TOML, this is read as dperf's language";
+        return Err(arguments[0].error(Complaint::new(why, "name the file .toml")));
+    }
     let (least, most) = keyword.argument_counts();
     let hint = format!("write: {} {}", keyword.name, keyword.form);
     if arguments.len() < least {
         let why = match arguments.len() {
             0 => "its argument is missing".to_owned(),
-            _ => format!("{} arguments are too few", arguments.len()),
+            few => format!("{few} of at least {least} arguments are there"),
         };
         return Err(first.error(Complaint::new(why, hint)));
     }

@@ -7,6 +7,7 @@ mod exception;
 mod golden;
 mod mutation;
 mod positions;
+mod together;
 mod toml;
 mod values;
 

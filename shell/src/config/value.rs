@@ -19,10 +19,12 @@ const LOW_BITS: u128 = 0xffff_ffff;
 /// An IPv4 or IPv6 address.
 pub(super) fn address(text: &str) -> Result<IpAddr, Complaint> {
     text.parse().map_err(|_| {
-        let hint = if text.contains('/') {
-            "a single address stands here, without the bits of its network"
-        } else {
-            "for example 10.0.1.1 or 2001:db8::1"
+        let hint = match () {
+            () if text.contains('/') => {
+                "a single address stands here, without the bits of its network"
+            }
+            () if text.contains(',') => "words are separated by spaces, not by commas",
+            () => "for example 10.0.1.1 or 2001:db8::1",
         };
         Complaint::new(format!("'{text}' is not an IP address"), hint)
     })
@@ -38,7 +40,7 @@ pub(super) fn host_address(text: &str) -> Result<IpAddr, Complaint> {
 }
 
 /// Why no host on a network has this address.
-fn no_hosts(address: IpAddr) -> Option<&'static str> {
+pub(super) fn no_hosts(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if number(address) & LOW_BITS == 0 => Some("its low 32 bits are zero"),
         _ if address.is_multicast() => Some("it is a multicast group's"),
@@ -48,19 +50,14 @@ fn no_hosts(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// `ADDRESS COUNT`, a network or a range; then any number of single addresses, networks and ranges.
-/// No address comes twice.
+/// `ADDRESS COUNT`, an address alone, a network or a range; then any number of single addresses,
+/// networks and ranges. No address comes twice.
 pub(super) fn address_list(words: &[Word]) -> Result<Vec<IpAddr>, ConfigError> {
     let [first, rest @ ..] = words else {
         return Ok(Vec::new());
     };
     let (mut list, more) = match rest {
         [count, more @ ..] if is_single(first) => (address_range(first, count)?, more),
-        [] if is_single(first) => {
-            let hint = format!("write {0} 1, {0}/24 or {0}-LAST", first.text);
-            let why = "how many addresses there are is missing";
-            return Err(first.error(Complaint::new(why, hint)));
-        }
         more => (first.read(addresses)?, more),
     };
     let mut seen: HashSet<IpAddr> = list.iter().copied().collect();
@@ -165,8 +162,15 @@ fn consecutive(text: &str, first: IpAddr, count: u128) -> Result<Vec<IpAddr>, Co
     Ok((0..count).map(|place| nth(first, place as u32)).collect())
 }
 
+/// `count` addresses from `first` on, `step` apart; none if there are not so many.
+pub(super) fn spaced(first: IpAddr, step: u64, count: u64) -> Option<Vec<IpAddr>> {
+    let farthest = u32::try_from((count - 1) * step).ok()?;
+    let upwards = number(nth(first, farthest)) >= number(first);
+    upwards.then(|| (0..count).map(|place| nth(first, (place * step) as u32)).collect())
+}
+
 /// The address `place` behind `first`.
-pub(super) fn nth(first: IpAddr, place: u32) -> IpAddr {
+fn nth(first: IpAddr, place: u32) -> IpAddr {
     match first {
         IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().wrapping_add(place)).into(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().wrapping_add(place.into())).into(),
@@ -189,7 +193,11 @@ pub(super) fn cores(text: &str) -> Lenient<Vec<u16>> {
         (Some((first, last)), Some((_, digits))) => (first, digits, digits != last),
         (Some((first, last)), None) => (first, last, false),
     };
-    let (first, last) = (whole(first, &CORES)?, whole(last, &CORES)?);
+    let core = |text: &str| {
+        let hint = "cores are separated by spaces, a row is FIRST-LAST: cpu 0 1, cpu 0-1";
+        whole(text, &CORES).map_err(|complaint| Complaint { hint: hint.to_owned(), ..complaint })
+    };
+    let (first, last) = (core(first)?, core(last)?);
     if first > last {
         let why = format!("'{text}' counts downwards");
         return Err(Complaint::new(why, format!("write {last}-{first}")));
@@ -198,11 +206,12 @@ pub(super) fn cores(text: &str) -> Lenient<Vec<u16>> {
     Ok(((first..=last).map(|core| core as u16).collect(), remark))
 }
 
-/// A text for a header field or a request target: printable ASCII, at most `longest` characters.
-pub(super) fn header_text(text: &str, longest: usize) -> Result<String, Complaint> {
+/// A text for a header field or a request target: printable ASCII, at most `longest` characters;
+/// `hint` says how others are written.
+pub(super) fn header_text(text: &str, longest: usize, hint: &str) -> Result<String, Complaint> {
     if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic()) {
         let why = format!("'{text}' contains '{odd}', which a header may not carry as it is");
-        return Err(Complaint::new(why, "write other characters percent-encoded"));
+        return Err(Complaint::new(why, hint));
     }
     not_longer(text, longest)
 }

@@ -48,8 +48,8 @@ impl Word<'_> {
 
     /// The complaint about this word.
     pub(super) fn error(&self, complaint: Complaint) -> ConfigError {
-        let word = self.text.to_owned();
-        ConfigError { place: self.place.clone(), keyword: "", word, complaint }
+        let word = self.text.into();
+        ConfigError { word, ..ConfigError::new(&self.place, "", complaint) }
     }
 }
 
@@ -97,7 +97,7 @@ fn split<'s>(
         return Err(control_byte(line, at, start));
     }
     let mut words = Vec::new();
-    let mut from = 0;
+    let (mut from, mut before) = (0, 1);
     while let Some(skip) = line[from..].iter().position(|byte| !is_blank(*byte)) {
         from += skip;
         let end = line[from..].iter().position(|byte| is_blank(*byte));
@@ -105,8 +105,11 @@ fn split<'s>(
         if line[from] == b'#' {
             return Ok((words, Some(&line[from..])));
         }
-        let place = Place { column: column(line, from), ..start.clone() };
-        words.push(word(&line[from..end], place)?);
+        before += skip as u32;
+        let place = Place { column: before, ..start.clone() };
+        let word = word(&line[from..end], place)?;
+        before += word.text.chars().count() as u32;
+        words.push(word);
         from = end;
     }
     Ok((words, None))

@@ -1,7 +1,7 @@
 //! The bytes of what we send, made once.
 
 use dperf_core::http::{
-    FILLER, Method, REQUEST_BYTES, RESPONSE_HEADER_BYTES, RequestSpec, ResponseSpec, write_request,
+    FILLER, Method, RESPONSE_HEADER_BYTES, RequestSpec, ResponseSpec, write_request,
     write_response, write_response_header,
 };
 use dperf_core::plan::Role;
@@ -26,12 +26,6 @@ impl Message {
         let total_bytes = bytes.len() as u32;
         Message { head: bytes, total_bytes }
     }
-}
-
-/// Messages are filler without a form.
-pub(super) fn is_plain(config: &Config) -> bool {
-    let plain = |size: &u32| (1..REQUEST_BYTES as u32).contains(size);
-    config.is_udp() || !config.payload_file.is_empty() || config.payload_sizes.iter().all(plain)
 }
 
 /// The messages that `config` asks for: one for all workers, or one for each.

@@ -8,7 +8,6 @@ use serde::{Serialize, Serializer};
 
 use super::exchange::{FrameRecord, exchange};
 use super::load::{LoadRecord, load};
-use super::message::is_plain;
 use super::{OwnedList, Plan, Split, Worker, settings};
 use crate::config::{Config, Note};
 
@@ -204,7 +203,7 @@ fn message(config: &Config, plan: &Plan) -> MessageRecord {
         }
         (true, true) => ("flood", "UDP"),
         (true, false) => (name, "UDP"),
-        (false, false) => (name, if is_plain(config) { "plain" } else { http }),
+        (false, false) => (name, if config.is_plain() { "plain" } else { http }),
     };
     let bytes = sizes[0];
     if sizes.len() == 1 {

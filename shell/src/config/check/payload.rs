@@ -64,9 +64,9 @@ fn sizes(config: &Config, notes: &mut Vec<Note>) -> Done {
     let endless = config.role == Role::Server && !config.is_udp();
     if size > most && !endless {
         let why = format!("{size} bytes are more than fit one packet, {most}");
-        let hint = match config.role {
-            Role::Client => "only a server's messages may be longer",
-            Role::Server => "over UDP a message is one packet",
+        let hint = match config.is_udp() {
+            false => "only a server's messages may be longer",
+            true => "over UDP a message is one packet",
         };
         return Err(config.refuse("payload_size", why, hint));
     }

@@ -258,7 +258,7 @@ fn is_placed(error: &ConfigError, bytes: &[u8]) {
     let mark = if error.place.line == 1 { "\u{feff}" } else { "" };
     let text = text.strip_prefix(mark).unwrap_or(&text);
     let rest: String = text.chars().skip(error.place.column as usize - 1).collect();
-    assert!(rest.starts_with(&error.word), "'{}' does not stand there: {error}", error.word);
+    assert!(rest.starts_with(&*error.word), "'{}' does not stand there: {error}", error.word);
 }
 
 /// Keywords with one number: what its units multiply it by, and what is told behind it.

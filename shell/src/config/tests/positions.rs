@@ -14,7 +14,7 @@ fn words_carry_line_and_column() {
         ("cps 1k x", "t.conf:1:8: cps: 'x' is one argument too many"),
         ("\n\n  \tcps\tzz", "t.conf:3:8: cps: 'zz' is not a number"),
         ("cps", "t.conf:1:1: cps: its argument is missing"),
-        ("port link:a 10.0.1.1", "t.conf:1:1: port: 2 arguments are too few"),
+        ("port link:a 10.0.1.1", "t.conf:1:1: port: 2 of at least 3 arguments are there"),
         ("# é\nqiet # ü", "t.conf:2:1: unknown keyword 'qiet'"),
         ("é\u{e9}é zz", "t.conf:1:1: unknown keyword 'ééé'"),
         ("http_path é", "t.conf:1:11: http_path: 'é' does not begin with a slash"),
@@ -126,7 +126,8 @@ fn notes_point_at_their_line() {
         "t.conf:11: send_window is ignored: it is for the server",
         "t.conf:8: 'l3' of older dperf versions is ignored",
         "t.conf:8: rss is ignored: each port has one worker",
-        "t.conf:10: 5 requests on each connection; dperf sends 6",
+        "t.conf:9: tx_burst 512 is taken as 64: a worker writes no more at once",
+        "t.conf:10: requests on each connection: 5; dperf sends 6",
     ];
     assert_eq!(notes, expected);
 }

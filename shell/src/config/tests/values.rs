@@ -217,6 +217,7 @@ fn interrupts_may_be_put_off_where_xdp_sockets_are() {
         assert_eq!(read, name);
     }
     for (wrong, why) in [
+        ("af_packet:eth0,defer=1us", "packet sockets have no 'defer=1us'"),
         ("af_xdp:,defer=1us", "no proper name"),
         ("af_xdp:eth0,", "have no ''"),
         ("af_xdp:eth0,gather=1us", "have no 'gather=1us'"),
@@ -266,6 +267,8 @@ fn memory_is_shared_at_a_socket_under_a_number() {
         "memif:/run/demo,id=4294967296",
         "memif:/run/demo,role=master",
         "memif:/run/demo,secret=x",
+        "memif:/run/demo,id=1,id=2",
+        "memif:/run/demo,role=client,role=server",
         "memif:/run/é",
         &long,
     ] {

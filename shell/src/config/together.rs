@@ -1,0 +1,134 @@
+//! What must be true across the roles of one process: each link joins a client and a server, no
+//! device is opened twice. What will not answer each other over a link leaves a note.
+
+use std::collections::HashMap;
+
+use super::error::{Complaint, ConfigError, Note};
+use super::{Config, Port, PortName, Read};
+
+/// Checks roles that run in one process, in their order.
+///
+/// # Errors
+/// The first port that the roles cannot have together, with its place.
+pub fn together(reads: &mut [Read]) -> Result<(), ConfigError> {
+    let roles: Vec<&Config> = reads.iter().map(|read| &read.config).collect();
+    one_owner(&roles)?;
+    let mut notes = Vec::new();
+    for name in links(&roles) {
+        let (here, there) = ends(&roles, name)?;
+        notes.extend(mismatch(here, there));
+    }
+    notes.extend(shared_core(&roles));
+    if let Some(last) = reads.last_mut() {
+        last.notes.extend(notes);
+    }
+    Ok(())
+}
+
+fn refuse(port: &Port, why: String, hint: &str) -> ConfigError {
+    ConfigError::new(&port.place, "port", Complaint::new(why, hint))
+}
+
+/// A device belongs to one role.
+fn one_owner(roles: &[&Config]) -> Result<(), ConfigError> {
+    let mut owners = HashMap::new();
+    for (role, port) in ports(roles) {
+        let devices = port.name.devices().into_iter();
+        for device in devices.filter(|_| !matches!(port.name, PortName::Link(_))) {
+            let (owner, earlier) = *owners.entry(device).or_insert((role, port));
+            if owner != role {
+                let why = format!("'{device}' is the other role's, at {}", earlier.place);
+                return Err(refuse(port, why, "each role has its own ports"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every port with the index of its role.
+fn ports<'r>(roles: &[&'r Config]) -> impl Iterator<Item = (usize, &'r Port)> {
+    let of_role =
+        |(index, config): (usize, &'r Config)| config.ports.iter().map(move |port| (index, port));
+    roles.iter().copied().enumerate().flat_map(of_role)
+}
+
+/// The names of all links, each once, in order.
+fn links<'r>(roles: &[&'r Config]) -> Vec<&'r str> {
+    let mut names = Vec::new();
+    for (_, port) in ports(roles) {
+        if let PortName::Link(name) = &port.name
+            && !names.contains(&name.as_str())
+        {
+            names.push(name.as_str());
+        }
+    }
+    names
+}
+
+/// An end of a link: the role, and which of its ports.
+type End<'r> = (&'r Config, usize);
+
+/// Both ends of a link, the first one first.
+fn ends<'r>(roles: &[&'r Config], name: &str) -> Result<(End<'r>, End<'r>), ConfigError> {
+    let is_end = |port: &Port| matches!(&port.name, PortName::Link(is) if is == name);
+    let of_role = |config: &'r Config| {
+        let ports = config.ports.iter().enumerate().filter(|(_, port)| is_end(port));
+        ports.map(move |(index, _)| (config, index))
+    };
+    let ends: Vec<End<'r>> = roles.iter().copied().flat_map(of_role).collect();
+    let port = |(config, index): End<'r>| &config.ports[index];
+    match ends[..] {
+        [here, there] if here.0.role == there.0.role => {
+            let role = here.0.role.name();
+            let why = format!("link:{name} has a {role} on both ends");
+            Err(refuse(port(there), why, "it joins a client's file and a server's"))
+        }
+        [here, there] => Ok((here, there)),
+        _ => {
+            let count = ends.len();
+            let why = format!("link:{name} has {count} end(s) in this process, it needs two");
+            let hint = "run the client's and the server's file together, `dperf-shell run \
+                        SERVER.conf CLIENT.conf`";
+            Err(refuse(port(ends[0]), why, hint))
+        }
+    }
+}
+
+/// Why the server at one end of a link will not answer the client at the other.
+fn mismatch(one: End<'_>, other: End<'_>) -> Option<Note> {
+    let is_client = one.0.role == dperf_core::plan::Role::Client;
+    let ((client, index), (server, at)) = if is_client { (one, other) } else { (other, one) };
+    let asked = &client.servers.get(index)?.list;
+    let served = &server.servers.get(at)?.list;
+    let (last_asked, last_served) = (last(client), last(server));
+    let why = match () {
+        () if client.is_udp() != server.is_udp() => "one side speaks UDP, the other TCP".to_owned(),
+        () if client.listen.first < server.listen.first || last_asked > last_served => {
+            let (from, to) = (server.listen.first, last_served);
+            format!(
+                "the server listens on {from} to {to}, the client asks {} to {last_asked}",
+                client.listen.first
+            )
+        }
+        () => {
+            let unknown = asked.iter().find(|address| !served.contains(address))?;
+            format!("the server has no address {unknown}")
+        }
+    };
+    let place = client.ports[index].place.clone();
+    Some(Note { place, text: format!("the other end will not answer: {why}") })
+}
+
+/// The last port that is listened on.
+fn last(config: &Config) -> u32 {
+    u32::from(config.listen.first) + config.listen.count - 1
+}
+
+/// Workers of two roles on one core.
+fn shared_core(roles: &[&Config]) -> Option<Note> {
+    let [one, others @ ..] = roles else { return None };
+    let config = others.iter().find(|other| other.cpus.iter().any(|cpu| one.cpus.contains(cpu)))?;
+    let cpu = config.cpus.iter().find(|cpu| one.cpus.contains(cpu))?;
+    let text = format!("both roles have workers on cpu {cpu}: rates will suffer");
+    Some(Note { place: config.given("cpu")?.clone(), text })
+}
