@@ -77,8 +77,8 @@ impl Tcp<'_> {
         taken
     }
 
-    /// Queues one response of `bytes`, and the FIN behind it where the connection is not kept. False
-    /// if it finds no room.
+    /// Queues one response of `bytes`, and the FIN behind it where the connection is not kept.
+    /// False if it finds no room.
     #[inline]
     fn respond(&mut self, slot: &mut Slot, bytes: u32, peer_closes: bool) -> bool {
         let queued = slot.snd_end.wrapping_sub(slot.snd_una);

@@ -9,8 +9,6 @@ use dperf_tests::namespace::{Namespace, alone};
 use dperf_tests::process::{Ended, Folder, Process, Signal};
 use dperf_tests::program::{self, Outcome, Program};
 
-/// Seconds of load.
-const SECONDS: u64 = 3;
 /// The longest a refusal may take.
 const REFUSAL: Duration = Duration::from_secs(10);
 
@@ -22,20 +20,20 @@ struct Both {
 }
 
 impl Both {
-    /// A server and a client over a link with two queues, each told `words`.
+    /// A server and a client over a link with two queues, each told `words`, until it is stopped.
     fn new(words: &str) -> Both {
-        Both::with(words, SECONDS, str::to_owned)
+        Both::with(words, str::to_owned)
     }
 
-    /// The same over IPv6, until it is stopped.
+    /// The same over IPv6.
     fn over_ipv6(words: &str) -> Both {
-        Both::with(words, 600, |text| text.replace("10.77.0.", "fd77::"))
+        Both::with(words, |text| text.replace("10.77.0.", "fd77::"))
     }
 
-    fn with(words: &str, seconds: u64, family: fn(&str) -> String) -> Both {
+    fn with(words: &str, family: fn(&str) -> String) -> Both {
         let (space, folder) = (Namespace::new(), Folder::new());
         let common = format!(
-            "protocol http\nduration {seconds}s\nclient 10.77.0.100 2\n\
+            "protocol http\nduration 600s\nclient 10.77.0.100 2\n\
              server 10.77.0.200 2\n{words}"
         );
         let cpu = program::cpu();
@@ -103,7 +101,7 @@ fn an_interface_is_the_ports_twin() {
     assert!(link.contains(&format!("link/ether {mac}")), "{link} {plan}");
     let queues = both.space.run("ls /sys/class/net/nets0/queues");
     assert_eq!(queues.matches("rx-").count(), 2, "one queue per worker: {queues}");
-    assert_passed(&program.end(SECONDS));
+    assert_passed(&program.stop());
     both.assert_nothing_left();
 }
 
@@ -126,7 +124,7 @@ fn a_packet_that_is_longer_than_the_ports_is_an_error() {
         for bytes in [1473 + 4, 4000, 8972] {
             assert!(ping(bytes).output().is_ok_and(|ended| !ended.status.success()), "{bytes}");
         }
-        let outcome = program.end(SECONDS + 4);
+        let outcome = program.stop();
         assert_passed(&outcome);
         assert_eq!(outcome.record_of("server")["kniErrors"], 3);
         assert_eq!(outcome.record_of("client")["badRx"], 0);
@@ -163,7 +161,7 @@ fn each_core_may_have_its_own_interface() {
     assert_eq!(both.interfaces(), ["dperfc0.0", "dperfc0.1", "dperfs0.0", "dperfs0.1"]);
     let queues = both.space.run("ls /sys/class/net/dperfs0.1/queues");
     assert_eq!(queues.matches("rx-").count(), 1, "{queues}");
-    assert_passed(&program.end(SECONDS));
+    assert_passed(&program.stop());
     both.assert_nothing_left();
 }
 
@@ -173,7 +171,7 @@ fn kni_is_a_tap_and_the_program_says_so() {
     let both = Both::new("kni old");
     let program = both.start(&[]);
     assert_eq!(both.interfaces(), ["oldc0", "olds0"]);
-    let outcome = program.end(SECONDS);
+    let outcome = program.stop();
     assert_passed(&outcome);
     let said = format!("{}{}", outcome.0.out, outcome.0.err);
     assert!(said.contains("kni is `exception tap` here"), "{said}");
@@ -194,7 +192,7 @@ fn kernels_speak_ipv6_through_an_ipv4_port() {
     both.space.run("ip address add fd00::1/64 dev dperfs0 nodad");
     let text = there.run("ping -q -c 20 -i 0.05 -W 2 fd00::1");
     assert!(text.contains("20 packets transmitted, 20 received, 0% packet loss"), "{text}");
-    assert_passed(&program.end(SECONDS));
+    assert_passed(&program.stop());
 }
 
 #[test]
@@ -253,7 +251,7 @@ fn the_hook_knows_the_interface_and_its_failure_is_a_refusal() {
     let seen = String::from_utf8(both.folder.read("seen")).expect("text");
     let expected = "server dperfs0 10.77.0.1 10.77.0.2\nclient dperfc0 10.77.0.2 10.77.0.1\n";
     assert_eq!(seen, expected);
-    assert_passed(&program.end(SECONDS));
+    assert_passed(&program.stop());
     let ended = both.refusal(&[], &["--exception-up", "exit 7"]);
     assert!(ended.err.contains("--exception-up 'exit 7' failed for dperfs0"), "{}", ended.err);
 }
@@ -272,7 +270,7 @@ fn the_hook_speaks_on_stderr_and_stops_with_us() {
     assert!(ended.err.contains("stopped while --exception-up"), "{}", ended.err);
     both.assert_nothing_left();
     let both = Both::new("");
-    let outcome = both.start(&["--exception-up", "true"]).end(SECONDS);
+    let outcome = both.start(&["--exception-up", "true"]).stop();
     assert!(outcome.0.err.contains("--exception-up is not run"), "{}", outcome.0.err);
 }
 
@@ -280,15 +278,14 @@ fn the_hook_speaks_on_stderr_and_stops_with_us() {
 fn load_goes_on_without_a_deleted_interface() {
     let Some(_alone) = alone("load_goes_on_without_a_deleted_interface", &["ping"]) else { return };
     let both = Both::new("exception tap");
-    let program = both.start(&[]);
+    let mut program = both.start(&[]);
     both.space.run("ip link delete dperfs0");
-    let outcome = program.end(SECONDS);
+    let tells =
+        |process: &Process| process.err().contains("server: the kernel's interface was deleted");
+    program.process().wait_until("the news of it", Duration::from_secs(10), tells);
+    std::thread::sleep(Duration::from_secs(1));
+    let outcome = program.stop();
     assert_passed(&outcome);
-    assert!(
-        outcome.0.err.contains("server: the kernel's interface was deleted"),
-        "{}",
-        outcome.0.err
-    );
     assert!(!outcome.0.err.contains("client: the kernel's"), "{}", outcome.0.err);
     both.assert_nothing_left();
 }

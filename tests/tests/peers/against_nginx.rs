@@ -49,7 +49,7 @@ fn nginx_answers_on_kept_connections() {
         Load {
             checksums: Checksums::Left,
             words: "cps 1k\ncc 200\nkeepalive 10ms\nhttp_path /1k",
-            answers: 10_000,
+            answers: 2_000,
         },
         Load {
             checksums: Checksums::Made,

@@ -20,8 +20,6 @@ use smoltcp::wire::EthernetAddress;
 
 use crate::net::PORT;
 
-/// Seconds of load.
-const SECONDS: u64 = 12;
 /// How often each hostile frame is sent to each address.
 const TIMES: usize = 100;
 /// Resets of the load's own connections.
@@ -206,7 +204,7 @@ fn change_nothing(test: &str, carrier: Carrier) {
     client.wait_for_load();
     let expected = between.inside(|| throw(&sides));
     assert!(client.process().runs(), "the load ended first");
-    let outcomes = [client.end(SECONDS), server.stop()];
+    let outcomes = [client.stop(), server.stop()];
     for (tap, (side, other)) in taps.into_iter().zip([(0, 1), (1, 0)]) {
         tap.end_by(Signal::INT, Duration::from_secs(10));
         let capture = folder.read(sides[side].socket);
@@ -251,7 +249,7 @@ fn start(sides: &[Side; 2], folder: &Folder) -> [Program; 2] {
     let text = format!("mode server\nduration 600s\nkeepalive 1s\n{}", common([1, 0]));
     let server = Program::start(&server.namespace, folder, "server", &text);
     let text = format!(
-        "mode client\nduration {SECONDS}s\nslow_start 0\ncps 500\nkeepalive 1ms 3\n{}",
+        "mode client\nduration 600s\nslow_start 0\ncps 500\nkeepalive 1ms 3\n{}",
         common([0, 1])
     );
     [Program::start(&client.namespace, folder, "client", &text), server]
@@ -338,7 +336,7 @@ fn assert_unharmed(carrier: Carrier, outcome: &Outcome, expected: &BTreeMap<&'st
     let most = if carrier == Carrier::Ipv6 { 100 } else { 0 };
     assert!(outcome.count("icmpTx") <= most, "{record}");
     assert_eq!(outcome.count("skOpen"), outcome.count("skClose"));
-    assert!(outcome.count("http2XX") > 10_000, "{record}");
+    assert!(outcome.count("http2XX") > 3_000, "{record}");
     let missed = outcome.count("imissed");
     let is_other = |(name, count): &(&&str, &u64)| {
         // A reset may happen upon a connection that is open just then.

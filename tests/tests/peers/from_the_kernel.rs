@@ -14,7 +14,7 @@ const BODY: &str = "hello dperf!\r\n";
 
 /// What curl says: status, bytes of the body, connections made, bytes of the header.
 const ASK: &str =
-    "curl -sS -m 10 -w %{http_code},%{size_download},%{num_connects},%{size_header}\\n";
+    "curl -sS -m 60 -w %{http_code},%{size_download},%{num_connects},%{size_header}\\n";
 
 #[test]
 fn curl_gets_one_answer() {

@@ -134,7 +134,7 @@ fn nginx_answers_over_ipv6_and_xdp() {
     let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).expect("a number");
     assert_ne!(flags & 0x200, 0, "IFF_ALLMULTI of {flags:#x}");
     for (address, whose) in [(ours, "the kernel's"), (ipv6(LOAD), "ours")] {
-        let pings = net.there.run(&format!("ping -q -i 0.05 -c 20 -W 2 {address}"));
+        let pings = net.there.run(&format!("ping -q -i 0.02 -c 20 -W 2 {address}"));
         assert!(pings.contains("20 received, 0% packet loss"), "{whose}: {pings}");
     }
     let outcome = client.end(few_seconds());

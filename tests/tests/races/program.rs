@@ -88,7 +88,8 @@ fn run(test: &str, kind: &str) {
     let [server, client] = texts(kind);
     let client = folder.write("client.conf", client).display().to_string();
     let up = exception_up(&kernels, &interfaces);
-    let words = [client.as_str(), "--exception-up", &up, "--target", "1"];
+    let words =
+        [client.as_str(), "--exception-up", &up, "--target", "1", "--allow", "dropTx=1000000"];
     let mut program = Program::start_with(&own, &folder, "server", &server, &words);
     program.wait_for_load();
     let begun = Instant::now();

@@ -89,6 +89,16 @@ fn run_together(roles: [&str; 2]) {
     assert!(both[0] >= SECONDS * 900, "{both:?}");
 }
 
+/// SIGINT no longer ends the process at once.
+fn catches_interrupts(process: &Process) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()));
+    let caught = status.ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("SigCgt:"))?;
+        u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()
+    });
+    caught.is_some_and(|caught| caught & 1 << (libc::SIGINT - 1) != 0)
+}
+
 /// Whoever waits for the other end ends when it is told to.
 #[test]
 fn who_waits_for_the_other_end_can_be_stopped() {
@@ -96,8 +106,8 @@ fn who_waits_for_the_other_end_can_be_stopped() {
     for waits in [0, 1] {
         let folder = Folder::new();
         let files = shared(&folder, &folder.file("memif.sock"), 1);
-        let waiting = start(command(&["run", &files[waits]]), &folder);
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        let mut waiting = start(command(&["run", &files[waits]]), &folder);
+        waiting.wait_until("a handler for SIGINT", LONGEST, catches_interrupts);
         let ended = waiting.end_by(Signal::INT, END);
         assert!(ended.err.contains("stopped"), "{}\n{}", ended.out, ended.err);
     }

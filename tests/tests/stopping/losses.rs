@@ -10,7 +10,7 @@ use crate::setup::{Kind, PORTS, Setup};
 /// Seconds of load that nobody waits for.
 const LONG: u64 = 50;
 /// Seconds of load that goes on without its server.
-const SHORT: u64 = 2;
+const SHORT: u64 = 5;
 
 #[test]
 fn a_cable_that_is_pulled_ends_both_sides() {

@@ -12,14 +12,14 @@ use dperf_tests::program::Program;
 use crate::setup::{Kind, Setup};
 
 /// Seconds of load that nobody waits for.
-const LONG: u64 = 90;
+const LONG: u64 = 240;
 /// What it may take once load flows: a second of new connections, when those that were touched at
 /// the start are open.
 const LIMIT_BYTES: u64 = 4 << 20;
 /// More addresses than connections that were touched at the start.
 const MANY: &str = "client 10.77.0.100 20";
 /// The longest that the limit may last.
-const SPENT: Duration = Duration::from_secs(60);
+const SPENT: Duration = Duration::from_secs(240);
 
 /// A load whose connections all stay open, a side's 100,000 more in every second.
 fn growing(kind: Kind) -> Setup {

@@ -54,7 +54,7 @@ impl Setup {
             "protocol http\nclient 10.77.0.100 2\nserver 10.77.0.200 2\n{exception}\nduration"
         );
         // On its own a server goes on until it is stopped.
-        let served = if alone { 60 } else { seconds };
+        let served = if alone { seconds + 60 } else { seconds };
         let server = format!(
             "mode server\ncpu 0\nport {server_port} 10.77.0.1 10.77.0.2\n{common} {served}s\n"
         );
