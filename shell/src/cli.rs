@@ -81,7 +81,7 @@ enum Command {
         output: Output,
     },
     /// Check a configuration and explain what it would do; needs no device and no privilege.
-    /// Several files are checked as one run of them all
+    /// Two files are held against each other as well
     Check {
         /// Configuration files: each is one role
         #[arg(required = true, value_name = "FILE")]
@@ -290,10 +290,15 @@ fn in_background(reads: Vec<Read>, limits: &Limits, output: &Output) -> Result<u
 }
 
 fn check(files: &[PathBuf], json: bool) -> Result<u8> {
-    let mut reads = read_files(files)?;
-    // The other end of a link may be in a file that is not here.
-    if reads.len() > 1 {
-        config::together(&mut reads)?;
+    let of_files = files.iter().map(|path| Ok(config::read_roles(&source(path)?)?));
+    let mut of_files = of_files.collect::<Result<Vec<_>>>()?;
+    // The other end of a link may be in a file that is not here, but not in another one for a role
+    // of this one.
+    of_files.iter_mut().filter(|roles| roles.len() > 1).try_for_each(|r| config::together(r))?;
+    let is_pair = of_files.len() == 2;
+    let mut reads: Vec<Read> = of_files.into_iter().flatten().collect();
+    if is_pair && let Err(error) = config::together(&mut reads) {
+        complain(&format!("note: these two cannot run together: {error}"));
     }
     let plans = reads.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
     for (read, plan) in reads.iter().zip(plans) {

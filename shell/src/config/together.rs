@@ -33,8 +33,9 @@ fn refuse(port: &Port, why: String, hint: &str) -> ConfigError {
 fn one_owner(roles: &[&Config]) -> Result<(), ConfigError> {
     let mut owners = HashMap::new();
     for (role, port) in ports(roles) {
-        let devices = port.name.devices().into_iter();
-        for device in devices.filter(|_| !matches!(port.name, PortName::Link(_))) {
+        // What has two ends may have both of them here.
+        let has_ends = matches!(port.name, PortName::Link(_) | PortName::Memif(_));
+        for device in port.name.devices().into_iter().filter(|_| !has_ends) {
             let (owner, earlier) = *owners.entry(device).or_insert((role, port));
             if owner != role {
                 let why = format!("'{device}' is the other role's, at {}", earlier.place);

@@ -120,7 +120,8 @@ fn one_way(config: &Config, message_bytes: u64, connections: f64, requests: f64)
         };
     LoadRecord {
         connections_per_s: connections,
-        requests_per_s: packets,
+        // A SYN asks for nothing yet.
+        requests_per_s: if config.is_udp() { packets } else { 0.0 },
         tx_packets_per_s: packets,
         rx_packets_per_s: if config.flood { 0.0 } else { packets },
         tx_wire_bits_per_s: packets * wire_bits(frame_bytes),

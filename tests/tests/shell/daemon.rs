@@ -83,12 +83,12 @@ fn a_daemon_logs_as_dperf_and_ends_in_order() {
 #[test]
 fn a_log_that_cannot_be_written_is_2_and_named() {
     let folder = Folder::new();
-    let [_, client] = pair(&folder, "", "", "cps 1k\ndaemon");
-    let mut command = command(&["run", &client]);
+    let [server, client] = pair(&folder, "", "", "cps 1k\ndaemon");
+    let mut command = command(&["run", &server, &client]);
     command.env("DPERF_SHELL_LOG_DIR", folder.file("nowhere"));
     let ended = end(command, &folder);
     assert_eq!((code(&ended), ended.out.as_str()), (Some(2), ""));
-    for word in ["nowhere/dperf-ctl-client.log", "mkdir -p", "No such file"] {
+    for word in ["nowhere/dperf-ctl-server.log", "mkdir -p", "No such file"] {
         assert!(ended.err.contains(word), "{}", ended.err);
     }
 }
@@ -98,10 +98,11 @@ fn a_log_that_cannot_be_written_is_2_and_named() {
 fn a_daemon_that_cannot_start_says_so_in_its_log() {
     let folder = Folder::new();
     let [_, client] = pair(&folder, "", "", "cps 1k\ndaemon");
-    // Half a link.
+    let text = std::fs::read_to_string(&client).expect("just written");
+    std::fs::write(&client, text.replace("link:test", "af_packet:nonexistent0")).expect("a file");
     let ended = end(logging(&folder, &["run", &client]), &Folder::new());
     assert_eq!(code(&ended), Some(0), "{}", ended.err);
-    wait_until("a complaint", || log(&folder, "client").contains("it needs two"));
+    wait_until("a complaint", || log(&folder, "client").contains("nonexistent0"));
 }
 
 /// A disk that is full stops nothing; it is said once, and how much was lost in the end. What

@@ -96,6 +96,34 @@ fn bad_input_is_2_and_says_where_and_what_to_do() {
     }
 }
 
+/// What `run` refuses of two files together `check` tells; each of them may be sound.
+#[test]
+fn files_that_cannot_run_together_are_told() {
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "", "", "cps 1\nretransmit_timeout 3x");
+    for verb in ["run", "check"] {
+        let bad = folder.write("bad.conf", "cps 10m").display().to_string();
+        let ended = run(&[verb, &client, &bad]);
+        is_refused(&ended, &["bad.conf:1:", "hint"]);
+    }
+    let both_ends = "link:test has a client on both ends";
+    is_refused(&run(&["run", &client, &client]), &[both_ends]);
+    let ended = run(&["check", &client, &client]);
+    assert!(code(&ended) == Some(0) && ended.err.contains(both_ends), "{}", ended.err);
+    let ended = run(&["check", &server, &client]);
+    assert_eq!((code(&ended), ended.err.as_str()), (Some(0), ""));
+    // The roles of one file belong together.
+    let role = "[[role]]\nmode = \"client\"\ncpu = 0\ncps = 1\nclient = \"10.0.1.2\"\n\
+                server = \"10.0.2.1\"\n[[role.port]]\nname = \"link:test\"\n\
+                address = \"10.0.1.1\"\ngateway = \"10.0.2.1\"\n";
+    let twice = folder.write("twice.toml", role.repeat(2)).display().to_string();
+    is_refused(&run(&["check", &twice]), &[both_ends]);
+    // What is read otherwise than it looks may be why what follows is refused.
+    let text = std::fs::read_to_string(&client).expect("just written");
+    let odd = folder.write("odd.conf", text + "\nmss 9999\n").display().to_string();
+    is_refused(&run(&["check", &odd]), &["'3x' is read as 3, as in dperf", "9999 bytes are more"]);
+}
+
 #[test]
 fn what_a_port_cannot_do_is_2_and_named() {
     let folder = Folder::new();
@@ -125,7 +153,7 @@ fn a_missing_device_is_2() {
     let at = |row: u32| format!("on.conf:{row}:");
     is_refused(&on("af_packet:nonexistent0", None), &[&at(3), "nonexistent0"]);
     is_refused(&on("link:alone", None), &[&at(3), "link:alone", "1 end", "two"]);
-    is_refused(&on("link:test", Some(1000)), &[&at(2), "cpu 1000", "hint"]);
+    is_refused(&on("af_packet:nonexistent0", Some(1000)), &[&at(2), "cpu 1000", "hint"]);
     is_refused(&run(&["run", &client, &client]), &["client.conf:3:", "link:test", "both ends"]);
     let ended = on("0000:ff:1f.7", None);
     is_refused(&ended, &[&at(3), "0000:ff:1f.7"]);
