@@ -106,7 +106,7 @@ fn play(opening: &Opening, more: u8, happen: impl FnOnce(&mut Stage<'_>)) {
     let wire = SharedWire::new(scenario.seed, scenario.network, false);
     let own = mac(*role, 0).0;
     wire.get().attach(own, 1, spread(scenario.ipv6, 1));
-    let mut queue = SimQueue::new(wire.clone(), (0, 0), scenario.offloads, scenario.ring);
+    let mut queue = SimQueue::new(wire.clone(), (0, 0), scenario);
     let gateway = Gateway::new(scenario.gateway_known.then(|| side.peer_mac()));
     let control = Control::new();
     let mut page = Page::new();
