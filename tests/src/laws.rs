@@ -135,7 +135,7 @@ fn every_frame(broken: &mut Vec<String>, name: &str, Book { counts, .. }: &Book)
         |what: &str, one, other| same(broken, format_args!("{name}: {what}"), one, other);
     let (came, kinds) = (counts.get(Count::PktRx), sum(counts, &KINDS));
     // What was damaged on its way to the kernel may be anything there.
-    let kernel = sum(counts, &[Count::KniRx, Count::KniFull]);
+    let kernel = sum(counts, &[Count::KniRx, Count::KniErrors, Count::KniFull]);
     let strange = came.saturating_sub(kinds).min(kernel);
     same("pktRx = what they are", came, kinds + strange);
     same("badRx = its reasons", counts.get(Count::BadRx), sum(counts, &BAD));
