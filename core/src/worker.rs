@@ -61,6 +61,9 @@ use self::encap::Wrapping;
 const BUDGET: usize = 32;
 /// Segments that waiting connections send in one turn, at most.
 const READY_BUDGET: usize = 64;
+/// Turns that timers wait at most for opens that are owed: a device that takes two frames in a turn
+/// has room for those then.
+const MOST_PUT_OFF: u32 = 32;
 /// Connections opened in one turn, at most, while more waits than was received: each brings three
 /// frames or more, so that fewer come than a burst takes.
 const OPENS_BEHIND: usize = BURST / 4;
@@ -134,6 +137,8 @@ pub struct Worker<'m, Q: PacketQueue, X: ExceptionPath> {
     congested: bool,
     /// So much waits to be transmitted that nothing was received in this turn.
     full: bool,
+    /// Turns in a row in which timers waited for opens that are owed.
+    put_off: u32,
     /// The last burst was full: more waits to be received, and few connections more are opened
     /// until it was, or a queue that is once long never becomes short again.
     behind: bool,
@@ -180,6 +185,7 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             state: PortState::Up,
             congested: false,
             full: false,
+            put_off: 0,
             behind: false,
             stuck_since: None,
             last_turn: now,
@@ -377,13 +383,18 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
     /// Rings the timers that are due, within a budget. Time-outs first, but for an eighth: where
     /// they are always behind, connections that fell silent would never be given up.
     ///
-    /// Where the device is full they wait until a burst was received, and until opens that are owed
-    /// had their turn: what rings by the clock would take every place that comes free, for ever.
+    /// Where the device is full they wait until a burst was received, and a while for opens that
+    /// are owed: what rings by the clock would take every place that comes free, for ever.
     #[inline]
     fn ring(&mut self, now: Instant) -> u32 {
-        if self.full || (self.congested && self.owed > 0) {
+        if self.full {
             return 0;
         }
+        if self.congested && self.owed > 0 && self.put_off < MOST_PUT_OFF {
+            self.put_off += 1;
+            return 0;
+        }
+        self.put_off = 0;
         let mut rung = 0;
         let share = self.share().min(BUDGET);
         let spared = (share / 8).max(usize::from(share > 1));

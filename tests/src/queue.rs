@@ -60,6 +60,11 @@ impl SimQueue {
         self.tally
     }
 
+    /// Lets a frame come from nowhere.
+    pub fn bring(&self, frame: &[u8]) {
+        self.wire.get().inject(self.station, frame);
+    }
+
     /// Frames that are out.
     #[must_use]
     pub fn outstanding(&self) -> usize {

@@ -1,6 +1,8 @@
 //! What is not said yet waits where a device is full, or brings more than is received: answers go
 //! first, or two full devices would wait for each other.
 
+use std::net::IpAddr;
+
 use dperf_core::exception::Closed;
 use dperf_core::plan::{Role, Transport};
 use dperf_core::port::BURST;
@@ -8,8 +10,10 @@ use dperf_core::stats::Count;
 use dperf_core::sync::{Gateway, Phase};
 use dperf_core::time::Instant;
 use dperf_tests::alone;
-use dperf_tests::scenario::{MILLI, Scenario, Side};
+use dperf_tests::ipv4::Way;
+use dperf_tests::scenario::{MILLI, Scenario, Side, mac};
 use dperf_tests::sim;
+use smoltcp::wire::EthernetAddress;
 
 /// Far more than one turn per millisecond opens.
 fn hurried() -> Scenario {
@@ -78,6 +82,31 @@ fn who_sends_by_the_clock_listens_where_the_device_is_full() {
         let opened = report.machines[0].counts.get(Count::SkOpen);
         assert!(opened >= least, "{transport:?} {ring}: {opened} opened");
     }
+}
+
+/// A device that is never empty, and opens that are always owed: what was sent is sent again all
+/// the same when nobody answers.
+#[test]
+fn what_is_lost_is_sent_again_while_the_device_is_full() {
+    let scenario = Scenario { ring: 1, retransmit_us: 100_000, ..hurried() };
+    let (role, phase) = (Role::Client, Phase::Run);
+    let side = Side::new(&scenario, role, 0);
+    let plan = side.plan(&scenario);
+    let (IpAddr::V4(gateway), IpAddr::V4(host)) = (plan.gateway, plan.host) else {
+        unreachable!("IPv4");
+    };
+    let macs = [side.peer_mac().0, mac(role, 0).0].map(EthernetAddress);
+    let ping = Way { macs, addresses: [gateway, host] }.ping(0);
+    let [repeated, deferred] = alone::on_a_wire(&scenario, role, phase, |mut worker, reader| {
+        for now in 0..1000 {
+            // Each is answered: one frame comes, one goes.
+            worker.queue().bring(&ping);
+            worker.run_once(Instant(now * MILLI));
+        }
+        [Count::SynRt, Count::Deferred].map(|count| reader.snapshot().get(count))
+    });
+    assert!(deferred > 900, "{deferred} turns in which opens were owed");
+    assert!(repeated > 16, "{repeated} repeated");
 }
 
 /// Every burst is full: fewer are opened than answers fit into a burst, but some are.

@@ -76,7 +76,10 @@ impl PortName {
         if let Some(name) = text.strip_prefix("af_packet:") {
             if let Some((interface, option)) = name.split_once(',') {
                 let why = format!("'{text}': packet sockets have no '{option}'");
-                return Err(Complaint::new(why, format!("af_packet:{interface}, or af_xdp:")));
+                return Err(Complaint::new(
+                    why,
+                    format!("write af_packet:{interface}; af_xdp alone has an option"),
+                ));
             }
             return named(text, name, 15, sound).map(PortName::AfPacket);
         }

@@ -95,10 +95,14 @@ fn ends<'r>(roles: &[&'r Config], name: &str) -> Result<(End<'r>, End<'r>), Conf
     }
 }
 
-/// Why the server at one end of a link will not answer the client at the other.
+/// Why the server at one end of a link will not answer the client at the other, if that looks at
+/// answers.
 fn mismatch(one: End<'_>, other: End<'_>) -> Option<Note> {
     let is_client = one.0.role == dperf_core::plan::Role::Client;
     let ((client, index), (server, at)) = if is_client { (one, other) } else { (other, one) };
+    if client.flood {
+        return None;
+    }
     let asked = &client.servers.get(index)?.list;
     let served = &server.servers.get(at)?.list;
     let (last_asked, last_served) = (last(client), last(server));
@@ -130,6 +134,6 @@ fn shared_core(roles: &[&Config]) -> Option<Note> {
     let [one, others @ ..] = roles else { return None };
     let config = others.iter().find(|other| other.cpus.iter().any(|cpu| one.cpus.contains(cpu)))?;
     let cpu = config.cpus.iter().find(|cpu| one.cpus.contains(cpu))?;
-    let text = format!("both roles have workers on cpu {cpu}: rates will suffer");
+    let text = format!("in one run both roles have workers on cpu {cpu}: rates will suffer");
     Some(Note { place: config.given("cpu")?.clone(), text })
 }

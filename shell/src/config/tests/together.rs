@@ -54,7 +54,7 @@ fn who_will_not_answer_is_told() {
     let told = said(&other, &apart).expect("a note");
     assert_eq!(told, ["the other end will not answer: the server has no address 10.0.2.2"]);
     let told = said(CLIENT, SERVER).expect("a note");
-    assert_eq!(told, ["both roles have workers on cpu 0: rates will suffer"]);
+    assert_eq!(told, ["in one run both roles have workers on cpu 0: rates will suffer"]);
 }
 
 /// What was to be said of the lines before an error may be its cause.
