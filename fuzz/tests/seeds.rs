@@ -72,8 +72,19 @@ impl Drop for Told<'_> {
     }
 }
 
+/// A stack as libFuzzer's: a test's own is a quarter of it, and workers move over it into place.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Runs `holds` on every seed of `target` and on `copies` damaged copies of each.
-fn run(target: &str, holds: fn(&[u8]), copies: u64) {
+fn run(target: &'static str, holds: fn(&[u8]), copies: u64) {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let thread = thread.spawn(move || run_all(target, holds, copies)).expect("a thread");
+    if let Err(broken) = thread.join() {
+        std::panic::resume_unwind(broken);
+    }
+}
+
+fn run_all(target: &str, holds: fn(&[u8]), copies: u64) {
     let times = std::env::var("DPERF_FUZZ_TIMES").map_or(1, |times| times.parse().expect("number"));
     let seeds = seeds(target);
     for Seed { name, bytes } in &seeds {

@@ -91,6 +91,10 @@ pub fn page() -> (Writer<'static>, Reader<'static>) {
     Box::leak(Box::<Page>::default()).open()
 }
 
+/// A worker has 160 KB and moves over the stack into place, in a program without optimisation a
+/// dozen times. What is not used is not there.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Starts one thread for all workers of one core, tied to it.
 ///
 /// # Errors
@@ -99,6 +103,7 @@ pub fn start(cpu: u16, parts: Vec<Parts>, clock: &Clock) -> Result<Thread> {
     let clock = clock.clone();
     std::thread::Builder::new()
         .name(format!("worker-{cpu}"))
+        .stack_size(STACK_BYTES)
         .spawn(move || {
             pin(cpu)?;
             // Unknown to DPDK, a thread has no buffer cache; without DPDK there is none to know.
