@@ -196,7 +196,8 @@ fn percent(text: &str) -> Result<f64, String> {
 fn act(cli: Cli) -> Result<u8> {
     match cli.command {
         Some(Command::Run { files, machine, output }) => {
-            let reads = read_files(&files)?.into_iter().map(|read| with(read, &machine));
+            let reads = read_files(&files)?.into_iter().flatten();
+            let reads = reads.map(|read| with(read, &machine));
             run(reads.collect(), Style::Blocks, &output)
         }
         Some(Command::Check { files, json }) => check(&files, json),
@@ -290,8 +291,7 @@ fn in_background(reads: Vec<Read>, limits: &Limits, output: &Output) -> Result<u
 }
 
 fn check(files: &[PathBuf], json: bool) -> Result<u8> {
-    let of_files = files.iter().map(|path| Ok(config::read_roles(&source(path)?)?));
-    let mut of_files = of_files.collect::<Result<Vec<_>>>()?;
+    let mut of_files = read_files(files)?;
     // The other end of a link may be in a file that is not here, but not in another one for a role
     // of this one.
     of_files.iter_mut().filter(|roles| roles.len() > 1).try_for_each(|r| config::together(r))?;
@@ -312,13 +312,9 @@ fn check(files: &[PathBuf], json: bool) -> Result<u8> {
     Ok(PASSED)
 }
 
-/// One role per file, or as many as a TOML file has.
-fn read_files(files: &[PathBuf]) -> Result<Vec<Read>> {
-    let mut reads = Vec::new();
-    for path in files {
-        reads.extend(config::read_roles(&source(path)?)?);
-    }
-    Ok(reads)
+/// The roles of each file: one, or as many as a TOML file has.
+fn read_files(files: &[PathBuf]) -> Result<Vec<Vec<Read>>> {
+    files.iter().map(|path| Ok(config::read_roles(&source(path)?)?)).collect()
 }
 
 /// A configuration with what the command line adds.

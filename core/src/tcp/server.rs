@@ -15,10 +15,8 @@ impl Tcp<'_> {
         // What does not look like HTTP is one request without a form.
         let formless = slot.http.is_idle() && bytes.first().is_some_and(|first| !begins(*first));
         if self.settings.messages == Messages::Raw || formless {
-            if slot.flags.contains(SlotFlags::FIN_QUEUED) {
-                return; // our last word is said
-            }
-            if slot.flags.contains(SlotFlags::HEADER_LAST) && !self.header_is_taken(slot) {
+            // Our last word may be said.
+            if slot.flags.contains(SlotFlags::FIN_QUEUED) || self.header_is_under_way(slot) {
                 return;
             }
             self.stats.inc(Count::TcpReq);
@@ -49,7 +47,7 @@ impl Tcp<'_> {
     /// A whole request.
     #[inline(always)]
     pub(super) fn on_whole_request(&mut self, slot: &mut Slot, request: Message) {
-        if slot.flags.contains(SlotFlags::HEADER_LAST) && !self.header_is_taken(slot) {
+        if self.header_is_under_way(slot) {
             return;
         }
         self.stats.inc(match (self.settings.messages, request.method) {
@@ -66,9 +64,14 @@ impl Tcp<'_> {
         }
     }
 
-    /// The header without a body that was queued last has arrived; if it has not, a request behind
-    /// HEAD is not answered: answers are told apart by their length from the queue's end, where
-    /// only one may be shorter. The connection closes and the client asks again (RFC 9112, 9.3.2).
+    /// A header without a body was queued last and has not arrived: a request behind HEAD is not
+    /// answered then, for answers are told apart by their length from the queue's end, where only
+    /// one may be shorter. The connection closes and the client asks again (RFC 9112, 9.3.2).
+    #[inline(always)]
+    fn header_is_under_way(&mut self, slot: &mut Slot) -> bool {
+        slot.flags.contains(SlotFlags::HEADER_LAST) && !self.header_is_taken(slot)
+    }
+
     #[cold]
     fn header_is_taken(&mut self, slot: &mut Slot) -> bool {
         let taken = slot.snd_una == slot.snd_end;

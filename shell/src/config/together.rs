@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use dperf_core::plan::{PortRange, Role};
+
 use super::error::{Complaint, ConfigError, Note};
 use super::{Config, Port, PortName, Read};
 
@@ -98,22 +100,19 @@ fn ends<'r>(roles: &[&'r Config], name: &str) -> Result<(End<'r>, End<'r>), Conf
 /// Why the server at one end of a link will not answer the client at the other, if that looks at
 /// answers.
 fn mismatch(one: End<'_>, other: End<'_>) -> Option<Note> {
-    let is_client = one.0.role == dperf_core::plan::Role::Client;
+    let is_client = one.0.role == Role::Client;
     let ((client, index), (server, at)) = if is_client { (one, other) } else { (other, one) };
     if client.flood {
         return None;
     }
     let asked = &client.servers.get(index)?.list;
     let served = &server.servers.get(at)?.list;
-    let (last_asked, last_served) = (last(client), last(server));
+    let ends = |ports: PortRange| [ports.first, ports.at(ports.count - 1)];
     let why = match () {
         () if client.is_udp() != server.is_udp() => "one side speaks UDP, the other TCP".to_owned(),
-        () if client.listen.first < server.listen.first || last_asked > last_served => {
-            let (from, to) = (server.listen.first, last_served);
-            format!(
-                "the server listens on {from} to {to}, the client asks {} to {last_asked}",
-                client.listen.first
-            )
+        () if ends(client.listen).iter().any(|port| server.listen.find(*port).is_none()) => {
+            let ([from, to], [first, last]) = (ends(server.listen), ends(client.listen));
+            format!("the server listens on {from} to {to}, the client asks {first} to {last}")
         }
         () => {
             let unknown = asked.iter().find(|address| !served.contains(address))?;
@@ -122,11 +121,6 @@ fn mismatch(one: End<'_>, other: End<'_>) -> Option<Note> {
     };
     let place = client.ports[index].place.clone();
     Some(Note { place, text: format!("the other end will not answer: {why}") })
-}
-
-/// The last port that is listened on.
-fn last(config: &Config) -> u32 {
-    u32::from(config.listen.first) + config.listen.count - 1
 }
 
 /// Workers of two roles on one core.
