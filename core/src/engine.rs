@@ -394,16 +394,25 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Opens the next free connection. False if no tuple is free or nothing was written.
-    #[inline]
-    pub(crate) fn open(&mut self, frame: &mut Frame, now: Instant) -> bool {
+    /// Opens the next free connections, at most `most`: their first packets are written into frames
+    /// of `stock` and laid on `tx`. Returns how many; fewer if there is no frame, place or free
+    /// tuple.
+    #[inline(never)]
+    pub(crate) fn open(
+        &mut self,
+        most: usize,
+        (stock, tx): (&mut Tray, &mut Tray),
+        now: Instant,
+    ) -> usize {
         if !self.traffic.is_tcp() {
-            return self.open_other(frame, now);
+            return self.open_other(most, (stock, tx), now);
         }
-        let Some(id) = self.table.open_next() else { return false };
-        self.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| {
-            own(id, slot, tcp);
-            Some(tcp.open(slot, stamp))
+        stock.offer_each(tx, most, |frame| {
+            let Some(id) = self.table.open_next() else { return false };
+            self.act(id, (frame, Holds::Nothing), now, |tcp, slot, _, stamp| {
+                own(id, slot, tcp);
+                Some(tcp.open(slot, stamp))
+            })
         })
     }
 

@@ -369,6 +369,17 @@ impl Tray {
         Some(written)
     }
 
+    /// As [`Tray::offer`], up to `most` times, until that is not true. Returns how often it was.
+    #[inline(always)]
+    pub fn offer_each(
+        &mut self,
+        to: &mut Tray,
+        most: usize,
+        mut write: impl FnMut(&mut Frame) -> bool,
+    ) -> usize {
+        (0..most).take_while(|_| self.offer(to, &mut write) == Some(true)).count()
+    }
+
     /// Hands on the `count` oldest frames (all, if there are fewer); the rest moves up.
     #[inline]
     pub fn drain_front(&mut self, count: usize, mut to: impl FnMut(Frame)) {

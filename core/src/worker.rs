@@ -448,13 +448,8 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             (false, false) => BURST,
         };
         let wanted = u64::from(self.owed).min(allowed).min(most as u64) as u32;
-        let mut opened = 0;
-        while opened < wanted {
-            if self.send_one(|engine, frame| engine.open(frame, now)) != Some(true) {
-                break;
-            }
-            opened += 1;
-        }
+        let Trays { tx, stock, .. } = &mut self.trays;
+        let opened = self.engine.open(wanted as usize, (stock, tx), now) as u32;
         self.owed -= opened;
         if opened < wanted || self.congested {
             self.engine.tcp.stats.inc(Count::Deferred);

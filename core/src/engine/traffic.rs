@@ -100,32 +100,45 @@ impl Engine<'_> {
         if answered { Verdict::Send } else { Verdict::Done }
     }
 
-    /// Opens the next connection. True if `frame` holds its first packet now.
+    /// As [`Engine::open`], where the load is no TCP that is followed.
     #[inline(never)]
-    pub(super) fn open_other(&mut self, frame: &mut Frame, now: Instant) -> bool {
+    pub(super) fn open_other(
+        &mut self,
+        most: usize,
+        (stock, tx): (&mut Tray, &mut Tray),
+        now: Instant,
+    ) -> usize {
         if !self.plan.keeps_connections() {
-            return self.open_and_forget(frame, now);
+            return self.open_and_forget(most, (stock, tx), now);
         }
-        let Some(id) = self.table.open_next() else { return false };
-        self.happen(id, Event::Open, frame, now)
+        stock.offer_each(tx, most, |frame| {
+            let Some(id) = self.table.open_next() else { return false };
+            self.happen(id, Event::Open, frame, now)
+        })
     }
 
-    /// Opens the next connection, which is over with its first packet: nothing of it is kept. True
-    /// if `frame` holds that packet now.
+    /// Opens connections that are over with their first packet: nothing of them is kept.
     #[inline(always)]
-    fn open_and_forget(&mut self, frame: &mut Frame, now: Instant) -> bool {
-        let Some(id) = self.table.next_tuple() else { return false };
-        let (mut slot, of) = (Slot::default(), (&self.table.space, id));
+    fn open_and_forget(
+        &mut self,
+        most: usize,
+        (stock, tx): (&mut Tray, &mut Tray),
+        now: Instant,
+    ) -> usize {
         let stamp = self.stamp(now);
-        if let Traffic::Udp(udp) = &mut self.traffic {
-            let goes = udp.open(&mut slot, &mut self.tcp.stats, stamp);
-            return goes && self.pen.datagram(frame, of, &mut self.tcp.stats);
+        let Engine { table, traffic, tcp, pen, .. } = self;
+        if let Traffic::Udp(udp) = traffic {
+            return stock.offer_each(tx, most, |frame| {
+                let Some(id) = table.next_tuple() else { return false };
+                let goes = udp.open(&mut Slot::default(), &mut tcp.stats, stamp);
+                goes && pen.datagram(frame, (&table.space, id), &mut tcp.stats)
+            });
         }
-        self.tcp.scatter(id, &mut slot);
-        let mut syn = self.tcp.flood_open(&mut slot, stamp);
-        // The tuple comes again, and nobody remembers its last number: this one is beyond it.
-        syn.seq = syn.seq.wrapping_add(self.tcp.stats.get(Count::SkOpen) as u32);
-        self.pen.flood_syn(frame, of, &syn, &mut self.tcp.stats)
+        stock.offer_each(tx, most, |frame| {
+            let Some(id) = table.next_tuple() else { return false };
+            let syn = tcp.flood_once(id);
+            pen.flood_syn(frame, (&table.space, id), &syn, &mut tcp.stats)
+        })
     }
 
     /// As [`Engine::ring`], where the load is no TCP that is followed.

@@ -1,6 +1,6 @@
 //! A flood of SYN: what comes back is not looked at, so a connection is no more than a pace.
 
-use crate::conn::{Slot, State, Timer};
+use crate::conn::{Slot, SlotId, State, Timer};
 use crate::stats::Count;
 use crate::time::Stamp;
 use crate::wire::tcp::TcpFlags;
@@ -8,8 +8,17 @@ use crate::wire::tcp::TcpFlags;
 use super::{Reply, Tcp};
 
 impl Tcp<'_> {
-    /// Opens a connection in a closed slot: its first SYN. Without an interval it is closed at
-    /// once.
+    /// The only SYN of a tuple without an interval, which is opened and closed at once.
+    #[inline(always)]
+    pub fn flood_once(&mut self, id: SlotId) -> Reply {
+        self.stats.inc(Count::SkOpen);
+        self.stats.inc(Count::SkClose);
+        // The tuple comes again, and nobody remembers its last number: this one is beyond it.
+        let opened = self.stats.get(Count::SkOpen) as u32;
+        Reply::bare(self.scattered(id).wrapping_add(opened), 0, TcpFlags::SYN)
+    }
+
+    /// Opens a connection in a closed slot: its first SYN.
     #[inline]
     pub fn flood_open(&mut self, slot: &mut Slot, now: Stamp) -> Reply {
         self.begin(slot, State::SynSent, now);

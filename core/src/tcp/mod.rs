@@ -220,9 +220,15 @@ impl<'m> Tcp<'m> {
     /// Where the sequence numbers of a tuple begin, whose slot was never used: pseudo-random
     /// (RFC 9293, 3.4.1).
     pub fn scatter(&self, id: SlotId, slot: &mut Slot) {
+        slot.snd_max = self.scattered(id);
+    }
+
+    /// A number for a tuple, always the same for it.
+    #[inline(always)]
+    fn scattered(&self, id: SlotId) -> u32 {
         let mut mixed = u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.settings.seed;
         mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        slot.snd_max = (mixed >> 32) as u32;
+        (mixed >> 32) as u32
     }
 
     /// Begins a connection in `slot`: every number of the last one is forgotten, its places in

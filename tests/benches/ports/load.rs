@@ -272,8 +272,8 @@ pub(crate) const LOADS: &[Load] = &[
         // As many tuples as are opened in the time of a retransmission.
         listens: 5,
         memory_mb: 8500,
-        both: "protocol tcp\nflood\nclient 10.0.1.1 250",
-        client: "cps 40m",
+        both: "protocol tcp\nflood\nclient 10.0.1.1 250\nretransmit_timeout 1",
+        client: "cps 80m",
         ..kept("syn-flood-null", Transport::Null)
     },
     short("short-af-xdp", Transport::AfXdp, 60_000),

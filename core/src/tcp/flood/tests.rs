@@ -23,12 +23,14 @@ fn flood(requests: Option<u16>) -> (Tcp<'static>, Reader<'static>) {
 #[test]
 fn without_an_interval_one_syn_is_all() {
     let (mut tcp, counts) = flood(None);
-    let mut slot = Slot::default();
-    let first = tcp.flood_open(&mut slot, OPENED);
+    let first = tcp.flood_once(SlotId(7));
     assert_eq!((first.flags, first.ack, first.payload_bytes), (TcpFlags::SYN, 0, 0));
-    assert!(slot.is_closed());
     assert_eq!((counts.get(Count::SkOpen), counts.get(Count::SkClose)), (1, 1));
-    assert_eq!(tcp.flood_again(&mut slot, OPENED), None);
+    // Another tuple begins elsewhere, and the same one beyond its last number.
+    let other = tcp.flood_once(SlotId(8));
+    let again = tcp.flood_once(SlotId(7));
+    assert_eq!(again.seq.wrapping_sub(first.seq), 2);
+    assert!(other.seq.abs_diff(first.seq) > 1000);
 }
 
 #[test]
