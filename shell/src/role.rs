@@ -29,6 +29,35 @@ pub enum Stage {
     Over,
 }
 
+/// How many connections a client held open, of those that it was asked to hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauge {
+    /// They were all open once, or should have been by now: what is read counts.
+    pub counts: bool,
+    sum: u64,
+    readings: u64,
+    latest: u64,
+}
+
+impl Gauge {
+    /// So many are open at the end of a second.
+    pub fn read(&mut self, open: u64) {
+        self.latest = open;
+        if self.counts {
+            self.sum += open;
+            self.readings += 1;
+        }
+    }
+
+    /// The mean of what counts; the latest reading where nothing does.
+    pub fn mean(&self) -> f64 {
+        match self.readings {
+            0 => self.latest as f64,
+            readings => self.sum as f64 / readings as f64,
+        }
+    }
+}
+
 /// Counters at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
@@ -69,8 +98,8 @@ pub struct RoleRun {
     pub full: Option<Mark>,
     /// When the load ended.
     pub end: Option<Mark>,
-    /// Readings of the connection gauge at full rate: their sum and their number.
-    pub gauge: (u64, u64),
+    /// Open connections at full rate.
+    pub gauge: Gauge,
     /// What its connections carry.
     pub messages: Messages,
     /// Connections that all its workers open at one instant.
@@ -99,7 +128,7 @@ impl RoleRun {
             stage: Stage::Ramp,
             full: None,
             end: None,
-            gauge: (0, 0),
+            gauge: Gauge::default(),
             messages: Messages::HttpGet,
             launch: 0,
             exception_missed: false,

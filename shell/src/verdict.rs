@@ -54,7 +54,7 @@ pub struct Target {
     pub name: &'static str,
     /// What was asked for.
     pub asked: u64,
-    /// What was reached: the mean at full rate.
+    /// What was reached: the mean at full rate, of `cc` once all were open or should have been.
     pub reached: f64,
     /// What one launch more would have added: the last may be due when the run ends.
     pub grain: f64,
@@ -99,8 +99,7 @@ fn target(role: &RoleRun, rate: TickRate) -> Option<Target> {
         return None;
     }
     if config.cc > 0 {
-        let (sum, readings) = role.gauge;
-        let reached = if readings == 0 { 0.0 } else { sum as f64 / readings as f64 };
+        let reached = role.gauge.mean();
         return Some(Target { name: "cc", asked: config.cc, reached, grain: 0.0 });
     }
     let end = role.end?;

@@ -295,6 +295,25 @@ impl Config {
         self.given.iter().find(|(name, _)| *name == keyword).map(|(_, place)| place)
     }
 
+    /// When as many connections have been opened as `cc` asks for, in seconds from the start.
+    pub fn all_open_s(&self) -> Option<u64> {
+        if self.role == Role::Server || self.cc == 0 {
+            return None;
+        }
+        let (cps, ramp) = (self.cps, u64::from(self.slow_start_s));
+        let mut opened: u64 = 0;
+        for second in 0..ramp {
+            let waiting = second < u64::from(self.wait_s);
+            let rate =
+                if waiting { 0 } else { second.saturating_mul((cps / ramp).max(1)).min(cps) };
+            opened = opened.saturating_add(rate);
+            if opened >= self.cc {
+                return Some(second + 1);
+            }
+        }
+        Some(ramp + (self.cc - opened).div_ceil(cps))
+    }
+
     /// Workers of each port.
     pub fn queues(&self) -> usize {
         self.cpus.len() / self.ports.len().max(1)

@@ -167,7 +167,7 @@ impl PlanRecord {
             time: TimeRecord {
                 first_traffic_s: wait,
                 full_rate_s: ramp,
-                all_open_s: all_open_s(config),
+                all_open_s: config.all_open_s(),
                 end_s: u64::from(ramp) + u64::from(config.duration_s),
             },
             load,
@@ -292,22 +292,4 @@ fn share(config: &Config, worker: &Worker) -> f64 {
 /// Cores that have a worker, each once.
 pub(super) fn distinct_cores(record: &PlanRecord) -> usize {
     record.workers.iter().map(|worker| worker.cpu).collect::<BTreeSet<_>>().len()
-}
-
-/// When as many connections have been opened as `cc` asks for.
-fn all_open_s(config: &Config) -> Option<u64> {
-    if config.role == Role::Server || config.cc == 0 {
-        return None;
-    }
-    let (cps, ramp) = (config.cps, u64::from(config.slow_start_s));
-    let mut opened: u64 = 0;
-    for second in 0..ramp {
-        let waiting = second < u64::from(config.wait_s);
-        let rate = if waiting { 0 } else { second.saturating_mul((cps / ramp).max(1)).min(cps) };
-        opened = opened.saturating_add(rate);
-        if opened >= config.cc {
-            return Some(second + 1);
-        }
-    }
-    Some(ramp + (config.cc - opened).div_ceil(cps))
 }

@@ -68,8 +68,7 @@ pub(super) fn lead(
                 miss_exception(role, report);
                 miss_answers(role, report);
                 if role.stage == Stage::Full {
-                    role.gauge.0 += role.total().open_connections();
-                    role.gauge.1 += 1;
+                    role.gauge.read(role.total().open_connections());
                 }
                 report.interval(role, among_others, clock.rate(), reported, now)?;
             }
@@ -159,11 +158,11 @@ impl Lead<'_> {
         let clients_over =
             clients.peek().is_some().then(|| clients.all(|role| role.stage == Stage::Over));
         let now = self.clock.now();
-        // What its clients waited for in vain, a server need not wait for again.
-        let clients_gave_up = roles
-            .iter()
-            .any(|role| role.role() == Role::Client && role.total().open_connections() > 0);
+        // What its clients waited for in vain, or never meant, a server need not wait for again.
+        let gave_up = |role: &RoleRun| role.total().open_connections() > 0 || role.config().flood;
+        let clients_gave_up = roles.iter().any(|role| role.role() == Role::Client && gave_up(role));
         for role in roles {
+            self.watch_gauge(role, now);
             let gone = role.gone_port().is_some();
             let stop = self.signals.stop_asked() || gone;
             let mark = || Mark { at: now, total: role.total() };
@@ -193,6 +192,15 @@ impl Lead<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// Open connections count from when all were open, or should have been.
+    fn watch_gauge(&self, role: &mut RoleRun, now: Instant) {
+        let Some(all_open_s) = role.config().all_open_s().filter(|_| !role.gauge.counts) else {
+            return;
+        };
+        let all_open = role.total().open_connections() >= role.config().cc;
+        role.gauge.counts = all_open || self.elapsed(now, all_open_s + 1);
     }
 
     /// A client ends on time; a server next to clients in one process ends after them.

@@ -4,7 +4,7 @@
 use dperf_tests::process::{Ended, Folder};
 
 use crate::in_turn;
-use crate::run::{code, of, pair, records, run};
+use crate::run::{code, count, of, pair, records, run};
 
 #[test]
 fn short_of_the_target_is_1_unless_less_was_asked_for() {
@@ -24,6 +24,34 @@ fn short_of_the_target_is_1_unless_less_was_asked_for() {
     assert!(ended.err.contains("not passed:\n  client: cc reached "), "{}", ended.err);
     let ended = run(&["run", &server, &client, "--target", "5"]);
     assert_eq!(code(&ended), Some(0), "{}{}", ended.out, ended.err);
+}
+
+/// While connections open they are fewer than shall be open in the end: no reason to fail.
+#[test]
+fn connections_that_were_all_open_and_stayed_so_are_the_target() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 4s\nkeepalive 100ms", "", "cps 1k\ncc 2k");
+    let ended = run(&["run", &server, &client, "--json"]);
+    assert_eq!(code(&ended), Some(0), "{}{}", ended.out, ended.err);
+    let records = records(&ended);
+    assert_eq!(of(&records, "final", "client")[0]["target"]["reached"], 2000.0);
+    // Otherwise nothing would have been held against it.
+    assert!(count(of(&records, "interval", "client")[0], "skCon") < 1500);
+}
+
+/// A flood leaves its server with connections that nobody will ever complete: the server does not
+/// go on about them to a client that is over.
+#[test]
+fn a_flood_between_two_of_ours_passes() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 4s", "", "cps 1k\nflood");
+    let ended = run(&["run", &server, &client, "--json"]);
+    assert_eq!(code(&ended), Some(0), "{}{}", ended.out, ended.err);
+    let records = records(&ended);
+    let server_record = of(&records, "final", "server")[0];
+    assert!(count(server_record, "synRt") > 500, "{server_record}");
 }
 
 #[test]
