@@ -18,6 +18,7 @@ use crate::wire::Malformed;
 use crate::wire::checksum::{is_valid, pseudo_ipv4, pseudo_ipv6, sum};
 use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
 use crate::wire::headers::{HEADERS_BYTES, Headers};
+use crate::wire::icmp;
 use crate::wire::icmpv6::{NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION};
 use crate::wire::ipv4::{FRAGMENT_MASK, IPV4_BYTES, Ipv4, Ipv4Header, VERSION_IHL, protocol};
 use crate::wire::ipv6::Ipv6;
@@ -53,7 +54,9 @@ pub enum Parsed {
 pub struct Parser<'m> {
     mac: MacAddr,
     host: u128,
+    /// Addresses of our side: this core's, and those of all cores of the port.
     own: AddressList<'m>,
+    answered: AddressList<'m>,
     role: Role,
     ipv4: bool,
     transport: Transport,
@@ -122,6 +125,7 @@ impl<'m> Parser<'m> {
             mac: plan.mac,
             host: number(plan.host),
             own: plan.own(),
+            answered: plan.answered(),
             role: plan.role,
             ipv4: plan.host.is_ipv4(),
             transport: plan.transport,
@@ -133,7 +137,13 @@ impl<'m> Parser<'m> {
 
     /// The address is one of ours: the port's own, or one of our side's.
     #[inline]
-    pub fn is_own(&self, address: u128) -> bool {
+    fn is_own(&self, address: u128) -> bool {
+        address == self.host || self.answered.find(address).is_some()
+    }
+
+    /// As [`Parser::is_own`], but none that only other cores of the port have connections with.
+    #[inline]
+    fn is_served(&self, address: u128) -> bool {
         address == self.host || self.own.find(address).is_some()
     }
 
@@ -152,15 +162,12 @@ impl<'m> Parser<'m> {
 
     /// An IP packet to the port's own address, as far as its headers can be read at all.
     pub fn is_to_host(&self, frame: &Frame) -> bool {
-        let Ok((ethernet, ip)) = EthernetHeader::split(frame.bytes()) else { return false };
-        let destination = match ethernet.ethertype.get() {
-            ethertype::IPV4 => ip.get(16..20),
-            ethertype::IPV6 => ip.get(24..40),
-            _ => None,
-        };
-        let number =
-            |octets: &[u8]| octets.iter().fold(0, |high, low| high << 8 | u128::from(*low));
-        destination.map(number) == Some(self.host)
+        destination(frame) == Some(self.host)
+    }
+
+    /// An IP packet to an address of the load's, as far as its headers can be read at all.
+    pub fn is_to_load(&self, frame: &Frame) -> bool {
+        destination(frame).is_some_and(|address| self.answered.find(address).is_some())
     }
 
     /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
@@ -273,6 +280,9 @@ impl<'m> Parser<'m> {
             protocol::ICMPV6 if !self.ipv4 => self.icmpv6(&ip, to_us),
             _ if !to_us || !self.is_own(ip.destination) => Parsed::Drop(Count::DropForeignAddress),
             protocol::ICMP if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
+            protocol::ICMP if self.ipv4 && !icmp::checksum_ok(ip.payload) => {
+                Parsed::Drop(Count::DropChecksum)
+            }
             protocol::ICMP if self.ipv4 => Parsed::Icmp,
             _ => Parsed::Other,
         };
@@ -280,13 +290,15 @@ impl<'m> Parser<'m> {
     }
 
     fn icmpv6(&self, ip: &Ip<'_>, to_us: bool) -> Parsed {
+        let is_ours = to_us && self.is_own(ip.destination);
         let is_group = ip.destination >> 120 == 0xff;
         match ip.payload.first() {
             Some(&(NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT)) => Parsed::Neighbor,
-            _ if to_us && self.is_own(ip.destination) && self.is_station(ip.source) => Parsed::Icmp,
-            _ if to_us && self.is_own(ip.destination) => Parsed::Drop(Count::DropValue),
-            _ if is_group => Parsed::Icmpv6,
-            _ => Parsed::Drop(Count::DropForeignAddress),
+            _ if is_ours && !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
+            _ if !is_ours && !is_group => Parsed::Drop(Count::DropForeignAddress),
+            _ if !is_valid(ip.pseudo_sum + sum(ip.payload)) => Parsed::Drop(Count::DropChecksum),
+            _ if is_ours => Parsed::Icmp,
+            _ => Parsed::Icmpv6,
         }
     }
 
@@ -307,7 +319,7 @@ impl<'m> Parser<'m> {
         match space.find(&self.tuple(ip, ports)) {
             Some(id) if self.transport == Transport::Tcp => Parsed::Tcp(id, segment),
             _ if !self.is_station(ip.source) => Parsed::Drop(Count::DropValue),
-            _ if self.is_own(ip.destination) => Parsed::Stranger(segment),
+            _ if self.is_served(ip.destination) => Parsed::Stranger(segment),
             _ => Parsed::Drop(Count::DropForeignAddress),
         }
     }
@@ -330,6 +342,17 @@ impl<'m> Parser<'m> {
             },
         }
     }
+}
+
+/// Where an IP packet goes, as far as its headers can be read at all.
+fn destination(frame: &Frame) -> Option<u128> {
+    let (ethernet, ip) = EthernetHeader::split(frame.bytes()).ok()?;
+    let octets = match ethernet.ethertype.get() {
+        ethertype::IPV4 => ip.get(16..20),
+        ethertype::IPV6 => ip.get(24..40),
+        _ => None,
+    };
+    octets.map(|octets| octets.iter().fold(0, |high, low| high << 8 | u128::from(*low)))
 }
 
 /// The device says so, or `computed` does.

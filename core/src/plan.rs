@@ -273,6 +273,9 @@ pub struct CorePlan<'m> {
     pub clients: AddressList<'m>,
     /// Server addresses of this core's connections, in walking order (fastest).
     pub servers: AddressList<'m>,
+    /// Addresses of our side that all cores of the port have together: each answers ARP and ping
+    /// for all of them. Empty: this core has them all.
+    pub port_addresses: AddressList<'m>,
     /// Client ports.
     pub client_ports: PortRange,
     /// Server ports.
@@ -330,7 +333,15 @@ impl<'m> CorePlan<'m> {
         retransmit_us.max(self.idle_timeout_us).max(interval_us)
     }
 
-    /// The addresses of our side.
+    /// The addresses that ARP and ping are answered for, besides the port's own.
+    pub const fn answered(&self) -> AddressList<'m> {
+        match self.port_addresses.addresses {
+            [] => self.own(),
+            _ => self.port_addresses,
+        }
+    }
+
+    /// The addresses of our side in this core's connections.
     pub const fn own(&self) -> AddressList<'m> {
         match self.role {
             Role::Client => self.clients,
@@ -386,6 +397,7 @@ impl<'m> CorePlan<'m> {
         CorePlan {
             clients: tunnel.ends,
             servers: tunnel.ends,
+            port_addresses: AddressList::new(&[], &[]),
             client_ports: none,
             listen: none,
             neigh_ignore: false,

@@ -189,7 +189,7 @@ counters! {
     DropOptions = "dropOptions",
     /// Dropped: an IP fragment.
     DropFragment = "dropFragment",
-    /// Dropped: IPv6 extension headers, too long or unknown.
+    /// Dropped: IPv6 extension headers, too long, too many or leading on to somebody else.
     DropExtension = "dropExtension",
     /// Dropped: a wrong checksum.
     DropChecksum = "dropChecksum",

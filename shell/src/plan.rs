@@ -76,6 +76,8 @@ pub struct Worker {
     pub clients: OwnedList,
     /// Server addresses.
     pub servers: OwnedList,
+    /// What all workers of the port answer for, if this one has only a part.
+    pub port_addresses: OwnedList,
     /// How it shares its port's tuples with the others.
     pub split: Split,
     /// Different connections it may have.
@@ -172,6 +174,7 @@ impl Plan {
             core: CorePlan {
                 clients: worker.clients.lend(),
                 servers: worker.servers.lend(),
+                port_addresses: worker.port_addresses.lend(),
                 destinations: Vec::leak(worker.destinations),
                 payload: payloads[index.min(payloads.len() - 1)],
                 encap: encap::lend(worker.core.encap, worker.ends),
@@ -224,10 +227,11 @@ impl Draft<'_> {
             Role::Client => config.clients[self.port].list.clone(),
             Role::Server => config.clients.iter().flat_map(|line| line.list.clone()).collect(),
         };
-        let servers = &config.servers[self.port].list;
-        let servers = match self.split {
-            Split::ByServer => vec![servers[self.queue]],
-            Split::Whole | Split::ByClientPort | Split::ByHash => servers.clone(),
+        let all = &config.servers[self.port].list;
+        let (servers, port_addresses) = match self.split {
+            Split::ByServer if config.role == Role::Server => (vec![all[self.queue]], all.clone()),
+            Split::ByServer => (vec![all[self.queue]], Vec::new()),
+            Split::Whole | Split::ByClientPort | Split::ByHash => (all.clone(), Vec::new()),
         };
         let role = config.role.name();
         let mut worker = Worker {
@@ -239,6 +243,7 @@ impl Draft<'_> {
             core: CorePlan { encap: self.encap(&clients, &servers), ..core },
             clients: OwnedList::new(clients),
             servers: OwnedList::new(servers),
+            port_addresses: OwnedList::new(port_addresses),
             destinations,
             split: self.split,
             tuples: 0,
@@ -285,6 +290,7 @@ impl Draft<'_> {
             pipeline: config.pipeline.max(1),
             client_hop: config.client_hop,
             destinations: &[],
+            port_addresses: none,
             retransmit_timeout_us: config.retransmit_timeout_s * 1_000_000,
             idle_timeout_us: idle_timeout_us(config),
             tcp_rst: config.tcp_rst,

@@ -348,6 +348,7 @@ fn plan(scenario: Scenario, role: Role) -> CorePlan<'static> {
         pipeline: 1,
         client_hop: false,
         destinations: &[],
+        port_addresses: AddressList::new(&[], &[]),
         retransmit_timeout_us: TIMEOUT_US,
         // As the program has it: what follows an idle time-out is part of what is measured.
         idle_timeout_us: keepalive.interval_us + 4 * u64::from(TIMEOUT_US),

@@ -127,6 +127,7 @@ fn plan(role: Role, local: End, remote: End) -> CorePlan<'static> {
         pipeline: 1,
         client_hop: false,
         destinations: &[],
+        port_addresses: AddressList::new(&[], &[]),
         retransmit_timeout_us: RETRANSMIT_US,
         idle_timeout_us: IDLE_US,
         tcp_rst: true,

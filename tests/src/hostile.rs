@@ -207,6 +207,10 @@ fn strangers(way: &Way) -> Vec<Hostile> {
         found.push(hostile(format!("a SYN from {name}, port 80"), "dropValue", land));
         found.push(hostile(format!("a ping from {name}"), "dropValue", way.ping(0)));
     }
+    for mac in [EthernetAddress::BROADCAST, EthernetAddress([0; 6])] {
+        let way = Way { macs: [mac, way.macs[1]], ..*way };
+        found.push(hostile(format!("a ping from MAC address {mac}"), "dropValue", way.ping(0)));
+    }
     found
 }
 
@@ -217,7 +221,10 @@ fn sums(way: &Way) -> Vec<Hostile> {
         frame
     };
     let datagram = way.datagram([PORT, 80], b"data");
+    // Its length and its sum are those of four bytes less than IP's.
+    let shorter = changed([&datagram[..], b"more"].concat(), |frame| frame[IP + 3] += 4);
     [
+        ("a datagram shorter than its packet", damaged(shorter, UPPER + 9)),
         ("an IP header", damaged(syn(way), IP + 8)),
         ("a segment", damaged(syn(way), UPPER + 4)),
         ("a datagram", damaged(datagram, UPPER + 9)),
@@ -295,8 +302,8 @@ pub fn ipv6_frames(way: &ipv6::Way) -> Vec<Hostile> {
         ("hop-by-hop options behind others", "dropExtension", 60, {
             [options(0, 0), options(6, 0)].concat()
         }),
-        ("an encrypted payload", "dropExtension", 50, options(6, 0).to_vec()),
-        ("an authentication header", "dropExtension", 51, options(6, 0).to_vec()),
+        ("an encrypted payload", "otherRx", 50, options(6, 0).to_vec()),
+        ("an authentication header", "otherRx", 51, options(6, 0).to_vec()),
         ("the first fragment", "dropFragment", 44, vec![6, 0, 0, 1, 0, 0, 0, 7]),
         ("the last fragment", "dropFragment", 44, vec![6, 0, 0, 8, 0, 0, 0, 7]),
     ] {
@@ -328,7 +335,12 @@ fn ipv6_lies(way: &ipv6::Way) -> Vec<Hostile> {
     let mut summed = question();
     summed[70] ^= 0x10;
     let solicited = NdiscNeighborFlags::SOLICITED;
+    // Whole, but with a Fragment header (RFC 6980).
+    let asked = question();
+    let fragment = [&[58, 0, 0, 0, 0, 0, 0, 7], &asked[54..]].concat();
+    let atomic = way.packet(IpProtocol::from(44), &fragment);
     vec![
+        hostile("a question in a fragment", "dropFragment", atomic),
         hostile("a question from afar", "dropValue", routed.solicitation(to, true)),
         hostile("an answer from afar", "dropValue", routed.advertisement(from, solicited)),
         hostile("an answer to all", "dropValue", group.advertisement(from, solicited)),
@@ -374,6 +386,10 @@ fn ipv6_others(way: &ipv6::Way) -> Vec<Hostile> {
         let way = ipv6::Way { addresses: [from, to], ..*way };
         found.push(hostile(format!("a SYN from {name}"), "dropValue", way.syn(PORT, 80)));
         found.push(hostile(format!("a ping from {name}"), "dropValue", way.echo(b"data")));
+    }
+    for mac in [EthernetAddress::BROADCAST, EthernetAddress([0; 6])] {
+        let way = ipv6::Way { macs: [mac, way.macs[1]], ..*way };
+        found.push(hostile(format!("a ping from MAC address {mac}"), "dropValue", way.echo(b"")));
     }
     let frame = way.segment([PORT, CLOSED], "R");
     found.push(hostile("a RST to a closed port", "dropNoConnection", frame));

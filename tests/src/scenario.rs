@@ -408,6 +408,7 @@ impl Side {
             announces: !scenario.gateway_known && core == 0,
             clients: AddressList::new(&self.clients.0, &self.clients.1),
             servers: AddressList::new(&self.servers.0, &self.servers.1),
+            port_addresses: AddressList::new(&[], &[]),
             client_ports: PortRange { first: 1024, count: scenario.space[2] },
             listen: PortRange { first: 80, count: scenario.space[3] },
             steering: match client && cores > 1 {

@@ -56,9 +56,8 @@ pub(crate) fn drop_for(why: Count, stats: &mut Writer<'_>) {
 fn is_for_kernel(parser: &Parser<'_>, frame: &Frame, parsed: &Parsed) -> bool {
     match parsed {
         Parsed::Other | Parsed::Icmpv6 | Parsed::Drop(Count::DropForeignAddress) => true,
-        Parsed::Stranger(_) | Parsed::UdpStranger | Parsed::Drop(Count::DropFragment) => {
-            parser.is_to_host(frame)
-        }
+        Parsed::Stranger(_) | Parsed::UdpStranger => parser.is_to_host(frame),
+        Parsed::Drop(Count::DropFragment) => parser.is_to_host(frame) || !parser.is_to_load(frame),
         Parsed::Icmp => parser.is_to_host(frame) && !Host::answers_icmp(frame),
         _ => false,
     }

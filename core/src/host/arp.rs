@@ -10,7 +10,7 @@ use crate::stats::{Count, Writer};
 use crate::wire::arp::ArpPacket;
 use crate::wire::ethernet::{ETHERNET_BYTES, EthernetHeader, MacAddr, ethertype};
 
-use super::{Host, Verdict, drop_bad, drop_frame};
+use super::{Host, Verdict, drop_bad, drop_frame, is_station};
 
 /// Writes the request "who has `target`? tell `sender`" into `frame`; false if it is too small.
 pub(super) fn request(frame: &mut Frame, mac: MacAddr, sender: Ipv4Addr, target: Ipv4Addr) -> bool {
@@ -26,7 +26,7 @@ pub(super) fn answer(host: &mut Host<'_>, frame: &mut Frame, stats: &mut Writer<
             Err(why) => return drop_bad(reason(why), stats),
         };
     let from_gateway = IpAddr::from(packet.spa) == host.gateway_address;
-    let usable = !packet.sha.is_multicast() && packet.sha != MacAddr::ZERO;
+    let usable = is_station(packet.sha);
     // To us, or to everybody: a gateway that moved says so (RFC 5227 section 2.3).
     let to_us = host.answers_for(IpAddr::from(packet.tpa)) || packet.tpa == packet.spa;
     if from_gateway && usable && to_us {

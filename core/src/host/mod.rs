@@ -42,7 +42,7 @@ pub struct Host<'m> {
     address: IpAddr,
     gateway_address: IpAddr,
     gateway: &'m Gateway,
-    own: AddressList<'m>,
+    answered: AddressList<'m>,
     neigh_ignore: bool,
     schedule: Schedule,
 }
@@ -55,7 +55,7 @@ impl<'m> Host<'m> {
             address: plan.host,
             gateway_address: plan.gateway,
             gateway,
-            own: plan.own(),
+            answered: plan.answered(),
             neigh_ignore: plan.neigh_ignore,
             schedule: Schedule::new(plan, gateway),
         }
@@ -63,8 +63,8 @@ impl<'m> Host<'m> {
 
     /// We answer questions for the hardware address of `address`.
     fn answers_for(&self, address: IpAddr) -> bool {
-        let own_range = !self.neigh_ignore && self.own.find(number(address)).is_some();
-        address == self.address || own_range
+        let is_load = !self.neigh_ignore && self.answered.find(number(address)).is_some();
+        address == self.address || is_load
     }
 
     /// The next question or announcement, written into `frame`; false if there is none now.
@@ -74,7 +74,7 @@ impl<'m> Host<'m> {
         let (Chore::Ask(own) | Chore::Announce(own)) = chore;
         let own = match own {
             Own::Host => self.address,
-            Own::Load(index) => self.own.at(index),
+            Own::Load(index) => self.answered.at(index),
         };
         let asked = match chore {
             Chore::Ask(_) => self.gateway_address,
@@ -123,11 +123,17 @@ impl<'m> Host<'m> {
 
     /// ICMP for one of our addresses came.
     pub fn on_icmp(&mut self, frame: &mut Frame, stats: &mut Writer<'_>) -> Verdict {
-        count_as(Count::IcmpRx, stats, |stats| match is_ipv6(frame) {
-            true => icmpv6::answer(frame, stats),
-            false => icmp::answer(frame, stats),
+        count_as(Count::IcmpRx, stats, |stats| match EthernetHeader::split(frame.bytes()) {
+            Ok((ethernet, _)) if !is_station(ethernet.src) => drop_bad(Count::DropValue, stats),
+            _ if is_ipv6(frame) => icmpv6::answer(frame, stats),
+            _ => icmp::answer(frame, stats),
         })
     }
+}
+
+/// One station can be reached there.
+fn is_station(mac: MacAddr) -> bool {
+    !mac.is_multicast() && mac != MacAddr::ZERO
 }
 
 fn is_ipv6(frame: &Frame) -> bool {

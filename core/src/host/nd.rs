@@ -17,7 +17,7 @@ use crate::wire::icmpv6::{
 use crate::wire::ipv4::protocol;
 use crate::wire::ipv6::{ALL_NODES, IPV6_BYTES, Ipv6, Ipv6Header, solicited_node};
 
-use super::{Host, Verdict, drop_bad, drop_frame};
+use super::{Host, Verdict, drop_bad, drop_frame, is_station};
 
 const UNSPECIFIED: [u8; 16] = [0; 16];
 /// Bytes of a message with its one option.
@@ -68,7 +68,7 @@ pub(super) fn answer(host: &mut Host<'_>, frame: &mut Frame, stats: &mut Writer<
             if let Some(mac) = mac
                 && to_us
                 && counts
-                && usable(mac)
+                && is_station(mac)
                 && IpAddr::from(target) == host.gateway_address
             {
                 host.gateway.store(mac);
@@ -76,7 +76,7 @@ pub(super) fn answer(host: &mut Host<'_>, frame: &mut Frame, stats: &mut Writer<
             Verdict::Done
         }
         Ok(Heard::Solicitation { asker, mac, stated, target }) => {
-            if !host.answers_for(IpAddr::from(target)) || !usable(mac) {
+            if !host.answers_for(IpAddr::from(target)) || !is_station(mac) {
                 return Verdict::Done;
             }
             if stated && IpAddr::from(asker) == host.gateway_address {
@@ -112,6 +112,9 @@ fn advertise(
 fn hear(bytes: &[u8]) -> Result<Heard, Malformed> {
     let (ethernet, rest) = EthernetHeader::split(bytes)?;
     let ip = Ipv6::parse(rest)?;
+    if ip.is_atomic_fragment {
+        return Err(Malformed::Fragment); // RFC 6980 section 5
+    }
     let Ipv6Header { source, destination, hop_limit, .. } = *ip.header;
     if !checksum_ok(&source, &destination, ip.payload) {
         return Err(Malformed::Checksum);
@@ -137,11 +140,6 @@ fn hear(bytes: &[u8]) -> Result<Heard, Malformed> {
         stated: mac.is_some(),
         target: asked.target,
     })
-}
-
-/// Somebody can be reached there.
-fn usable(mac: MacAddr) -> bool {
-    !mac.is_multicast() && mac != MacAddr::ZERO
 }
 
 fn header(source: [u8; 16], destination: [u8; 16]) -> Ipv6Header {

@@ -64,7 +64,7 @@ impl Schedule {
     pub(super) fn new(plan: &CorePlan<'_>, gateway: &Gateway) -> Schedule {
         let hz = plan.rate.hz();
         let refresh = Ticks(hz.saturating_mul(REFRESH_S));
-        let addresses = if plan.neigh_ignore { 0 } else { plan.own().count() };
+        let addresses = if plan.neigh_ignore { 0 } else { plan.answered().count() };
         let even = refresh.0 / (u64::from(addresses) + 1);
         Schedule {
             next: if plan.announces { Instant(0) } else { NEVER },

@@ -49,7 +49,7 @@ impl<'m> Parser<'m> {
         let ports = (udp.header.source_port.get(), udp.header.destination_port.get());
         match space.find(&self.tuple(ip, ports)) {
             Some(id) if self.transport == Transport::Udp => Parsed::Udp(id),
-            _ if self.is_own(ip.destination) => Parsed::UdpStranger,
+            _ if self.is_served(ip.destination) => Parsed::UdpStranger,
             _ => Parsed::Drop(Count::DropForeignAddress),
         }
     }

@@ -70,6 +70,7 @@ pub(crate) fn plan(role: Role) -> CorePlan<'static> {
         pipeline: 1,
         client_hop: false,
         destinations: &[],
+        port_addresses: AddressList::new(&[], &[]),
         retransmit_timeout_us: (RTO * 1000) as u32,
         idle_timeout_us: IDLE * 1000,
         tcp_rst: true,

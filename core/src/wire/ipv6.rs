@@ -24,17 +24,13 @@ pub fn solicited_node(address: &[u8; 16]) -> [u8; 16] {
 /// The most extension headers a packet may carry.
 pub const MAX_EXTENSIONS: usize = 8;
 
-/// Next-header values that are extension headers (RFC 8200 section 4, RFC 7045 section 4).
+/// Next-header values of the extension headers that are walked (RFC 8200 section 4). What is
+/// encrypted, authenticated or mobile is a protocol like any other that nobody here speaks.
 mod extension {
     pub(super) const HOP_BY_HOP: u8 = 0;
     pub(super) const ROUTING: u8 = 43;
     pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const ESP: u8 = 50;
-    pub(super) const AUTHENTICATION: u8 = 51;
     pub(super) const DESTINATION_OPTIONS: u8 = 60;
-    pub(super) const MOBILITY: u8 = 135;
-    pub(super) const HIP: u8 = 139;
-    pub(super) const SHIM6: u8 = 140;
 }
 
 /// The fixed IPv6 header, 40 bytes.
@@ -126,6 +122,8 @@ pub struct Ipv6<'a> {
     pub l4_offset: u16,
     /// The upper layer, link padding cut off.
     pub payload: &'a [u8],
+    /// There is a Fragment header: it is the only fragment (RFC 6946).
+    pub is_atomic_fragment: bool,
 }
 
 impl<'a> Ipv6<'a> {
@@ -139,9 +137,15 @@ impl<'a> Ipv6<'a> {
         }
         let payload =
             rest.get(..usize::from(header.payload_length.get())).ok_or(Malformed::TotalLength)?;
-        let upper = UpperLayer { protocol: header.next_header, extension_bytes: 0, payload };
-        let UpperLayer { protocol, extension_bytes, payload } = upper.walk()?;
-        Ok(Self { header, protocol, l4_offset: 40 + extension_bytes, payload })
+        let first = UpperLayer {
+            protocol: header.next_header,
+            extension_bytes: 0,
+            payload,
+            is_atomic_fragment: false,
+        };
+        let UpperLayer { protocol, extension_bytes, payload, is_atomic_fragment } = first.walk()?;
+        let l4_offset = 40 + extension_bytes;
+        Ok(Self { header, protocol, l4_offset, payload, is_atomic_fragment })
     }
 }
 
@@ -154,6 +158,8 @@ struct UpperLayer<'a> {
     extension_bytes: u16,
     /// The bytes not yet walked.
     payload: &'a [u8],
+    /// A Fragment header was walked over.
+    is_atomic_fragment: bool,
 }
 
 impl UpperLayer<'_> {
@@ -171,13 +177,11 @@ impl UpperLayer<'_> {
                 extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION_OPTIONS => {
                     self.peek()?.bytes()
                 }
-                extension::FRAGMENT if self.peek()?.is_atomic_fragment() => 8,
+                extension::FRAGMENT if self.peek()?.is_atomic_fragment() => {
+                    self.is_atomic_fragment = true;
+                    8
+                }
                 extension::FRAGMENT => return Err(Malformed::Fragment),
-                extension::ESP
-                | extension::AUTHENTICATION
-                | extension::MOBILITY
-                | extension::HIP
-                | extension::SHIM6 => return Err(Malformed::ExtensionChain),
                 _ => return Ok(self),
             };
             self = self.skip(bytes)?;
@@ -197,6 +201,7 @@ impl UpperLayer<'_> {
             protocol: self.peek()?.next_header,
             extension_bytes: self.extension_bytes + bytes,
             payload: self.payload.get(usize::from(bytes)..).ok_or(Malformed::ExtensionChain)?,
+            is_atomic_fragment: self.is_atomic_fragment,
         })
     }
 }
@@ -262,14 +267,24 @@ mod tests {
             let ip = Ipv6::parse(&bytes).unwrap();
             assert_eq!((ip.protocol, ip.payload), (17, DATA));
             assert_eq!(usize::from(ip.l4_offset), 40 + 8 * walked);
+            assert_eq!(ip.is_atomic_fragment, walked >= 4);
         }
     }
 
     #[test]
     fn chains_that_cannot_be_walked_are_refused() {
         let nine = [0, 60, 43, 60, 60, 60, 60, 60, 60];
-        for kinds in [&nine[..], &[60, 0], &[0, 0], &[50], &[51], &[135], &[139], &[140]] {
+        for kinds in [&nine[..], &[60, 0], &[0, 0]] {
             assert_eq!(Ipv6::parse(&chain(kinds)), Err(Malformed::ExtensionChain), "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_encrypted_or_mobile_is_a_protocol_of_its_own() {
+        for kind in [50, 51, 135, 139, 140] {
+            let bytes = chain(&[60, kind]);
+            let ip = Ipv6::parse(&bytes).unwrap();
+            assert_eq!((ip.protocol, ip.l4_offset, ip.payload.len()), (kind, 48, 8 + DATA.len()));
         }
     }
 

@@ -118,7 +118,10 @@ pub(super) fn copy(frame: &Frame, stock: &mut Tray, kernel: &mut Tray, stats: &m
     let copy = if kernel.room() > 0 { stock.pop().map(copied) } else { None };
     let (tray, frame) = match copy {
         Some((true, copy)) => (kernel, copy),
-        Some((false, blank)) => (stock, blank),
+        Some((false, blank)) => {
+            stats.inc(Count::KniFull);
+            (stock, blank)
+        }
         None => return stats.inc(Count::KniFull),
     };
     let placed = tray.push(frame);

@@ -133,10 +133,26 @@ fn any_number_of_workers_shares_what_a_card_hashes() {
     }
     let rules = on("0000:03:00.0", "0 1", 2, "cps 100").unwrap();
     assert!(rules.workers.iter().all(|worker| worker.split == Split::ByServer));
+    assert!(rules.workers.iter().all(|worker| worker.port_addresses.count() == 0));
     let few = on("af_packet:eth0", "0-3", 1, "cps 100\nclient_port_range 7 7").unwrap_err();
     assert!(few.starts_with("p.conf:6:1: cps: client-0."), "{few}");
     let alone = on("0000:03:00.0", "0", 3, "cps 100").unwrap();
     assert_eq!((alone.workers[0].split, alone.workers[0].tuples), (Split::Whole, 786_420));
+}
+
+/// Whoever of them is asked for a server's address answers.
+#[test]
+fn workers_that_have_a_server_address_each_answer_for_all() {
+    let text = "mode server\ncpu 0 1\nport 0000:03:00.0 10.0.2.250 10.0.1.1\n\
+                client 10.0.1.2 4\nserver 10.0.2.1 2\n";
+    let plan = plan(text).unwrap();
+    for worker in &plan.workers {
+        assert_eq!((worker.split, worker.servers.count()), (Split::ByServer, 1));
+        assert_eq!(worker.port_addresses.ranges(), "10.0.2.1 - 10.0.2.2");
+    }
+    for worker in plan.lend() {
+        assert_eq!((worker.core.own().count(), worker.core.answered().count()), (1, 2));
+    }
 }
 
 #[test]

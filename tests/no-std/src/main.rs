@@ -111,6 +111,7 @@ fn plan<'m>(role: Role, lists: [AddressList<'m>; 2], payload: Payload<'m>) -> Co
         pipeline: 1,
         client_hop: false,
         destinations: &[],
+        port_addresses: AddressList::new(&[], &[]),
         retransmit_timeout_us: 200_000,
         idle_timeout_us: 1_000_000,
         tcp_rst: true,

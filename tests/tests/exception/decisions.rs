@@ -183,6 +183,14 @@ pub(crate) fn arp(operation: u8, target: Ipv4Address) -> Vec<u8> {
     ethernet(EthernetAddress::BROADCAST, EthernetProtocol::Arp, &bytes)
 }
 
+/// `frame` with another last byte, which its sum does not know of.
+fn damaged(mut frame: Vec<u8>) -> Vec<u8> {
+    if let Some(last) = frame.last_mut() {
+        *last ^= 0x10;
+    }
+    frame
+}
+
 /// `frame`, an IPv4 packet, as if `source` had sent it.
 fn from(source: Ipv4Address, mut frame: Vec<u8>) -> Vec<u8> {
     let mut packet = Ipv4Packet::new_unchecked(&mut frame[14..]);
@@ -241,9 +249,12 @@ pub(crate) fn decisions() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("a datagram to an address of the load", udp(LOAD), DROPPED),
         ("a fragment to our own address", fragment(HOST), KERNEL),
         ("a fragment to an address of the load", fragment(LOAD), DROPPED),
+        ("a fragment to an address behind us", fragment(OTHER), KERNEL),
+        ("a fragment to a group", fragment(Ipv4Address::new(224, 0, 0, 5)), KERNEL),
         ("an echo request to our own address", icmp(HOST, Icmpv4Message::EchoRequest), ANSWERED),
         ("an echo reply to our own address", icmp(HOST, Icmpv4Message::EchoReply), KERNEL),
         ("a redirect to our own address", icmp(HOST, Icmpv4Message::Redirect), KERNEL),
+        ("a damaged redirect", damaged(icmp(HOST, Icmpv4Message::Redirect)), DROPPED),
         ("an echo reply to an address of the load", icmp(LOAD, Icmpv4Message::EchoReply), DROPPED),
         ("a packet for an address behind us", udp(OTHER), KERNEL),
         (
