@@ -298,7 +298,7 @@ fn check(files: &[PathBuf], json: bool) -> Result<u8> {
     let is_pair = of_files.len() == 2;
     let mut reads: Vec<Read> = of_files.into_iter().flatten().collect();
     if is_pair && let Err(error) = config::together(&mut reads) {
-        complain(&format!("note: these two cannot run together: {error}"));
+        complain(&format!("note: these two cannot run on one machine: {error}"));
     }
     let plans = reads.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
     for (read, plan) in reads.iter().zip(plans) {

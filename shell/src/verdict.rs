@@ -39,6 +39,8 @@ impl Limits {
         let Some((name, most)) = parts else {
             anyhow::bail!("'{text}' is no limit: write COUNTER=NUMBER, for example skErr=10");
         };
+        // As dperf's block calls it.
+        let name = if name == "kniErr" { Count::KniErrors.name() } else { name };
         if !Count::ALL.iter().any(|count| count.name() == name) {
             anyhow::bail!("there is no counter '{name}': see docs/COUNTERS.md");
         }

@@ -178,7 +178,7 @@ fn what_is_another_cores_is_left_to_it() {
     assert_eq!(says(&ourselves.ping(0)).0.get(Count::DropValue), 1);
 }
 
-/// Sums that end around, and the answer of nothing but zeros, whose sum is no change of the old one.
+/// Sums that end around, and the answer of nothing but zeros, whose sum no change of the old tells.
 #[test]
 fn a_ping_is_answered_with_a_right_sum() {
     let way = Way { macs: [them(), us()], addresses: [GATEWAY, LOAD] };

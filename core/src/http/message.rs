@@ -157,10 +157,7 @@ impl Out<'_> {
         self.text(format_args!("Content-Length:{0:>1$}\r\n", body.count, body.columns))?;
         self.common_fields(spec)?;
         self.bytes(b"\r\n")?;
-        match spec.payload_size {
-            0 => self.bytes(DEFAULT_BODY),
-            _ => self.filler(body.count),
-        }
+        self.filler(body.count)
     }
 
     fn common_fields(&mut self, spec: &RequestSpec) -> Option<()> {
@@ -211,7 +208,7 @@ struct PostBody {
 /// is one byte of body less; the padding on the left lets every size be met.
 fn post_body_bytes(spec: &RequestSpec) -> PostBody {
     if spec.payload_size == 0 {
-        return PostBody { count: DEFAULT_BODY.len(), columns: REQUEST_COLUMNS };
+        return PostBody { count: 0, columns: REQUEST_COLUMNS };
     }
     // The default header of a POST happens to be as long as the default GET.
     let texts = spec.path.len() + spec.host.len();

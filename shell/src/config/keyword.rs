@@ -359,7 +359,8 @@ const ADDRESSES: &[Keyword] = &[
         name: "kni",
         form: "[NAME]",
         brief: "dperf's word for `exception tap`",
-        help: "NAME is a letter and up to eight more letters and digits; `dperf` if left out.",
+        help: "NAME begins with a letter and has nine characters at most, none of them / : or %; \
+               `dperf` if left out.",
         example: "kni dperf",
         alias_of: "exception",
         remark: "is `exception tap` here: one queue to the kernel for each worker, no shared one",
@@ -375,7 +376,7 @@ const LOAD: &[Keyword] = &[
         default: "60s",
         brief: "how long the load lasts after the ramp",
         help: "Seconds, or a number with s, m (minutes), h or d: 4.5m is 270 s. Ctrl-C ends it \
-               earlier.",
+               earlier. A server in one process with its clients ends when they do.",
         example: "duration 4.5m",
         reads: Duration(1..=u32::MAX as u64, |c, n| c.duration_s = n as u32),
         ..KEYWORD
@@ -586,7 +587,8 @@ const MESSAGES: &[Keyword] = &[
         side: Client(Ignored),
         default: "GET",
         brief: "the method of requests",
-        help: "A POST carries a body: 14 bytes, or what payload_size leaves beside the header.",
+        help: "A POST carries a body of what payload_size leaves beside the header, none by \
+               default.",
         example: "http_method POST",
         reads: Choice(&["GET", "POST"], |c, n| c.http_post = n == 1),
         ..KEYWORD

@@ -1,5 +1,5 @@
 //! What must be true across the roles of one process: each link joins a client and a server, no
-//! device is opened twice. What will not answer each other over a link leaves a note.
+//! device is opened twice. A client and a server that will not understand each other leave a note.
 
 use std::collections::HashMap;
 
@@ -14,17 +14,22 @@ use super::{Config, Port, PortName, Read};
 /// The first port that the roles cannot have together, with its place.
 pub fn together(reads: &mut [Read]) -> Result<(), ConfigError> {
     let roles: Vec<&Config> = reads.iter().map(|read| &read.config).collect();
-    one_owner(&roles)?;
     let mut notes = Vec::new();
-    for name in links(&roles) {
-        let (here, there) = ends(&roles, name)?;
-        notes.extend(mismatch(here, there));
+    for (here, there) in facing(&roles) {
+        notes.extend(mismatch(here, there, true));
     }
-    notes.extend(shared_core(&roles));
+    let owned = one_owner(&roles);
+    if owned.is_ok() {
+        for name in links(&roles) {
+            let (here, there) = ends(&roles, name)?;
+            notes.extend(mismatch(here, there, false));
+        }
+        notes.extend(shared_core(&roles));
+    }
     if let Some(last) = reads.last_mut() {
         last.notes.extend(notes);
     }
-    Ok(())
+    owned
 }
 
 fn refuse(port: &Port, why: String, hint: &str) -> ConfigError {
@@ -97,30 +102,79 @@ fn ends<'r>(roles: &[&'r Config], name: &str) -> Result<(End<'r>, End<'r>), Conf
     }
 }
 
-/// Why the server at one end of a link will not answer the client at the other, if that looks at
-/// answers.
-fn mismatch(one: End<'_>, other: End<'_>) -> Option<Note> {
+/// The ports of a client and a server without links, which face each other in their order.
+fn facing<'r>(roles: &[&'r Config]) -> Vec<(End<'r>, End<'r>)> {
+    let [one, other] = roles else { return Vec::new() };
+    let linked = ports(roles).any(|(_, port)| matches!(port.name, PortName::Link(_)));
+    if one.role == other.role || linked || one.ports.len() != other.ports.len() {
+        return Vec::new();
+    }
+    (0..one.ports.len()).map(|index| ((*one, index), (*other, index))).collect()
+}
+
+/// What will go wrong between the ends of a link, or, where `translates` may be true, between ports
+/// that something may stand in between.
+fn mismatch(one: End<'_>, other: End<'_>, translates: bool) -> Vec<Note> {
     let is_client = one.0.role == Role::Client;
     let ((client, index), (server, at)) = if is_client { (one, other) } else { (other, one) };
-    if client.flood {
-        return None;
-    }
+    let place = client.ports[index].place.clone();
+    let unless = if translates { ", unless something in between translates" } else { "" };
+    let silent = (!client.flood).then(|| silence((client, index), (server, at))).flatten();
+    let silent = silent.map(|why| format!("the other end will not answer{unless}: {why}"));
+    let closes = !client.is_udp()
+        && !client.flood
+        && client.keepalive.is_some()
+        && server.keepalive.is_none();
+    let closes = closes.then(|| {
+        "the server closes after each answer: it has no keepalive, and the client has".to_owned()
+    });
+    let end_s = |config: &Config| match config.role {
+        Role::Client => u64::from(config.slow_start_s) + u64::from(config.duration_s),
+        Role::Server => u64::from(config.duration_s),
+    };
+    let (client_s, server_s) = (end_s(client), end_s(server));
+    let matters = translates || server.given("duration").is_some();
+    let early = (matters && server_s < client_s).then(|| {
+        let then = if translates {
+            "unless both run in one process"
+        } else {
+            "and in one process both end then"
+        };
+        format!("the server ends at {server_s} s, the client's load at {client_s} s, {then}")
+    });
+    let told = silent.into_iter().chain(closes).chain(early);
+    told.map(|text| Note { place: place.clone(), text }).collect()
+}
+
+/// Why the server will not answer the client that looks at answers.
+fn silence((client, index): End<'_>, (server, at): End<'_>) -> Option<String> {
     let asked = &client.servers.get(index)?.list;
     let served = &server.servers.get(at)?.list;
+    let asking = &client.clients.get(index)?.list;
     let ends = |ports: PortRange| [ports.first, ports.at(ports.count - 1)];
-    let why = match () {
-        () if client.is_udp() != server.is_udp() => "one side speaks UDP, the other TCP".to_owned(),
-        () if ends(client.listen).iter().any(|port| server.listen.find(*port).is_none()) => {
-            let ([from, to], [first, last]) = (ends(server.listen), ends(client.listen));
-            format!("the server listens on {from} to {to}, the client asks {first} to {last}")
-        }
-        () => {
-            let unknown = asked.iter().find(|address| !served.contains(address))?;
-            format!("the server has no address {unknown}")
-        }
-    };
-    let place = client.ports[index].place.clone();
-    Some(Note { place, text: format!("the other end will not answer: {why}") })
+    let misses =
+        |all: PortRange, some: PortRange| ends(some).iter().any(|port| all.find(*port).is_none());
+    let is_known = |address| server.clients.iter().any(|line| line.list.contains(address));
+    if client.is_udp() != server.is_udp() {
+        return Some("one side speaks UDP, the other TCP".to_owned());
+    }
+    if misses(server.listen, client.listen) {
+        let ([from, to], [first, last]) = (ends(server.listen), ends(client.listen));
+        return Some(format!(
+            "the server listens on {from} to {to}, the client asks {first} to {last}"
+        ));
+    }
+    if misses(server.client_ports, client.client_ports) {
+        let ([from, to], [first, last]) = (ends(server.client_ports), ends(client.client_ports));
+        return Some(format!(
+            "the server knows client ports {from} to {to}, the client has {first} to {last}"
+        ));
+    }
+    if let Some(address) = asked.iter().find(|address| !served.contains(address)) {
+        return Some(format!("the server has no address {address}"));
+    }
+    let stranger = asking.iter().find(|address| !is_known(address))?;
+    Some(format!("the server knows no client {stranger}"))
 }
 
 /// Workers of two roles on one core.

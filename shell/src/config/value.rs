@@ -235,7 +235,7 @@ pub(super) fn kernel_interface(text: &str) -> Result<String, Complaint> {
     // The kernel takes neither '/' nor ':', and puts a number where it finds '%'.
     if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "/:%".contains(*c)) {
         let why = format!("'{text}' contains '{odd}'");
-        return Err(Complaint::new(why, "letters and digits, for example dperf"));
+        return Err(Complaint::new(why, "no / : or %, for example dperf"));
     }
     not_longer(text, 9)
 }

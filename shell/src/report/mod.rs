@@ -6,6 +6,7 @@ mod block;
 mod details;
 mod line;
 mod output;
+mod reasons;
 mod record;
 mod sample;
 
@@ -135,7 +136,7 @@ impl Report {
             Span { start: self.start, since: self.start, now: clock.now(), rate: clock.rate() };
         for (role, target) in roles.iter().zip(&verdict.targets) {
             let sample = Sample::new(role, roles.len() > 1, &[], &role.pages(), span);
-            let details = details(role.config(), &sample);
+            let details = details(role.config(), &sample) + &reasons::line(&sample);
             let text = match self.style {
                 Style::Blocks => block::last(&sample, self.color, &details),
                 Style::Lines => line::last(&sample, *target) + &details,

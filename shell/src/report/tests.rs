@@ -8,7 +8,7 @@ use dperf_core::sync::Control;
 use dperf_core::time::{Instant, TickRate};
 
 use super::sample::{Sample, Span};
-use super::{block, details, record};
+use super::{block, details, reasons, record};
 use crate::config::{Protocol, Source, read};
 use crate::role::{RoleRun, Who};
 
@@ -198,6 +198,26 @@ fn the_last_block_has_dperfs_frame() {
     assert!(text.starts_with(&head), "{text}");
     let end = device(&sample.counts) + "\n-----------------------\n";
     assert!(text.ends_with(&end), "{text}");
+}
+
+/// Whoever asks why finds it below the totals, and nothing where nothing went wrong.
+#[test]
+fn reasons_are_told_as_far_as_they_counted() {
+    let role = role("cps 1k");
+    let mut page = Page::new();
+    let (mut writer, reader) = page.open();
+    for (count, n) in [
+        (Count::SkErr, 3000),
+        (Count::SkErrReset, 3000),
+        (Count::DropTx, 4),
+        (Count::DropNoConnection, 5),
+        (Count::Deferred, 7),
+    ] {
+        writer.add(count, n);
+    }
+    let told = reasons::line(&sample(&role, &[reader.snapshot()]));
+    assert_eq!(told, "reasons: skErrReset 3,000, deferred 7, dropNoConnection 5\n");
+    assert_eq!(reasons::line(&sample(&role, &[Snapshot::default()])), "");
 }
 
 /// dperf loses what is above 10^15.

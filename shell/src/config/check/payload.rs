@@ -63,11 +63,14 @@ fn sizes(config: &Config, notes: &mut Vec<Note>) -> Done {
     let size = config.payload_sizes.iter().copied().max().unwrap_or(0);
     let endless = config.role == Role::Server && !config.is_udp();
     if size > most && !endless {
-        let why = format!("{size} bytes are more than fit one packet, {most}");
-        let hint = match config.is_udp() {
-            false => "only a server's messages may be longer",
-            true => "over UDP a message is one packet",
+        let (one, hint) = match (config.is_udp(), config.given("mss")) {
+            (true, _) => ("packet", "over UDP a message is one packet"),
+            (false, Some(_)) => {
+                ("segment of mss", "raise mss; only a server's messages may be longer")
+            }
+            (false, None) => ("packet", "only a server's messages may be longer"),
         };
+        let why = format!("{size} bytes are more than fit one {one}, {most}");
         return Err(config.refuse("payload_size", why, hint));
     }
     if size > most && !size.is_multiple_of(most) {

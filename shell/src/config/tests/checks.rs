@@ -44,7 +44,7 @@ const CLIENTS: &[(&str, &str)] = &[
     ),
     (
         "mss 1000\npayload_size 1001",
-        "8:1: payload_size: 1001 bytes are more than fit one packet, 1000",
+        "8:1: payload_size: 1001 bytes are more than fit one segment of mss, 1000",
     ),
     ("payload_size 1 2", "7:1: payload_size: a client has one size"),
     (

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::{env, fs};
 
 use crate::config::keyword;
-use crate::config::{manual, markdown, schema};
+use crate::config::{Source, manual, markdown, read, schema};
 
 fn is_fresh(name: &str, text: &str) {
     let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -19,6 +19,16 @@ fn is_fresh(name: &str, text: &str) {
 #[test]
 fn the_reference_is_fresh() {
     is_fresh("CONFIG.md", &markdown());
+}
+
+/// Whoever copies the example of a TOML file has a configuration.
+#[test]
+fn the_example_in_toml_is_a_configuration() {
+    let markdown = markdown();
+    let example = markdown.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let source = Source { name: "t.toml".to_owned(), bytes: example.as_bytes().to_vec() };
+    let config = read(&[source]).unwrap().config;
+    assert_eq!((config.clients[0].list.len(), config.servers[0].list.len()), (126, 2));
 }
 
 #[test]

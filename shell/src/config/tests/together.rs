@@ -35,7 +35,39 @@ fn a_device_has_one_owner() {
         assert!(why.ends_with("is the other role's, at t.conf:3:1"), "{why}");
     }
     let shared = |config: &str| config.replace("link:a", "memif:/tmp/s");
-    assert_eq!(said(&shared(CLIENT), &shared(&apart())), Ok(vec![]));
+    assert_eq!(said(&shared(CLIENT), &shared(&(apart() + "duration 90s\n"))), Ok(vec![]));
+}
+
+/// Two machines face each other, perhaps with a balancer in between.
+#[test]
+fn files_of_two_machines_are_held_against_each_other() {
+    let client = CLIENT.replace("link:a", "0000:01:00.0") + "duration 20s\n";
+    let server = apart().replace("link:a", "0000:02:00.0") + "duration 60s\n";
+    assert_eq!(said(&client, &server), Ok(vec![]));
+    let unless = "the other end will not answer, unless something in between translates: ";
+    for (lines, why) in [
+        ("server 10.0.9.1 1\n", "the server has no address 10.0.2.1"),
+        ("client 10.0.9.1 10\n", "the server knows no client 10.0.1.1"),
+        (
+            "client_port_range 7 9\n",
+            "the server knows client ports 7 to 9, the client has 1 to 65535",
+        ),
+    ] {
+        let keyword = lines.split(' ').next().unwrap();
+        let kept = server.lines().filter(|line| !line.starts_with(&format!("{keyword} ")));
+        let server = kept.collect::<Vec<_>>().join("\n") + "\n" + lines;
+        assert_eq!(said(&client, &server), Ok(vec![format!("{unless}{why}")]), "{lines}");
+    }
+    let told = said(&(client.clone() + "keepalive 1s\n"), &server).expect("a note");
+    assert!(told[0].starts_with("the server closes after each answer"), "{told:?}");
+    let early = server.replace("duration 60s", "duration 49s");
+    let told = said(&client, &early).expect("a note");
+    let both = "the server ends at 49 s, the client's load at 50 s";
+    assert_eq!(told, [format!("{both}, unless both run in one process")]);
+    let link =
+        |config: &str| config.replace("0000:01:00.0", "link:a").replace("0000:02:00.0", "link:a");
+    let told = said(&link(&client), &link(&early)).expect("a note");
+    assert_eq!(told, [format!("{both}, and in one process both end then")]);
 }
 
 #[test]
