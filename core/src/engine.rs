@@ -126,7 +126,9 @@ impl<'m> Engine<'m> {
             return self.look_at_datagrams(frames, parsed);
         }
         for (frame, parsed) in frames.iter().zip(parsed) {
-            let Some((id, segment)) = self.parser.usual(frame, &self.table.space) else {
+            let Some((id, segment)) =
+                self.parser.usual(frame, &self.table.space, |payload| self.tcp.recall(payload))
+            else {
                 self.look_closer(frame, parsed);
                 continue;
             };
@@ -141,7 +143,11 @@ impl<'m> Engine<'m> {
     /// As [`Engine::look`], at one frame that is not usual.
     #[inline(never)]
     fn look_closer(&mut self, frame: &Frame, parsed: &mut Parsed) {
-        let (any, tos) = self.parser.parse(frame, &self.table.space);
+        let (mut any, tos) = self.parser.parse(frame, &self.table.space);
+        if let Parsed::Tcp(_, segment) = &mut any {
+            let known = self.tcp.recall(segment.payload(frame.bytes()));
+            segment.known = known.map_or(0, |known| known.number);
+        }
         self.tcp.stats.add(Count::TosRx, u64::from(tos));
         match any {
             Parsed::Tcp(id, _) => self.table.hint(id),
@@ -197,7 +203,7 @@ impl<'m> Engine<'m> {
     #[inline(always)]
     fn on_tcp(&mut self, frame: &mut Frame, id: SlotId, segment: &Segment, now: Instant) -> bool {
         let Some(slot) = self.table.slots.get(id.0 as usize) else { return false };
-        match self.tcp.predicted(slot, segment, segment.payload(frame.bytes())) {
+        match self.tcp.predicted(slot, segment) {
             Some(message) => self.act(id, (frame, Holds::Segment), now, |tcp, slot, _, stamp| {
                 tcp.on_predicted(slot, segment, message, stamp)
             }),

@@ -11,6 +11,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::conn::{Locator, SlotId, table::Space, table::Tuple};
 use crate::frame::{Frame, RxChecksum};
+use crate::http::Known;
 use crate::plan::{AddressList, CorePlan, Role, Transport, number};
 use crate::stats::Count;
 use crate::tcp::Segment;
@@ -172,9 +173,15 @@ impl<'m> Parser<'m> {
 
     /// The usual frame, told with few branches: to us, IPv4 without options and TCP, whole,
     /// undamaged, of a known tuple. Everything else is left to [`Parser::parse`], which says why.
-    /// Not to be asked where the load is UDP.
+    /// Not to be asked where the load is UDP. `recall` tells whether what lies behind the headers
+    /// is a message that is known.
     #[inline(always)]
-    pub fn usual(&self, frame: &Frame, space: &Space<'m>) -> Option<(SlotId, Segment)> {
+    pub fn usual(
+        &self,
+        frame: &Frame,
+        space: &Space<'m>,
+        recall: impl FnOnce(&[u8]) -> Option<Known>,
+    ) -> Option<(SlotId, Segment)> {
         let (headers, rest) = Headers::ref_from_prefix(frame.bytes()).ok()?;
         let Headers { ip, tcp, .. } = headers;
         if !self.shape.fits(headers.as_bytes()) {
@@ -184,7 +191,14 @@ impl<'m> Parser<'m> {
         let behind_bytes =
             usize::from(ip.total_length.get()).checked_sub(IPV4_BYTES + TCP_BYTES)?;
         let behind = rest.get(..behind_bytes)?;
-        if !is_undamaged(frame, || headers.are_undamaged(behind)) {
+        // Of a message that is known the sum is known as well.
+        let known = if behind.is_empty() { None } else { recall(behind) };
+        let behind_sum = || match known {
+            Some(known) => known.sum,
+            None if behind.is_empty() => 0,
+            None => sum(behind),
+        };
+        if !is_undamaged(frame, || headers.are_undamaged(behind_bytes, behind_sum())) {
             return None;
         }
         let id = self.locate(ip, (tcp.source_port.get(), tcp.destination_port.get()), space)?;
@@ -199,6 +213,7 @@ impl<'m> Parser<'m> {
             payload_bytes: payload_bytes as u16,
             mss: 0,
             wscale: None,
+            known: known.filter(|_| option_bytes == 0).map_or(0, |known| known.number),
         };
         if segment.flags.contains(TcpFlags::SYN) && option_bytes > 0 {
             let options = TcpOptions::parse(behind.get(..option_bytes)?).ok()?;
@@ -383,6 +398,7 @@ fn segment(tcp: &Tcp<'_>, at: usize) -> Result<Segment, Malformed> {
         payload_bytes: tcp.payload.len() as u16,
         mss: options.mss.unwrap_or(0),
         wscale: options.window_scale,
+        known: 0,
     })
 }
 

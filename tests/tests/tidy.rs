@@ -52,7 +52,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("frame", &[]),
     ("prefetch", &[]),
-    ("http", &[]),
+    ("http", &["wire"]),
     ("sync", &["wire"]),
     ("stats", &["sync"]),
     ("port", &["frame"]),
@@ -65,7 +65,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("tcp", &["conn", "http", "plan", "stats", "time", "wire"]),
     // The same for datagrams.
     ("udp", &["conn", "plan", "stats", "time"]),
-    ("parse", &["conn", "frame", "plan", "stats", "tcp", "wire"]),
+    ("parse", &["conn", "frame", "http", "plan", "stats", "tcp", "wire"]),
     // Frames as they are on the wire in, plain ones out, and back.
     ("encap", &["frame", "parse", "plan", "stats", "wire"]),
     ("template", &["conn", "frame", "plan", "port", "tcp", "wire"]),

@@ -16,7 +16,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use memo::Memo;
+pub use memo::{Known, Memo};
 pub use message::{
     DEFAULT_BODY, DEFAULT_HOST, DEFAULT_PATH, FILLER, REQUEST_BYTES, RESPONSE_HEADER_BYTES,
     RequestSpec, ResponseSpec, say_close, write_filler, write_request, write_response,

@@ -2,7 +2,7 @@
 
 use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, State, Timer};
-use crate::http::{Kind, Message};
+use crate::http::Message;
 use crate::plan::{Messages, Role};
 use crate::stats::Count;
 use crate::time::Stamp;
@@ -26,7 +26,7 @@ impl Tcp<'_> {
         payload: &[u8],
         now: Stamp,
     ) -> Option<Reply> {
-        match self.predicted(slot, segment, payload) {
+        match self.predicted(slot, segment) {
             Some(message) => self.on_predicted(slot, segment, message, now),
             None if self.completes(slot, segment) => {
                 self.on_last_ack(slot, segment, now);
@@ -40,12 +40,7 @@ impl Tcp<'_> {
     /// whole message as it came before, an ACK of everything sent, nothing else, on a connection
     /// that has not begun to close.
     #[inline(always)]
-    pub(crate) fn predicted(
-        &self,
-        slot: &Slot,
-        segment: &Segment,
-        payload: &[u8],
-    ) -> Option<Message> {
+    pub(crate) fn predicted(&self, slot: &Slot, segment: &Segment) -> Option<Message> {
         let role = self.settings.role;
         let usual = segment.flags | TcpFlags::PSH == TcpFlags::PSH | TcpFlags::ACK
             && segment.seq == slot.rcv_nxt
@@ -58,10 +53,9 @@ impl Tcp<'_> {
         if !usual {
             return None;
         }
-        match (self.settings.messages, role) {
-            (Messages::Raw, _) => Some(Message::default()),
-            (_, Role::Client) => self.memo.recall(Kind::Response, payload),
-            (_, Role::Server) => self.memo.recall(Kind::Request, payload),
+        match self.settings.messages {
+            Messages::Raw => Some(Message::default()),
+            Messages::HttpGet | Messages::HttpPost => self.memo.numbered(segment.known),
         }
     }
 

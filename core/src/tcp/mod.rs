@@ -19,7 +19,7 @@ pub(crate) mod tests;
 
 use crate::conn::slot::NO_SCALE;
 use crate::conn::{Slot, SlotFlags, SlotId, State, Timer};
-use crate::http::Memo;
+use crate::http::{Kind, Known, Memo};
 use crate::plan::{CorePlan, Messages, Role};
 use crate::stats::{Count, Writer};
 use crate::time::{Interval, Stamp};
@@ -44,6 +44,9 @@ pub struct Segment {
     pub mss: u16,
     /// Window scale offered in a SYN.
     pub wscale: Option<u8>,
+    /// The [`Known::number`] of the message that the payload is ([`Tcp::recall`]), as of this burst;
+    /// 0: unknown.
+    pub known: u8,
 }
 
 impl Segment {
@@ -215,6 +218,16 @@ impl<'m> Tcp<'m> {
             challenges_left: CHALLENGES_PER_SECOND,
             rest: 0,
         }
+    }
+
+    /// What is known of `payload`, if it is the message that came last.
+    #[inline(always)]
+    pub fn recall(&self, payload: &[u8]) -> Option<Known> {
+        let kind = match self.settings.role {
+            Role::Client => Kind::Response,
+            Role::Server => Kind::Request,
+        };
+        self.memo.recall(kind, payload)
     }
 
     /// Where the sequence numbers of a tuple begin, whose slot was never used: pseudo-random

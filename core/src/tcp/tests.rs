@@ -161,6 +161,7 @@ impl Rig {
             payload_bytes: payload.len() as u16,
             mss: if flags.contains(SYN) { self.mss } else { 0 },
             wscale: self.wscale.filter(|_| flags.contains(SYN)),
+            known: self.tcp.recall(payload).map_or(0, |known| known.number),
         };
         let reply = self.tcp.on_segment(&mut self.slot, &segment, payload, self.now);
         self.check();
@@ -234,6 +235,7 @@ fn a_segments_payload_lies_where_it_says() {
         payload_bytes,
         mss: 0,
         wscale: None,
+        known: 0,
     };
     let packet = b"0123456789";
     assert_eq!(segment(3, 4).payload(packet), b"3456");

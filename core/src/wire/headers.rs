@@ -24,18 +24,18 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Both checksums are right; `behind` is all that follows: TCP's options and payload.
+    /// Both checksums are right; what follows, TCP's options and payload, has so many bytes and
+    /// adds up to `behind_sum`.
     #[inline]
     #[must_use]
-    pub fn are_undamaged(&self, behind: &[u8]) -> bool {
+    pub fn are_undamaged(&self, behind_bytes: usize, behind_sum: u64) -> bool {
         // Addresses and TCP header, which TCP's checksum covers, lie in a row.
         let (_, covered) = self.as_bytes().split_at(COVERED_AT);
-        let tcp_bytes = (size_of::<TcpHeader>() + behind.len()) as u16;
+        let tcp_bytes = (size_of::<TcpHeader>() + behind_bytes) as u16;
         let pseudo = be16(u16::from(protocol::TCP)) + be16(tcp_bytes);
-        let behind = if behind.is_empty() { 0 } else { sum(behind) };
         let [a, b, c, d] = words(covered);
         is_valid(total(words::<3>(self.ip.as_bytes())))
-            & is_valid(total([a, b, c, d, pseudo, behind]))
+            & is_valid(total([a, b, c, d, pseudo, behind_sum]))
     }
 }
 

@@ -6,6 +6,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::*;
+use crate::wire::checksum::sum;
 
 /// Pieces of messages, and what spoils them.
 const SCRAPS: [&str; 30] = [
@@ -162,6 +163,31 @@ fn refuses_what_an_independent_parser_refuses() {
             Event::Complete(_) | Event::More => true,
         };
         assert_eq!(accepted, theirs.is_ok(), "{ours:?} {theirs:?} {}", head.escape_ascii());
+    }
+}
+
+/// What was known when a burst was looked at is not taken for another that came within it.
+#[test]
+fn what_is_known_has_a_number_and_a_sum() {
+    let mut memo = Memo::new();
+    assert_eq!(memo.numbered(0), None);
+    let message = |status: u16| format!("HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n");
+    let mut before = None;
+    for turn in 0..600 {
+        let text = message(200 + turn);
+        assert!(memo.recall(Kind::Response, text.as_bytes()).is_none());
+        let Event::Complete(read) =
+            Scanner::default().scan_with(&mut memo, Kind::Response, text.as_bytes()).event
+        else {
+            panic!("{text} is whole");
+        };
+        let known = memo.recall(Kind::Response, text.as_bytes()).expect("it was remembered");
+        assert!(memo.recall(Kind::Request, text.as_bytes()).is_none());
+        assert_eq!((known.sum, known.number > 0), (sum(text.as_bytes()), true));
+        assert_eq!(memo.numbered(known.number), Some(read));
+        if let Some(before) = before.replace(known.number) {
+            assert_eq!(memo.numbered(before), None, "another came since");
+        }
     }
 }
 

@@ -57,6 +57,7 @@ impl Client {
             payload_bytes: payload.len() as u16,
             mss: 1460,
             wscale: None,
+            known: 0,
         };
         self.tcp.on_segment(&mut self.slot, &segment, payload, now);
     }
@@ -220,6 +221,7 @@ fn a_reset_names_what_it_answers() {
         payload_bytes: 3,
         mss: 0,
         wscale: None,
+        known: 0,
     };
     let both = TcpFlags::RST | TcpFlags::ACK;
     let told = |flags| Reply::reset_for(&segment(flags)).map(|it| (it.flags, it.seq, it.ack));

@@ -40,6 +40,7 @@ impl Usual {
             payload_bytes,
             mss: 0,
             wscale: None,
+            known: 0,
         }
     }
 
@@ -54,8 +55,9 @@ impl Usual {
     fn is_predicted(&self, flags: TcpFlags, change: impl FnOnce(&mut Segment)) -> bool {
         let mut segment = self.segment(flags, self.message.len() as u16);
         change(&mut segment);
-        let payload = segment.payload(self.message);
-        self.rig.tcp.predicted(&self.rig.slot, &segment, payload).is_some()
+        let known = self.rig.tcp.recall(segment.payload(self.message));
+        segment.known = known.map_or(0, |known| known.number);
+        self.rig.tcp.predicted(&self.rig.slot, &segment).is_some()
     }
 }
 
