@@ -44,8 +44,8 @@ pub struct Segment {
     pub mss: u16,
     /// Window scale offered in a SYN.
     pub wscale: Option<u8>,
-    /// The [`Known::number`] of the message that the payload is ([`Tcp::recall`]), as of this burst;
-    /// 0: unknown.
+    /// The [`Known::number`] of the message that the payload is ([`Tcp::recall`]), as of this
+    /// burst; 0: unknown.
     pub known: u8,
 }
 

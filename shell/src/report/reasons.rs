@@ -1,5 +1,5 @@
-//! What is behind `skErr`, the drops and a rate that was missed: the counters that name a reason, as
-//! far as they counted. They have no place in dperf's block.
+//! What is behind `skErr`, the drops and a rate that was missed: the counters that name a reason,
+//! as far as they counted. They have no place in dperf's block.
 
 use dperf_core::stats::Count;
 
