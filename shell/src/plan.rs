@@ -469,7 +469,11 @@ fn enough_tuples(config: &Config, worker: &Worker) -> Result<(), ConfigError> {
         let why = format!("{} has {tuples} tuples for {} open", worker.name, worker.core.pace.cc);
         return Err(config.refuse("cc", why, hint));
     }
-    let needed = worker.core.pace.cps.saturating_mul(u64::from(config.retransmit_timeout_s));
+    // Of a flood that keeps nothing a tuple may come again at any time.
+    let needed = match worker.core.keeps_connections() {
+        true => worker.core.pace.cps.saturating_mul(u64::from(config.retransmit_timeout_s)),
+        false => 1,
+    };
     if needed > tuples {
         let why = format!(
             "{} has {tuples} tuples, but {} connections a second may take {needed}",

@@ -140,6 +140,15 @@ fn any_number_of_workers_shares_what_a_card_hashes() {
     assert_eq!((alone.workers[0].split, alone.workers[0].tuples), (Split::Whole, 786_420));
 }
 
+/// Nothing is kept of its connections, so that a tuple may come again at any time.
+#[test]
+fn a_flood_without_an_interval_needs_few_tuples() {
+    let one = "cps 80m\nclient_port_range 7 7\nflood\n";
+    assert!(plan(&client("0", 1, one)).is_ok());
+    let kept = plan(&client("0", 1, &format!("{one}keepalive 1s\n"))).unwrap_err();
+    assert!(kept.contains("connections a second may take 160000000"), "{kept}");
+}
+
 /// Whoever of them is asked for a server's address answers.
 #[test]
 fn workers_that_have_a_server_address_each_answer_for_all() {

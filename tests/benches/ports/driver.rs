@@ -10,8 +10,8 @@ use crate::run::{Bench, Place, free_huge_pages};
 
 /// DPDK's own test program.
 const TESTPMD: &str = "dpdk-testpmd";
-/// How long it runs.
-const SECONDS: u64 = 7;
+/// How long it runs, in each round.
+const SECONDS: u64 = 8;
 /// How long it may take to end.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -24,25 +24,30 @@ pub(crate) struct Floor {
     pub(crate) server_ticks: Vec<f64>,
 }
 
-/// The driver alone: one side makes packets, the other sends them back.
-pub(crate) fn floor(bench: &Bench, transport: Transport) -> Option<Floor> {
+/// There is a driver, and its test program.
+pub(crate) fn is_there(transport: Transport) -> bool {
     if transport == Transport::Link {
-        return None;
+        return false;
     }
     if Command::new(TESTPMD).arg("--version").output().is_err() || free_huge_pages() < 200 {
         println!("skipped: the driver alone needs {TESTPMD} (Debian: dpdk-dev) and huge pages");
-        return None;
+        return false;
     }
+    true
+}
+
+/// The driver alone: one side makes packets, the other sends them back.
+pub(crate) fn floor(bench: &Bench, transport: Transport) -> Floor {
     let place = Place::new(transport);
     if transport == Transport::Null {
         let null = testpmd(&place, transport, "client", "txonly");
         std::thread::sleep(Duration::from_secs(SECONDS));
         let seconds = seconds(&null.end_by(Signal::TERM, LIMIT));
-        return Some(Floor {
+        return Floor {
             packets: seconds.iter().map(|(sent, _)| *sent).collect(),
             client_ticks: ticks(bench, &seconds),
             server_ticks: Vec::new(),
-        });
+        };
     }
     let server = testpmd(&place, transport, "server", "macswap");
     // A device that is connected to must be there.
@@ -51,11 +56,11 @@ pub(crate) fn floor(bench: &Bench, transport: Transport) -> Option<Floor> {
     std::thread::sleep(Duration::from_secs(SECONDS));
     let client = seconds(&client.end_by(Signal::TERM, LIMIT));
     let server = seconds(&server.end_by(Signal::TERM, LIMIT));
-    Some(Floor {
+    Floor {
         packets: client.iter().map(|(sent, _)| *sent).collect(),
         client_ticks: ticks(bench, &client),
         server_ticks: ticks(bench, &server),
-    })
+    }
 }
 
 /// The program on one processor with one device; `mode` is what it does with frames.
@@ -71,8 +76,8 @@ fn testpmd(place: &Place, transport: Transport, role: &str, mode: &str) -> Proce
     place.start(role, &command)
 }
 
-/// Packets sent and received in each second in which some were sent, but for the last one, which is
-/// not whole.
+/// Packets sent and received in each second in which some were sent, but for the first and the last
+/// one, which are not whole.
 fn seconds(ended: &Ended) -> Vec<(f64, f64)> {
     let after = |line: &str, name: &str| -> Option<f64> {
         line.split_once(name)?.1.split_whitespace().next()?.parse().ok()
@@ -85,7 +90,7 @@ fn seconds(ended: &Ended) -> Vec<(f64, f64)> {
     }
     seconds.retain(|(sent, _)| *sent > 0.0);
     seconds.pop();
-    seconds
+    seconds.into_iter().skip(1).collect()
 }
 
 fn ticks(bench: &Bench, seconds: &[(f64, f64)]) -> Vec<f64> {

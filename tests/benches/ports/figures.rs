@@ -15,7 +15,8 @@ pub(crate) struct Figures {
     /// Instructions per packet of our core, as they are recorded.
     instructions: Option<f64>,
     testers: Vec<Row>,
-    floor: Option<Floor>,
+    /// The driver's in each round.
+    floors: Vec<Floor>,
 }
 
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(crate) fn headline() -> String {
 }
 
 impl Figures {
-    pub(crate) fn of(load: &Load, runs: &[Vec<Run>], floor: Option<Floor>, hz: f64) -> Figures {
+    pub(crate) fn of(load: &Load, runs: &[Vec<Run>], floors: Vec<Floor>, hz: f64) -> Figures {
         let ticks = |side: &Side| side.ticks_per_packet(hz, load.saturated);
         let row = |runs: &Vec<Run>| Row {
             rate: runs.iter().map(|run| run.client.per_second(load.counter)).collect(),
@@ -70,7 +71,7 @@ impl Figures {
         };
         let head = format!("{:<18}{:<27}", load.transport.name(), load.what);
         let instructions = load.scenario.and_then(recorded);
-        Figures { head, instructions, testers: runs.iter().map(row).collect(), floor }
+        Figures { head, instructions, testers: runs.iter().map(row).collect(), floors }
     }
 
     /// One row per tester and one for the driver.
@@ -103,20 +104,31 @@ impl Figures {
                 spread(&row.waited, 0.01, 0),
             );
         }
-        if let Some(floor) = &self.floor {
+        if !self.floors.is_empty() {
+            let all = |of: fn(&Floor) -> &Vec<f64>| -> Vec<f64> {
+                self.floors.iter().flat_map(of).copied().collect()
+            };
             let _ = writeln!(
                 text,
-                "{}{:<9}{:>26} {:<15}{:>6}{:>20}{:>20}",
+                "{}{:<9}{:>26} {:<15}{:>6.2}{:>20}{:>20}",
                 self.head,
                 "driver",
-                rate(&floor.packets),
+                rate(&all(|floor| &floor.packets)),
                 "packets",
-                "",
-                spread(&floor.client_ticks, 1.0, 0),
-                spread(&floor.server_ticks, 1.0, 0),
+                self.distance(),
+                spread(&all(|floor| &floor.client_ticks), 1.0, 0),
+                spread(&all(|floor| &floor.server_ticks), 1.0, 0),
             );
         }
         text
+    }
+
+    /// Our client's ticks, as a multiple of the driver's in the same round: the machine changes from
+    /// round to round.
+    fn distance(&self) -> f64 {
+        let of_rounds = self.testers[0].ticks[0].iter().zip(&self.floors);
+        let ratio = |(ours, floor): (&f64, &Floor)| ours / median(&floor.client_ticks);
+        median(&of_rounds.map(ratio).collect::<Vec<_>>())
     }
 }
 

@@ -8,7 +8,8 @@
 //! Build the program first (`make bench` does). `PATH` is a tester that reads these configurations,
 //! prints dperf's blocks and takes DPDK's virtual devices for `port` (and `slow_start 1`); without
 //! it the program is measured alone. Runs of both take turns; a figure is a median with the least
-//! and the most. Cycles are ticks of the time-stamp counter: the part of its time that a worker
+//! and the most. The driver's row holds how many times its ticks our client takes, of the rounds in
+//! which both were measured one after the other. Cycles are ticks of the time-stamp counter: the part of its time that a worker
 //! says it was busy, over packets received and sent. Instructions per packet are those of our core,
 //! both sides and the link together, as the core's own benchmark recorded them. Bytes per
 //! connection are those that a process grew by, with what was touched before. Where workers waited
@@ -70,17 +71,22 @@ impl Asked {
     }
 }
 
-/// Runs of all testers in turns, and what the driver alone costs.
+/// Runs of all testers in turns, and of the driver alone.
 fn measure(bench: &Bench, load: &Load, testers: &[Tester], rounds: usize) -> Figures {
     let rates: Vec<u64> = testers.iter().map(|tester| knee::rate(bench, load, tester)).collect();
     let mut runs: Vec<Vec<run::Run>> = testers.iter().map(|_| Vec::new()).collect();
+    let mut floors = Vec::new();
+    let has_driver = driver::is_there(load.transport);
     for _ in 0..rounds {
         for (index, tester) in testers.iter().enumerate() {
             let from = load.first_second(rates[index]);
             runs[index].push(bench.run(load, tester, rates[index], from..from + SECONDS));
         }
+        if has_driver {
+            floors.push(driver::floor(bench, load.transport));
+        }
     }
-    Figures::of(load, &runs, driver::floor(bench, load.transport), bench.hz)
+    Figures::of(load, &runs, floors, bench.hz)
 }
 
 fn main() {
