@@ -395,13 +395,23 @@ impl<'m, Q: PacketQueue, X: ExceptionPath> Worker<'m, Q, X> {
             return 0;
         }
         self.put_off = 0;
-        let mut rung = 0;
+        let (mut rung, before) = (0, self.trays.tx.len());
         let share = self.share().min(BUDGET);
         let spared = (share / 8).max(usize::from(share > 1));
         for (wheel, most) in [(Wheel::Timeout, share - spared), (Wheel::Steady, share)] {
-            let budget = self.room().min(most - rung);
-            let Trays { tx, stock, .. } = &mut self.trays;
-            rung += self.engine.ring(wheel, budget, (stock, tx), now);
+            // What sends nothing, as a time-out of what was answered, takes no frame from the rest.
+            let mut looks = BUDGET;
+            loop {
+                let sent = self.trays.tx.len() - before;
+                let budget = self.room().min(most.saturating_sub(sent)).min(looks);
+                let Trays { tx, stock, .. } = &mut self.trays;
+                let taken = self.engine.ring(wheel, budget, (stock, tx), now);
+                rung += taken;
+                looks -= taken;
+                if taken < budget || budget == 0 {
+                    break;
+                }
+            }
         }
         rung as u32
     }

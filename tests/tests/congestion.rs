@@ -127,3 +127,33 @@ fn few_are_opened_while_more_waits_than_is_received() {
     assert!(free > 4 * BURST, "{free}");
     assert!((BURST..=10 * BURST / 3).contains(&busy), "{busy}");
 }
+
+/// As many time-outs come round as requests are due, all of them of what was answered: they take no
+/// frame from the requests.
+#[test]
+fn a_time_out_that_sends_nothing_takes_no_frame() {
+    let (connections, interval_us) = (36_000, 200_000);
+    let scenario = Scenario {
+        keepalive: Some((interval_us, 0)),
+        cps: 100_000,
+        cc: u64::from(connections),
+        space: [1, 1, connections, 1],
+        retransmit_us: 100_000,
+        turn: MILLI / 10,
+        duration: 1200 * MILLI,
+        ..Scenario::short(3)
+    };
+    let mut before = None;
+    let mut last = None;
+    let report = sim::run_with(&scenario, |sim| {
+        if sim.now() >= 800 * MILLI && sim.now() < scenario.duration {
+            before.get_or_insert_with(|| (sim.now(), sim.counts(0)));
+            last = Some((sim.now(), sim.counts(0)));
+        }
+    });
+    let ((from, before), (to, last)) = (before.expect("it ran"), last.expect("it ran"));
+    let requests = last.since(&before).get(Count::HttpGet);
+    let due = u64::from(connections) * (to - from) / (1000 * u64::from(interval_us));
+    assert!(requests > due * 95 / 100, "{requests} of {due}");
+    assert_eq!(report.machines[0].counts.get(Count::SkErr), 0);
+}
