@@ -24,6 +24,8 @@ pub enum Stage {
         since: Instant,
         /// Connections that had ended well by then.
         ended: u64,
+        /// The fewest that were open.
+        fewest: u64,
     },
     /// Every worker has stopped.
     Over,

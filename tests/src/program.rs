@@ -134,6 +134,14 @@ impl Program {
         self.stop_by(Signal::TERM)
     }
 
+    /// Asks for the end, which may take so long.
+    ///
+    /// # Panics
+    /// It takes longer.
+    pub fn stop_within(self, limit: Duration) -> Outcome {
+        Outcome(self.0.end_by(Signal::TERM, limit))
+    }
+
     /// Asks for the end by `signal`.
     ///
     /// # Panics

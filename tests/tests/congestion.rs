@@ -153,7 +153,7 @@ fn a_time_out_that_sends_nothing_takes_no_frame() {
     });
     let ((from, before), (to, last)) = (before.expect("it ran"), last.expect("it ran"));
     let requests = last.since(&before).get(Count::HttpGet);
-    let due = u64::from(connections) * (to - from) / (1000 * u64::from(interval_us));
+    let due = u64::from(connections) * (to - from) / (1000 * interval_us);
     assert!(requests > due * 95 / 100, "{requests} of {due}");
     assert_eq!(report.machines[0].counts.get(Count::SkErr), 0);
 }

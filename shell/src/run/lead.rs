@@ -53,7 +53,9 @@ pub(super) fn lead(
     let lead = Lead { clock, signals, start };
     report.begin(start);
     let mut reported = start;
-    for second in 1u64.. {
+    loop {
+        // Seconds that were missed, as by a process that was stopped, are one interval with the next.
+        let second = (reported - start).0 / clock.rate().hz() + 1;
         let tick = start + Ticks(clock.rate().hz() * second);
         while clock.now() < tick && !over(roles) {
             std::thread::sleep(LOOK);
@@ -172,21 +174,26 @@ impl Lead<'_> {
                     role.stage = Stage::Full;
                 }
                 Stage::Ramp | Stage::Full if self.full_ends(role, now, stop, clients_over) => {
-                    role.end = Some(mark());
+                    let end = mark();
+                    let open = end.total.open_connections();
+                    role.gauge.read(open);
+                    role.end = Some(end);
                     role.control.advance(Phase::Drain);
-                    role.stage = Stage::Drain { since: now, ended: 0 };
+                    role.stage = Stage::Drain { since: now, ended: 0, fewest: open };
                 }
-                Stage::Drain { since, ended } => {
+                Stage::Drain { since, ended, fewest } => {
                     let total = role.total();
+                    let open = total.open_connections();
                     let in_vain = clients_over == Some(true) && clients_gave_up;
                     let late = now - since > self.clock.rate().ticks_from_ns(DRAIN_WAIT_NS);
                     // Millions take their time, but each that fails is no reason to wait longer.
                     let sound = total.get(Count::SkClose).saturating_sub(total.get(Count::SkErr));
-                    if total.open_connections() == 0 || gone || in_vain || late {
+                    if open == 0 || gone || in_vain || late {
                         role.control.advance(Phase::Stop);
                         role.stage = Stage::Over;
-                    } else if sound > ended {
-                        role.stage = Stage::Drain { since: now, ended: sound };
+                    } else if sound > ended && open < fewest {
+                        // What a server opens meanwhile is no reason either.
+                        role.stage = Stage::Drain { since: now, ended: sound, fewest: open };
                     }
                 }
                 _ => {}

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use dperf_tests::kernel::{Counters, RESETS};
 use dperf_tests::namespace::alone;
+use dperf_tests::process::{Process, Signal};
 
-use crate::net::{CABLE, Checksums, LOAD, Net, seconds, tool, wrk};
+use crate::net::{CABLE, Checksums, LOAD, Net, seconds, tool, wrk, wrk_line};
 
 const BODY: &str = "hello dperf!\r\n";
 
@@ -256,4 +257,18 @@ fn wrk_asks_ten_thousand_times_on_each_connection() {
     let sent = outcome.count("http2XX");
     assert!((answers..=answers + connections).contains(&sent), "{sent} sent, {answers} seen");
     assert!(sent >= EACH * connections, "{sent} answers on {connections} connections");
+}
+
+/// Clients that come again and again do not keep a server that was told to end.
+#[test]
+fn a_server_ends_though_its_clients_go_on() {
+    let Some(_alone) = alone("a_server_ends_though_its_clients_go_on", &["wrk"]) else { return };
+    let net = Net::new(Checksums::Made);
+    let errors = ["--allow", "skErr=1000000", "--allow", "dropTx=1000000"];
+    let server = net.server_with("keepalive 1s", &errors);
+    let wrk = Process::start(wrk_line(&net.there, LOAD, 120, &[]), "wrk", &net.folder);
+    std::thread::sleep(Duration::from_secs(2));
+    let outcome = server.stop_within(Duration::from_secs(40));
+    assert!(outcome.count("http2XX") > 1000, "it was asked all the while");
+    wrk.end_by(Signal::INT, Duration::from_secs(10));
 }

@@ -214,7 +214,13 @@ pub(crate) fn under_wrk(net: &Net, more: &[&str], work: impl FnOnce()) {
     println!("wrk at {LOAD} {}: {} answers", more.join(" "), good_answers(&ended.out));
 }
 
-fn wrk_line(namespace: &Namespace, address: &str, seconds: u64, more: &[&str]) -> Command {
+/// The command of that load.
+pub(crate) fn wrk_line(
+    namespace: &Namespace,
+    address: &str,
+    seconds: u64,
+    more: &[&str],
+) -> Command {
     let mut command = namespace.line("taskset -c 0 wrk -t1 -c32 --timeout 5s");
     command.arg(format!("-d{seconds}s")).args(more).arg(format!("http://{address}/"));
     command

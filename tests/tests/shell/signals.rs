@@ -93,6 +93,21 @@ fn connections_that_do_not_end_are_waited_for_but_not_for_long() {
     assert!(faults.iter().any(left), "{client}");
 }
 
+/// `timeout` signals the process and then its group; a terminal that hangs up asks for an end too.
+#[test]
+fn signals_that_come_together_are_one() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    for signal in [Signal::TERM, Signal::HUP] {
+        let both = "duration 1m\nkeepalive 100ms";
+        let run = started(&folder, &pair(&folder, both, "", "cps 1k\ncc 100"), 1);
+        run.signal(signal);
+        let ended = run.end_by(signal, Duration::from_secs(20));
+        assert_eq!(code(&ended), Some(0), "{}{}", ended.out, ended.err);
+        assert!(ended.out.contains("\"type\":\"final\""), "{}", ended.out);
+    }
+}
+
 #[test]
 fn the_second_signal_ends_it_at_once() {
     let _turn = in_turn();
@@ -100,7 +115,7 @@ fn the_second_signal_ends_it_at_once() {
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let run = started(&folder, &endless(&folder), 1);
         run.signal(Signal::INT);
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(800));
         let ended = run.end_by(signal, Duration::from_secs(2));
         assert_eq!(code(&ended), Some(status), "{}", ended.err);
         assert!(!ended.out.contains("\"type\":\"final\""), "{}", ended.out);

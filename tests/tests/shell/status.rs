@@ -40,6 +40,18 @@ fn connections_that_were_all_open_and_stayed_so_are_the_target() {
     assert!(count(of(&records, "interval", "client")[0], "skCon") < 1500);
 }
 
+/// A run of a second has one reading, at its end.
+#[test]
+fn a_short_run_is_judged_by_what_was_open_at_its_end() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let both = "duration 1s\nkeepalive 100ms";
+    let [server, client] = pair(&folder, both, "", "cps 10k\ncc 100");
+    let ended = run(&["run", &server, &client, "--json"]);
+    assert_eq!(code(&ended), Some(0), "{}{}", ended.out, ended.err);
+    assert_eq!(of(&records(&ended), "final", "client")[0]["target"]["reached"], 100.0);
+}
+
 /// A flood leaves its server with connections that nobody will ever complete: the server does not
 /// go on about them to a client that is over.
 #[test]
