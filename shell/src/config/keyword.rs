@@ -457,8 +457,8 @@ const LOAD: &[Keyword] = &[
         brief: "send without waiting for answers",
         help: "TCP sends SYN and nothing else, UDP its message. With keepalive every connection \
                sends one in each INTERVAL; without, it sends one and is closed, and may come again \
-               at any time. What comes back is counted and not looked at: no handshake is completed, \
-               nothing is retransmitted. Workers of a port need no steering then.",
+               at any time. What comes back is counted and not looked at: no handshake is \
+               completed, nothing is retransmitted. Workers of a port need no steering then.",
         example: "flood",
         reads: Flag(|c| c.flood = true),
         ..KEYWORD

@@ -54,7 +54,7 @@ pub(super) fn lead(
     report.begin(start);
     let mut reported = start;
     loop {
-        // Seconds that were missed, as by a process that was stopped, are one interval with the next.
+        // Seconds that were missed, as by a process that was stopped, are one with the next.
         let second = (reported - start).0 / clock.rate().hz() + 1;
         let tick = start + Ticks(clock.rate().hz() * second);
         while clock.now() < tick && !over(roles) {

@@ -123,8 +123,8 @@ impl Figures {
         text
     }
 
-    /// Our client's ticks, as a multiple of the driver's in the same round: the machine changes from
-    /// round to round.
+    /// Our client's ticks, as a multiple of the driver's in the same round: the machine changes
+    /// from round to round.
     fn distance(&self) -> f64 {
         let of_rounds = self.testers[0].ticks[0].iter().zip(&self.floors);
         let ratio = |(ours, floor): (&f64, &Floor)| ours / median(&floor.client_ticks);

@@ -8,12 +8,13 @@
 //! Build the program first (`make bench` does). `PATH` is a tester that reads these configurations,
 //! prints dperf's blocks and takes DPDK's virtual devices for `port` (and `slow_start 1`); without
 //! it the program is measured alone. Runs of both take turns; a figure is a median with the least
-//! and the most. The driver's row holds how many times its ticks our client takes, of the rounds in
-//! which both were measured one after the other. Cycles are ticks of the time-stamp counter: the part of its time that a worker
-//! says it was busy, over packets received and sent. Instructions per packet are those of our core,
-//! both sides and the link together, as the core's own benchmark recorded them. Bytes per
-//! connection are those that a process grew by, with what was touched before. Where workers waited
-//! for their processor, the machine was measured: run it again. What is missing is skipped by name.
+//! and the most. The driver's row holds how many times its ticks our client takes, of the rounds
+//! in which both were measured one after the other. Cycles are ticks of the time-stamp counter: the
+//! part of its time that a worker says it was busy, over packets received and sent. Instructions
+//! per packet are those of our core, both sides and the link together, as the core's own benchmark
+//! recorded them. Bytes per connection are those that a process grew by, with what was touched
+//! before. Where workers waited for their processor, the machine was measured: run it again. What
+//! is missing is skipped by name.
 
 mod driver;
 mod figures;
