@@ -73,7 +73,8 @@ fn rates(config: &Config) -> Option<(f64, f64)> {
         (cc, 0.0) => Some((0.0, cc / interval_s)),
         (0.0, requests) => Some((cps, cps * requests)),
         (cc, requests) => {
-            let connections = cps.min(cc / (interval_s * requests));
+            // The last answer ends a connection: it lives one interval less than it has requests.
+            let connections = cps.min(cc / (interval_s * (requests - 1.0)));
             Some((connections, connections * requests))
         }
     }

@@ -149,6 +149,22 @@ fn a_flood_without_an_interval_needs_few_tuples() {
     assert!(kept.contains("connections a second may take 160000000"), "{kept}");
 }
 
+/// A kept connection with a number of requests ends with its last answer.
+#[test]
+fn the_rate_of_kept_connections_follows_from_how_long_they_live() {
+    for (lines, per_second) in [
+        ("cc 30\nkeepalive 100ms 3\ncps 200", 150.0),
+        ("cc 20\nkeepalive 100ms 2\ncps 500", 200.0),
+        ("cc 10\nkeepalive 1s 1\ncps 500", 500.0),
+        ("cc 300\nkeepalive 100ms 3\ncps 200", 200.0),
+    ] {
+        let text = client("0", 1, lines);
+        let record = PlanRecord::new(&config(&text).config, &plan(&text).unwrap(), &[]);
+        let load = serde_json::to_value(record).unwrap()["load"].clone();
+        assert_eq!(load["connections_per_s"], per_second, "{lines}");
+    }
+}
+
 /// Whoever of them is asked for a server's address answers.
 #[test]
 fn workers_that_have_a_server_address_each_answer_for_all() {

@@ -113,7 +113,7 @@ fn serve_under_load(name: &str, pair: &Pair, running: Running) -> [Outcome; 2] {
     let seconds = asked("DPERF_SERVICE_SECONDS", 12);
     let megabytes = asked("DPERF_SERVICE_MB", 50);
     let mut here = bird(&pair.server, &pair.folder, "bird-server", SERVER, CLIENT);
-    let _there = bird(&pair.client, &pair.folder, "bird-client", CLIENT, SERVER);
+    let there = bird(&pair.client, &pair.folder, "bird-client", CLIENT, SERVER);
     let met = |_: &Process| since(&session(&pair.server, &pair.folder, "bird-server")).is_some();
     here.wait_until("an established session", MEET, met);
     let established = since(&session(&pair.server, &pair.folder, "bird-server"));
@@ -138,6 +138,9 @@ fn serve_under_load(name: &str, pair: &Pair, running: Running) -> [Outcome; 2] {
     let moved = since(&still).zip(established).map(|(now, then)| (now - then).abs());
     assert!(moved.is_some_and(|seconds| seconds < 0.5), "the session fell: {still}");
 
+    // What they would still say when the other end is gone, nobody could take.
+    drop((here, there));
+    std::thread::sleep(Duration::from_millis(500));
     let client = running.client.stop();
     let server = running.server.stop();
     for outcome in [&client, &server] {
