@@ -1,18 +1,22 @@
 //! Ctrl-C and SIGTERM in the middle of a run: the totals are still told, and the status still
 //! follows from what was reached.
 
+use std::process::Command;
 use std::time::Duration;
 
-use dperf_tests::process::{Folder, Process, Signal};
-use dperf_tests::program::END;
+use dperf_tests::process::{Folder, Process, Signal, first_in_line};
+use dperf_tests::program::{self, END};
 
 use crate::in_turn;
-use crate::run::{LONGEST, code, command, count, of, pair, records, start};
+use crate::run::{LONGEST, code, count, of, pair, records, start};
 
 /// Starts a run of `pair` that would last a minute, and waits for `seconds` of load.
 fn started(folder: &Folder, [server, client]: &[String; 2], seconds: usize) -> Process {
-    let words = ["run", server, client, "--json", "--target", "90"];
-    let mut run = start(command(&words), folder);
+    // Whoever runs the tests may ignore some.
+    let mut line = Command::new("env");
+    line.arg("--default-signal").arg(program::path());
+    line.args(["run", server, client, "--json", "--target", "90"]);
+    let mut run = start(first_in_line(&line), folder);
     let enough = |run: &Process| run.out().matches("\"type\":\"interval\"").count() >= 2 * seconds;
     run.wait_until("load", LONGEST, enough);
     run
