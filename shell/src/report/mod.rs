@@ -136,7 +136,8 @@ impl Report {
             Span { start: self.start, since: self.start, now: clock.now(), rate: clock.rate() };
         for (role, target) in roles.iter().zip(&verdict.targets) {
             let sample = Sample::new(role, roles.len() > 1, &[], &role.pages(), span);
-            let details = details(role.config(), &sample) + &reasons::line(&sample);
+            let reasons = if verdict.passed() { String::new() } else { reasons::line(&sample) };
+            let details = details(role.config(), &sample) + &reasons;
             let text = match self.style {
                 Style::Blocks => block::last(&sample, self.color, &details),
                 Style::Lines => line::last(&sample, *target) + &details,

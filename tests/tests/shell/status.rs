@@ -40,6 +40,19 @@ fn connections_that_were_all_open_and_stayed_so_are_the_target() {
     assert!(count(of(&records, "interval", "client")[0], "skCon") < 1500);
 }
 
+#[test]
+fn a_run_that_fails_says_why() {
+    let _turn = in_turn();
+    let folder = Folder::new();
+    let [server, client] = pair(&folder, "duration 1s", "listen 81", "cps 1k");
+    let ended = run(&["run", &server, &client]);
+    assert_eq!(code(&ended), Some(1), "{}{}", ended.out, ended.err);
+    let reasons: Vec<&str> =
+        ended.out.lines().filter(|line| line.starts_with("reasons: ")).collect();
+    let told = |text: &str| reasons.iter().filter(|line| line.contains(text)).count();
+    assert_eq!((told(" skErrReset "), told(" dropNoConnection ")), (1, 1), "{}", ended.out);
+}
+
 /// A run of a second has one reading, at its end.
 #[test]
 fn a_short_run_is_judged_by_what_was_open_at_its_end() {
@@ -82,6 +95,7 @@ fn errors_are_1_unless_they_are_allowed() {
     let allowed = ["--allow", "httpErr=1000000", "--allow", "skErr=1", "--target", "90"];
     let ended = run(&[&["run", &server, &client], &allowed[..]].concat());
     assert_eq!(code(&ended), Some(0), "{}{}", ended.out, ended.err);
+    assert!(!ended.out.contains("reasons: "), "{}", ended.out);
 }
 
 /// Refused: status 2, nothing on stdout, one sentence on stderr with all of `words` in it.
