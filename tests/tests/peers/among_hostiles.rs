@@ -111,7 +111,8 @@ impl Side {
         is(&self.host()) || self.loads().iter().any(is)
     }
 
-    /// Everything hostile there is for this side.
+    /// Everything hostile there is for this side, but for what the bridge lets nobody send: frames
+    /// from a group's MAC address, or from none.
     fn frames(&self) -> Vec<Hostile> {
         let Side { carrier, .. } = self;
         let tos = match carrier {
@@ -132,7 +133,10 @@ impl Side {
             }
             _ => unreachable!("one family"),
         };
-        tos.into_iter().flat_map(to).collect()
+        let passes = |hostile: &Hostile| {
+            hostile.frame.get(6..12).is_none_or(|from| from[0] & 1 == 0 && from != [0; 6])
+        };
+        tos.into_iter().flat_map(to).filter(passes).collect()
     }
 
     /// The stranger's way to this side's end of the tunnel, if there is one.
