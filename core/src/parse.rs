@@ -55,8 +55,9 @@ pub enum Parsed {
 pub struct Parser<'m> {
     mac: MacAddr,
     host: u128,
-    /// Addresses of our side: this core's, and those of all cores of the port.
+    /// Addresses of our side in this core's connections.
     own: AddressList<'m>,
+    /// Those of all cores of the port.
     answered: AddressList<'m>,
     role: Role,
     ipv4: bool,

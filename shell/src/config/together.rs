@@ -112,8 +112,8 @@ fn facing<'r>(roles: &[&'r Config]) -> Vec<(End<'r>, End<'r>)> {
     (0..one.ports.len()).map(|index| ((*one, index), (*other, index))).collect()
 }
 
-/// What will go wrong between the ends of a link, or, where `translates` may be true, between ports
-/// that something may stand in between.
+/// What will go wrong between the ends of a link, or between two ports, where something may stand
+/// that `translates`.
 fn mismatch(one: End<'_>, other: End<'_>, translates: bool) -> Vec<Note> {
     let is_client = one.0.role == Role::Client;
     let ((client, index), (server, at)) = if is_client { (one, other) } else { (other, one) };

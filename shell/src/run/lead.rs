@@ -203,9 +203,10 @@ impl Lead<'_> {
 
     /// Open connections count from when all were open, or should have been.
     fn watch_gauge(&self, role: &mut RoleRun, now: Instant) {
-        let Some(all_open_s) = role.config().all_open_s().filter(|_| !role.gauge.counts) else {
+        if role.gauge.counts {
             return;
-        };
+        }
+        let Some(all_open_s) = role.config().all_open_s() else { return };
         let all_open = role.total().open_connections() >= role.config().cc;
         role.gauge.counts = all_open || self.elapsed(now, all_open_s + 1);
     }
