@@ -187,9 +187,4 @@ impl RoleRun {
     pub fn turns(&self) -> bool {
         self.readers.iter().all(|reader| reader.get(Count::Turns) > 0)
     }
-
-    /// Seconds until full rate.
-    pub fn ramp_s(&self) -> u32 {
-        if self.role() == Role::Client { self.config().slow_start_s } else { 0 }
-    }
 }

@@ -121,7 +121,7 @@ fn short(role: &RoleRun, target: Option<Target>, limits: &Limits) -> Option<Stri
         return Some(format!(
             "{}: ended before the full rate, which comes after {} s (slow_start)",
             role.name(),
-            role.ramp_s()
+            role.config().ramp_s()
         ));
     }
     let percent = 100.0 * target.reached / target.asked.max(1) as f64;

@@ -62,6 +62,19 @@ pub fn serve<X: ExceptionPath>(
     })
 }
 
+/// What a worker says within three turns to `frames`, which lie there when it begins.
+///
+/// # Panics
+/// The plan does not fit its memory.
+#[must_use]
+pub fn hear(plan: CorePlan<'_>, gateway: &Gateway, frames: &[Vec<u8>]) -> Said {
+    serve(plan, gateway, Closed, [0, 1000, 2000], |now, wire| {
+        if now == 0 {
+            wire.lock().expect("no panic").extend(frames.iter().cloned());
+        }
+    })
+}
+
 /// Lets `work` have the only worker on a simulated wire, which has the role `role` in `scenario`
 /// and knows the gateway if that says so, and its counters.
 ///

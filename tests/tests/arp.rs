@@ -49,11 +49,7 @@ fn says_as(
     let side = Side::new(&scenario, Role::Server, 0);
     let mut plan = CorePlan { announces: false, port_addresses: of_both(), ..side.plan(&scenario) };
     change(&mut plan);
-    let said = alone::serve(plan, gateway, Closed, [0, 1000, 2000], |now, wire| {
-        if now == 0 {
-            wire.lock().unwrap().extend(frames.iter().cloned());
-        }
-    });
+    let said = alone::hear(plan, gateway, frames);
     (said.counts, said.bytes())
 }
 

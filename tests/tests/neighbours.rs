@@ -70,11 +70,7 @@ fn says_as(
     let mut plan = side.plan(&scenario);
     plan.announces = false;
     change(&mut plan);
-    let said = alone::serve(plan, gateway, Closed, [0, 1000, 2000], |now, wire| {
-        if now == 0 {
-            wire.lock().unwrap().extend(frames.iter().cloned());
-        }
-    });
+    let said = alone::hear(plan, gateway, frames);
     (said.counts, said.bytes())
 }
 

@@ -53,11 +53,7 @@ fn says_as(frames: &[Vec<u8>], change: impl FnOnce(&mut CorePlan<'_>)) -> (Snaps
     let mut plan = side.plan(&scenario);
     plan.announces = false;
     change(&mut plan);
-    let said = alone::serve(plan, &gateway, Closed, [0, 1000, 2000], |now, wire| {
-        if now == 0 {
-            wire.lock().unwrap().extend(frames.iter().cloned());
-        }
-    });
+    let said = alone::hear(plan, &gateway, frames);
     (said.counts, said.bytes())
 }
 
@@ -221,11 +217,7 @@ fn a_hostile_frame_in_a_tunnel_is_counted_for_what_it_is_and_not_answered() {
     let mut wrong = Vec::new();
     for hostile in hostile::vxlan_frames(&way, tunnel.vni, &inside) {
         let gateway = Gateway::new(Some(side.peer_mac()));
-        let said = alone::serve(plan, &gateway, Closed, [0, 1000, 2000], |now, wire| {
-            if now == 0 {
-                wire.lock().unwrap().push_back(hostile.frame.clone());
-            }
-        });
+        let said = alone::hear(plan, &gateway, std::slice::from_ref(&hostile.frame));
         let (counts, answers) = (said.counts, said.frames.len());
         wrong.extend(hostile::misjudged(&hostile.name, hostile.counter, &counts, answers));
     }

@@ -295,6 +295,16 @@ impl Config {
         self.given.iter().find(|(name, _)| *name == keyword).map(|(_, place)| place)
     }
 
+    /// When full rate comes, in seconds from the start.
+    pub fn ramp_s(&self) -> u32 {
+        if self.role == Role::Client { self.slow_start_s } else { 0 }
+    }
+
+    /// When the load ends, in seconds from the start.
+    pub fn end_s(&self) -> u64 {
+        u64::from(self.ramp_s()) + u64::from(self.duration_s)
+    }
+
     /// When as many connections have been opened as `cc` asks for, in seconds from the start.
     pub fn all_open_s(&self) -> Option<u64> {
         if self.role == Role::Server || self.cc == 0 {

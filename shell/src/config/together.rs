@@ -128,11 +128,7 @@ fn mismatch(one: End<'_>, other: End<'_>, translates: bool) -> Vec<Note> {
     let closes = closes.then(|| {
         "the server closes after each answer: it has no keepalive, and the client has".to_owned()
     });
-    let end_s = |config: &Config| match config.role {
-        Role::Client => u64::from(config.slow_start_s) + u64::from(config.duration_s),
-        Role::Server => u64::from(config.duration_s),
-    };
-    let (client_s, server_s) = (end_s(client), end_s(server));
+    let (client_s, server_s) = (client.end_s(), server.end_s());
     let matters = translates || server.given("duration").is_some();
     let early = (matters && server_s < client_s).then(|| {
         let then = if translates {

@@ -151,7 +151,6 @@ impl PlanRecord {
         let workers: Vec<WorkerRecord> =
             plan.workers.iter().map(|one| worker(config, one, load)).collect();
         let client = config.role == Role::Client;
-        let (wait, ramp) = if client { (config.wait_s, config.slow_start_s) } else { (0, 0) };
         let ports: Vec<PortRecord> =
             (0..config.ports.len()).map(|index| port(config, plan, &workers, index)).collect();
         PlanRecord {
@@ -165,10 +164,10 @@ impl PlanRecord {
             memory_bytes: workers.iter().map(|worker| worker.memory_bytes).sum(),
             workers,
             time: TimeRecord {
-                first_traffic_s: wait,
-                full_rate_s: ramp,
+                first_traffic_s: if client { config.wait_s } else { 0 },
+                full_rate_s: config.ramp_s(),
                 all_open_s: config.all_open_s(),
-                end_s: u64::from(ramp) + u64::from(config.duration_s),
+                end_s: config.end_s(),
             },
             load,
             settings: settings::all(config),

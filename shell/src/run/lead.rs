@@ -169,7 +169,7 @@ impl Lead<'_> {
             let stop = self.signals.stop_asked() || gone;
             let mark = || Mark { at: now, total: role.total() };
             match role.stage {
-                Stage::Ramp if self.elapsed(now, u64::from(role.ramp_s())) => {
+                Stage::Ramp if self.elapsed(now, u64::from(role.config().ramp_s())) => {
                     role.full = Some(mark());
                     role.stage = Stage::Full;
                 }
@@ -221,10 +221,7 @@ impl Lead<'_> {
     ) -> bool {
         match (role.role(), clients_over) {
             (Role::Server, Some(over)) => over,
-            _ => {
-                let whole_s = u64::from(role.ramp_s()) + u64::from(role.config().duration_s);
-                stop || self.elapsed(now, whole_s)
-            }
+            _ => stop || self.elapsed(now, role.config().end_s()),
         }
     }
 
